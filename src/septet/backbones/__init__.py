@@ -1,0 +1,1 @@
+"""Networks from (B, N, D) to (B, N, D)."""

@@ -1,0 +1,129 @@
+"""The command line: parses, calls, prints. Everything heavy is imported by the command that needs it."""
+
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Train on your own files, generate new content, audit what was learned and made.",
+)
+RECIPES = {"text": "text_gpt", "image": "image_diffusion", "vector": "vector_gpt"}
+STARTERS = {"text": "prose", "image": "emoji", "vector": "icons"}
+Model = Annotated[str | None, typer.Option(help="A starter's name, a model folder, or hf:owner/name.")]
+Seed = Annotated[int, typer.Option(help="Same seed, same result.")]
+
+
+@app.command()
+def train(
+    kind: Annotated[str, typer.Argument(help="text, image or vector.")],
+    source: Annotated[Path, typer.Argument(help="A folder of files, or one file.")],
+    options: Annotated[list[str] | None, typer.Argument(help="option=value of the recipe; see `septet recipes`.")] = None,
+    recipe: Annotated[str | None, typer.Option(help="See `septet recipes`; the kind may be left out.")] = None,
+    start: Annotated[str | None, typer.Option("--from", help="Go on from this model; `nothing` for none.")] = None,
+    budget: Annotated[str | None, typer.Option(help="Time for everything: 90s, 20m, 1h30m. Default 20m.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Steps instead of a time; resumes bit for bit.")] = None,
+    seed: Seed = 0,
+    out: Annotated[Path | None, typer.Option(help="The model's folder. Default models/NAME.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
+) -> None:
+    """Learn a model from your files."""
+    from . import training
+
+    training.train(kind, source, options or [], recipe, start, budget, steps, seed, out, resume)
+
+
+@app.command()
+def generate(
+    what: Annotated[str, typer.Argument(help="text, image or vector for the starter; or a model's name or folder.")],
+    prompt: Annotated[str | None, typer.Argument(help="What to make; for text, how it begins.")] = None,
+    options: Annotated[list[str] | None, typer.Argument(help="setting=value of the model's process.")] = None,
+    model: Model = None,
+    count: Annotated[int, typer.Option(help="How many; seeds count up.")] = 1,
+    seed: Seed = 0,
+    guidance: Annotated[float | None, typer.Option(help="How strongly the prompt pulls; 1 is plain.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Steps of a draw, where the process has any.")] = None,
+    prompts: Annotated[Path | None, typer.Option(help="CSV with columns prompt, name, count, seed.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder for the files.")] = Path("made"),
+    image: Annotated[Path | None, typer.Option(help="A file to change: with --mask, or with --strength.")] = None,
+    mask: Annotated[Path | None, typer.Option(help="White where --image is to be drawn anew, black where it stays.")] = None,
+    strength: Annotated[float | None, typer.Option(help="How far --image is varied, above 0 to 1.")] = None,
+    like: Annotated[Path | None, typer.Option(help="More like this file.")] = None,
+    tile: Annotated[int, typer.Option(help="Outputs drawn at a time; bits depend on it.")] = 8,
+) -> None:
+    """Make new content."""
+    from . import generating
+
+    settings: dict[str, Any] = {"guidance": guidance, "steps": steps}
+    edit = generating.Edit(image, mask, strength, like)
+    request = generating.Request(what, model, prompt, options or [], count, seed, prompts, out, tile)
+    generating.generate(request, {k: v for k, v in settings.items() if v is not None}, edit)
+
+
+@app.command()
+def models() -> None:
+    """List the models at hand: starters, and those in ./models."""
+    from . import listing
+
+    listing.models()
+
+
+@app.command()
+def recipes() -> None:
+    """List the recipes and their options."""
+    from . import listing
+
+    listing.recipes()
+
+
+@app.command()
+def show(reference: Annotated[str, typer.Argument(help="A starter's name or a model folder.")]) -> None:
+    """Tell what a model is, what it was trained on and how it did."""
+    from . import listing
+
+    listing.show(reference)
+
+
+def cost(began: float) -> str:
+    """What a command took, in words; the energy is an estimate."""
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 if sys.platform == "darwin" else 1024) / 1024
+    energy = time.process_time() * WATTS_A_CORE / 3600
+    return f"{time.time() - began:.1f} s, {peak:,.1f} GB of memory, about {energy:.2g} Wh (estimated at {WATTS_A_CORE} W a core)"
+
+
+WATTS_A_CORE = 10
+
+
+def say(sentence: str, following: str | None = None) -> None:
+    """A plain sentence for people, and the command to try next."""
+    print(sentence)
+    if following:
+        print(f"Next: {following}")
+
+
+def main() -> None:
+    """The entry point. A Refusal is one sentence and exit code 2; nothing shows a traceback but our own mistakes."""
+    os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # read when torch loads: bounded spinning of its threads
+    try:
+        app()
+    except KeyboardInterrupt:
+        print("\nInterrupted. A training that was under way goes on with --resume.", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except Exception as error:
+        from ..space import Refusal
+
+        if not isinstance(error, Refusal):
+            raise
+        print(f"septet: {error}", file=sys.stderr)
+        sys.exit(2)

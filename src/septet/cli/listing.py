@@ -1,0 +1,34 @@
+"""septet models, recipes and show."""
+
+from pathlib import Path
+
+from .. import models as folders
+from .. import recipes as known
+from . import say
+
+
+def models() -> None:
+    found = [(name, "starter") for name in folders.starters()]
+    found += [(str(p.parent), "yours") for p in sorted(Path("models").glob("*/config.json"))]
+    for name, kind in found:
+        print(f"{name:24} {kind}")
+    say(f"{len(found)} models.", "septet show NAME" if found else "septet train image FOLDER --budget 20m")
+
+
+def recipes() -> None:
+    for name in known.names():
+        recipe = known.find(name)
+        print(f"{name}\n    {' '.join((recipe.__doc__ or '').split())}")
+        print("    " + " ".join(f"{option}={value}" for option, value in known.options(recipe).items()))
+    say("Give options after the folder.", "septet train image FOLDER size=48 --budget 20m")
+
+
+def show(reference: str) -> None:
+    folder = folders.resolve(reference)
+    model = folders.load(reference)
+    parameters = sum(p.numel() for p in model.parameters())
+    parts = ", ".join(type(p).__name__ for p in (model.modality, model.codec, model.process, model.conditioner))
+    print(f"{folder.name}: {parameters:,} parameters in {parts}; draws {model.process.space}.")
+    print(f"Settings: {model.settings}. SHA-256 {model.digest}.\n")
+    print((folder / "README.md").read_text(encoding="utf-8"))
+    say("", f"septet generate {reference}")

@@ -1,0 +1,82 @@
+"""septet train."""
+
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from .. import models, recipes, runs
+from ..generator import Generator
+from ..space import Refusal
+from ..fitting import process_started
+from . import RECIPES, cost, say
+
+
+def train(
+    kind: str,
+    source: Path,
+    options: list[str],
+    recipe: str | None,
+    start: str | None,
+    budget: str | None,
+    steps: int | None,
+    seed: int,
+    out: Path | None,
+    resume: bool,
+) -> None:
+    began = process_started()
+    name = _recipe_name(kind, recipe)
+    chosen = recipes.parsed(recipes.find(name), options)
+    folder = out or Path("models") / (source.resolve().stem or kind)
+    if budget is None and steps is None:
+        budget = "20m"
+    first = _start(start)
+    run = runs.training(source, name, folder, budget, steps, seed, first, resume, began, **chosen)
+    last = _follow(run)
+    say(f"{last.message}.\nCost: {cost(began)}.", f"septet generate {folder} {_example(last.model)} --count 4")
+
+
+def _recipe_name(kind: str, recipe: str | None) -> str:
+    if recipe is None:
+        if kind not in RECIPES:
+            raise Refusal(f"kind {kind!r}: expected one of {', '.join(RECIPES)}")
+        return RECIPES[kind]
+    return recipe if recipe in recipes.names() else f"{kind}_{recipe}"
+
+
+def _start(reference: str | None) -> Generator | None:
+    return None if reference in (None, "nothing") else models.load(reference)
+
+
+def _example(model: Generator | None) -> str:
+    return '"a prompt of your own"' if model is not None and model.conditioner.nothing(1).shape[1] else ""
+
+
+def _follow(run: Any) -> runs.Progress:
+    """Show a live line on a terminal, else a line now and then, until the run ends."""
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[figures]}"), TimeRemainingColumn())
+    last, said, validation = None, 0.0, ""
+    with Progress(*columns, console=console, disable=not sys.stderr.isatty()) as bar:
+        task = bar.add_task("reading", total=1.0, figures="")
+        for last in run:
+            if last.message and last.step is None and last.stage == "data":
+                bar.console.print(last.message, highlight=False)
+            if last.step is None:
+                continue
+            step = last.step
+            if step.validation is not None:
+                validation = f" held-out {step.validation:.4f}" + (" (best)" if step.best else " (rising)")
+            loss = " ".join(f"{name} {value:.4f}" for name, value in list(step.losses.items())[:3])
+            rate = step.step / max(step.elapsed_seconds, 1e-9)
+            figures = f"step {step.step} {loss}{validation} {rate:.2f} steps/s"
+            bar.update(task, completed=last.share, description=last.stage, figures=figures)
+            if not sys.stderr.isatty() and time.monotonic() - said > 10:
+                said = time.monotonic()
+                left = step.elapsed_seconds * (1 - last.share) / max(last.share, 1e-3)
+                print(f"{last.stage}: {last.share:.0%}, {figures}, {left:.0f} s left", file=sys.stderr, flush=True)
+    assert last is not None
+    return last

@@ -1,0 +1,1 @@
+"""Data to latents and back."""

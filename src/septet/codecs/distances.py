@@ -1,0 +1,43 @@
+"""How far a reconstruction is from its data, as learned codecs minimise it.
+
+Shapes: B batch, C channels; _ stands for the axes of the grid.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from ..parts import Part
+
+
+class Squares(Part, nn.Module):
+    """The mean squared difference a datum, (B, *S, C) twice to (B,)."""
+
+    @classmethod
+    def tiny(cls) -> "Squares":
+        return cls()
+
+    def forward(self, drawn_B_C: Tensor, data_B_C: Tensor) -> Tensor:
+        return (drawn_B_C - data_B_C).square().flatten(1).mean(1)
+
+
+class Crispness(Part, nn.Module):
+    """Absolute and squared differences, and `edges` times the absolute differences of neighbours' differences, which
+    blur leaves large (Mathieu et al. 2016, eq. 6). Premultiplied RGBA is compared over black and over white."""
+
+    def __init__(self, edges: float = 1.0):
+        super().__init__()
+        self.edges = edges
+
+    @classmethod
+    def tiny(cls) -> "Crispness":
+        return cls()
+
+    def forward(self, drawn_B_C: Tensor, data_B_C: Tensor) -> Tensor:
+        error = drawn_B_C - data_B_C
+        if error.shape[-1] == 4:  # premultiplied colour is the picture over black; over white, (1 - alpha) is added
+            error = torch.cat([error, error[..., :3] - error[..., 3:]], -1)
+        total = error.abs().flatten(1).mean(1) + error.square().flatten(1).mean(1)
+        if self.edges:
+            steps = [error.diff(dim=axis).abs().flatten(1).mean(1) for axis in range(1, error.dim() - 1)]
+            total = total + self.edges * torch.stack(steps).mean(0)
+        return total

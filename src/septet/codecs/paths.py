@@ -1,0 +1,226 @@
+"""Drawings as short sequences of symbols: lines, quarter turns, arcs, circles and cubics on a grid.
+
+Shapes: B drawings, N symbols.
+"""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from ..modalities.svg import BOX, Drawing, Figure, outlines
+from ..parts import Codec
+from ..space import PADDING, Refusal, Space
+from .arcs import DEGREES, shorten
+
+WIDTHS = (0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0)  # of the pen; 0 is a fill without one
+MARKERS = ("end", "prefix", "suffix", "middle")
+WORDS = ("close", "move", "line", "cubic", "circle", "quarter++", "quarter+-", "quarter-+", "quarter--")
+PAINTS = tuple(
+    (fill, width, faint, evenodd)
+    for fill in (True, False)
+    for width in WIDTHS
+    for faint in (False, True)
+    for evenodd in ((True, False) if fill else (True,))
+    if fill or width
+)
+
+
+class Paths(Codec):
+    """Drawing to symbols and back.
+
+    A figure is its paint and its starting point; then a lone x runs level, a lone y upright, "line" x y slants, a quarter turn
+    and an x bend with both sides equal, an angle and x y bend otherwise, "circle" x closes a circle. Fills close by
+    themselves. `grid` steps span the box; a drawing of over `length` symbols is refused.
+    """
+
+    def __init__(self, grid: int = 192, length: int = 320):
+        super().__init__()
+        if not 16 <= grid <= 1024 or length < 16:
+            raise Refusal(f"grid={grid}, length={length}: a grid has 16 to 1024 steps, a length is 16 symbols or more")
+        self.grid = grid
+        names = [*MARKERS, *WORDS, *PAINTS, *DEGREES, *(-d for d in DEGREES)]
+        self.names: list = names
+        self.index = {name: n for n, name in enumerate(names)}
+        self.x, self.y = len(names), len(names) + grid + 1
+        markers = {name: self.index[name] for name in MARKERS}
+        self.space = Space((length,), symbols=self.y + grid + 1, markers=markers)
+
+    @classmethod
+    def tiny(cls) -> "Paths":
+        return cls(grid=48, length=64)
+
+    def _point(self, point: complex) -> list[int]:
+        return [self.x + round(point.real), self.y + round(point.imag)]
+
+    def _segment(self, at: complex, segment: tuple) -> list[int]:
+        kind, end = segment[0], segment[-1]
+        across, down = end.real - at.real, end.imag - at.imag
+        if kind == "O":
+            return [self.index["circle"], self.x + round(end.real)]
+        if kind == "C":
+            return [self.index["cubic"], *(n for point in segment[1:] for n in self._point(point))]
+        if kind == "A" and abs(segment[1]) == 90 and abs(across) == abs(down):
+            name = f"quarter{'+' if segment[1] > 0 else '-'}{'+' if down > 0 else '-'}"
+            return [self.index[name], self.x + round(end.real)]
+        if kind == "A":
+            return [self.index[segment[1]], *self._point(end)]
+        if not down:
+            return [self.x + round(end.real)]
+        return [self.y + round(end.imag)] if not across else [self.index["line"], *self._point(end)]
+
+    def _figure(self, figure: Figure) -> list[int]:
+        width = min(WIDTHS[1:], key=lambda w: abs(w - figure.width)) if figure.width else 0.0
+        start = self.index[(figure.fill, width, figure.faint, figure.evenodd or not figure.fill)]
+        symbols = []
+        for outline in outlines(figure.segments):
+            scale = self.grid / BOX
+            scaled = [(s[0], *(v if isinstance(v, float) else v * scale for v in s[1:])) for s in outline]
+            closed = figure.fill or outline[-1][0] == "Z"
+            short = shorten(scaled, self.grid, closed, directed=figure.fill and not figure.evenodd)
+            if not width and len(short) < 3 and short[-1][0] in "ML":
+                continue  # covers nothing
+            symbols += [self.index["move"] if symbols else start, *self._point(short[0][1])]
+            for before, segment in zip(short, short[1:], strict=False):
+                symbols += self._segment(before[-1], segment)
+            if width and closed and short[-1][0] != "O" and len(short) > 1:
+                symbols.append(self.index["close"])
+        return symbols
+
+    def prefix(self, drawing: Drawing) -> Tensor:
+        """int64 (n,): the symbols of a drawing to go on from, without the end; also a span around a gap."""
+        return torch.tensor([n for figure in drawing.figures for n in self._figure(figure)], dtype=torch.int64)
+
+    def encode(self, data: Sequence[Drawing]) -> Tensor:
+        """int64 (B, N): symbols, the end, then PADDING to the longest of the batch. A drawing too long is a Refusal."""
+        end = torch.tensor([self.index["end"]])
+        rows = [torch.cat([self.prefix(drawing), end]) for drawing in data]
+        longest = max((len(row) for row in rows), default=0)
+        if longest > self.space.sites:
+            raise Refusal(
+                f"a drawing of {longest} symbols: this codec holds {self.space.sites}; simplify it or raise length"
+            )
+        latents_BN = torch.full((len(rows), longest), PADDING, dtype=torch.int64)
+        for latent_N, row in zip(latents_BN, rows, strict=True):
+            latent_N[: len(row)] = row
+        return latents_BN
+
+    def decode(self, latents: Tensor) -> list[Drawing]:
+        """A drawing for any (B, N) symbols: what makes no sense is passed over, and nothing is read after the end."""
+        return [_Reader(self, [int(n) for n in row]).drawing() for row in latents]
+
+
+class _Reader:
+    """Reads one sequence of symbols, tolerating anything."""
+
+    def __init__(self, codec: Paths, symbols: list[int]):
+        self.codec, self.symbols, self.n = codec, symbols, 0
+        self.figures: list[Figure] = []
+        self.segments: list[tuple] = []
+        self.paint: tuple | None = None
+        self.at: complex | None = None  # None until a starting point was read
+
+    def take(self, axes: str) -> list[float] | None:
+        """The values of the next symbols, if they are coordinates along these axes."""
+        values = []
+        for i, axis in enumerate(axes):
+            first = self.codec.x if axis == "x" else self.codec.y
+            value = self.symbols[self.n + i] - first if self.n + i < len(self.symbols) else -1
+            if not 0 <= value <= self.codec.grid:
+                return None
+            values.append(value * BOX / self.codec.grid)
+        self.n += len(axes)
+        return values
+
+    def drawing(self) -> Drawing:
+        names = self.codec.names
+        while self.n < len(self.symbols):
+            symbol = self.symbols[self.n]
+            if symbol == PADDING or symbol == self.codec.index["end"]:
+                break
+            if symbol < len(names):
+                self.n += 1
+                if not self.operate(names[symbol]):  # its coordinates mean nothing either
+                    while self.n < len(self.symbols) and self.symbols[self.n] >= len(names):
+                        self.n += 1
+            elif (values := self.take("x")) and self.at is not None:
+                self.add("L", complex(values[0], self.at.imag))
+            elif values is None and (values := self.take("y")) and self.at is not None:
+                self.add("L", complex(self.at.real, values[0]))
+            elif values is None:
+                self.n += 1  # beyond the codec's symbols
+        self.finish()
+        return Drawing(tuple(self.figures))
+
+    def add(self, kind: str, *values) -> bool:
+        if kind != "C" and values[-1] == self.at:
+            return True  # goes nowhere
+        self.segments.append((kind, *values))
+        self.at = values[-1]
+        return True
+
+    def operate(self, name) -> bool:
+        """Apply one operation; whether it made sense."""
+        if isinstance(name, tuple) or name == "move":
+            return self.start(name)
+        at = self.at
+        if at is None or name in MARKERS:
+            return False
+        if name == "close":
+            if self.segments and self.segments[-1][0] not in "MZ" and self.paint and self.paint[1]:
+                self.segments.append(("Z",))
+                self.at = None
+            return True
+        if name == "circle":
+            values = self.take("x")
+            if values is None or values[0] == at.real:
+                return False
+            end = complex(values[0], at.imag)
+            self.segments += [("A", 1.0, end), ("A", 1.0, at), ("Z",)]
+            self.at = None
+            return True
+        if isinstance(name, str) and name.startswith("quarter"):
+            values = self.take("x")
+            if values is None:
+                return False
+            down = abs(values[0] - at.real) * (1 if name[-1] == "+" else -1)
+            turn = math.tan(math.pi / 8) * (1 if name[-2] == "+" else -1)
+            return self.add("A", turn, complex(values[0], at.imag + down))
+        values = self.take("xyxyxy" if name == "cubic" else "xy")
+        if values is None:
+            return False
+        points = [complex(*values[i : i + 2]) for i in range(0, len(values), 2)]
+        if name == "line":
+            return self.add("L", *points)
+        return self.add("C", *points) if name == "cubic" else self.add("A", math.tan(math.radians(name) / 4), *points)
+
+    def start(self, name) -> bool:
+        """A new outline; a paint starts a new figure."""
+        if name != "move":
+            self.finish()
+            self.paint = name
+        elif self.paint is None:
+            return False
+        else:
+            self.close_fill()
+        values = self.take("xy")
+        self.at = None if values is None else complex(*values)
+        if self.at is not None:
+            self.segments.append(("M", self.at))
+        return values is not None
+
+    def close_fill(self) -> None:
+        """Close a filled outline, or take away one that covers nothing."""
+        if self.paint and not self.paint[1]:
+            while self.segments and self.segments[-1][0] == "M":
+                self.segments.pop()
+            if self.segments and self.segments[-1][0] != "Z":
+                self.segments.append(("Z",))
+
+    def finish(self) -> None:
+        self.close_fill()
+        if self.paint and self.segments:
+            fill, width, faint, evenodd = self.paint
+            self.figures.append(Figure(tuple(self.segments), fill=fill, width=width, faint=faint, evenodd=evenodd))
+        self.segments, self.at = [], None

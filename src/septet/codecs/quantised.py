@@ -1,0 +1,105 @@
+"""Finite scalar quantisation (FSQ, Mentzer et al. 2024): data to symbols on a coarser grid, and back.
+
+Shapes: B batch, N sites, J numbers a symbol; _ stands for the axes of the data's grid, then its channels.
+"""
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..backbones.convolution import to_grid, to_sites
+from ..parts import Codec, Learner
+from ..space import Refusal, Space
+from .distances import Crispness
+from .pyramids import Decoder, Encoder, Pyramid, numbers, restored
+
+
+class Quantised(Codec, Learner):
+    """(B, *shape, channels) to one of prod(levels) symbols a site on a grid `down` times coarser. `values` are "bytes"
+    (pictures and the like, uint8) or "reals"; `distance` defaults to Crispness. The decoder may be the larger."""
+
+    counts: Tensor
+    below: Tensor
+    places: Tensor
+    reach: Tensor
+    offset: Tensor
+    shift: Tensor
+
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        channels: int = 4,
+        levels: tuple[int, ...] = (8, 5, 5, 5),
+        width: int = 32,
+        down: int = 4,
+        stem: int = 2,
+        blocks: int = 1,
+        decoder_width: int | None = None,
+        decoder_blocks: int | None = None,
+        values: str = "bytes",
+        distance: nn.Module | None = None,
+    ):
+        super().__init__()
+        if values not in ("bytes", "reals"):
+            raise Refusal(f"values={values!r}: expected 'bytes' or 'reals'")
+        if not levels or min(levels) < 3:
+            raise Refusal(f"levels={list(levels)}: each number of a symbol needs at least 3 levels")
+        down_path = Pyramid(tuple(shape), channels, width, blocks, down, stem)
+        up_path = Pyramid(tuple(shape), channels, decoder_width or width, decoder_blocks or blocks, down, stem)
+        self.space = Space(down_path.coarse, symbols=math.prod(levels))
+        self.values, self.distance = values, distance or Crispness()
+        self.encoder, self.decoder = Encoder(down_path, len(levels)), Decoder(up_path, len(levels))
+        counts = torch.tensor(levels)
+        reach, offset = (counts - 1) * (1 - 1e-3) / 2, (counts % 2 == 0) * 0.5
+        self.register_buffer("counts", counts, persistent=False)
+        self.register_buffer("below", counts // 2, persistent=False)  # levels below zero
+        self.register_buffer("places", counts.cumprod(0) // counts, persistent=False)
+        self.register_buffer("reach", reach, persistent=False)
+        self.register_buffer("offset", offset, persistent=False)
+        self.register_buffer("shift", torch.atanh(offset / reach), persistent=False)
+
+    @classmethod
+    def tiny(cls) -> "Quantised":
+        return cls((8, 8), levels=(4, 3), width=8)
+
+    def encode(self, data: Any) -> Tensor:
+        return self._symbols(self._bounded(numbers(data, self.values).to(self.reach.device)).round())
+
+    def decode(self, latents: Tensor) -> Tensor:
+        if not self.space.holds(latents) or latents.shape[1] != self.space.sites or bool((latents < 0).any()):
+            found, space = f"latents of shape {list(latents.shape)}", self.space
+            raise Refusal(f"{found}: expected rows of {space.sites} symbols from 0 to {space.symbols} and no padding")
+        return restored(self._reconstruction(self._levels(latents)), self.values)
+
+    def forward(self, batch: dict[str, Any], player: str, progress: float) -> tuple[Tensor, dict[str, Tensor]]:
+        x = numbers(batch["data"], self.values).to(self.reach.device)
+        bounded = self._bounded(x)
+        rounded = bounded + (bounded.round() - bounded).detach()  # straight through, Mentzer et al. 2024, sec. 3.1
+        loss = self.distance(self._reconstruction(rounded), x).mean()
+        return loss, self._use(self._symbols(rounded.detach().round()))
+
+    def validation(self, batch: dict[str, Any]) -> dict[str, Tensor]:
+        total, _ = self(batch, "model", 1.0)
+        return {"loss": total, "weight": torch.tensor(float(len(batch["data"])))}
+
+    def _bounded(self, x_B_: Tensor) -> Tensor:
+        """(B, N, J), each number within the reach of its levels."""
+        z = to_sites(self.encoder(x_B_)).float()
+        return torch.tanh(z + self.shift) * self.reach - self.offset  # Mentzer et al. 2024, appendix A, tan for atanh
+
+    def _symbols(self, levels_BNJ: Tensor) -> Tensor:
+        return ((levels_BNJ.long() + self.below) * self.places).sum(-1)
+
+    def _levels(self, symbols_BN: Tensor) -> Tensor:
+        return symbols_BN[..., None] // self.places % self.counts - self.below
+
+    def _reconstruction(self, levels_BNJ: Tensor) -> Tensor:
+        return self.decoder(to_grid(levels_BNJ / self.below, self.space.shape)).float()
+
+    def _use(self, symbols_BN: Tensor) -> dict[str, Tensor]:
+        """How much of the codebook a batch uses: distinct symbols, and the exponential of their entropy."""
+        counts = torch.bincount(symbols_BN.flatten(), minlength=self.space.symbols or 0).float()
+        share = counts / counts.sum()
+        return {"codes": (counts > 0).sum(), "perplexity": torch.exp(torch.special.entr(share).sum())}

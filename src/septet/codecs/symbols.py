@@ -1,0 +1,101 @@
+"""Text to symbols and back: bytes, characters, or byte-level BPE.
+
+Shapes: B batch, N symbols.
+"""
+
+from collections.abc import Iterable, Sequence
+
+import torch
+from torch import Tensor
+
+from ..parts import Asset, Codec
+from ..space import PADDING, Known, Refusal, Space
+
+GAP = "[gap]"  # in a given text: here something is missing
+MARKERS = ("end", "prefix", "suffix", "middle", "mask")
+
+
+class Symbols(Codec):
+    """Text to at most `length` symbols, an "end" symbol and padding after them.
+
+    `tokens`: "bytes", a string of the known characters (others become the first), or a tokenizer as an Asset.
+    """
+
+    def __init__(self, length: int, kind: str = "bytes", characters: str = "", tokenizer: Asset | None = None):
+        super().__init__()
+        if kind not in ("bytes", "characters", "bpe"):
+            raise Refusal(f"kind={kind!r}: expected 'bytes', 'characters' or 'bpe'")
+        self.length, self.kind, self.characters = length, kind, characters
+        self.index = {c: i for i, c in enumerate(characters)}
+        self.tokenizer, plain = None, len(characters) if kind == "characters" else 256
+        if kind == "bpe":
+            from tokenizers import Tokenizer
+
+            if tokenizer is None:
+                raise Refusal("kind='bpe' needs a tokenizer")
+            self.tokenizer = Tokenizer.from_str(tokenizer.content)
+            plain = self.tokenizer.get_vocab_size()
+        self.plain = plain
+        markers = {name: plain + i for i, name in enumerate(MARKERS)}
+        self.space = Space((length,), symbols=plain + len(MARKERS), markers=markers)
+
+    @classmethod
+    def tiny(cls) -> "Symbols":
+        return cls(16, "characters", "abcdefgh ")
+
+    @classmethod
+    def learned(cls, texts: Iterable[str], tokens: str | int, length: int) -> "Symbols":
+        """`tokens`: "characters", "bytes", or the size of a byte-level BPE to be trained on `texts`."""
+        if tokens == "bytes":
+            return cls(length)
+        if tokens == "characters":
+            return cls(length, "characters", "".join(sorted(set().union(*map(set, texts)))))
+        if not str(tokens).isdigit() or not 257 <= int(tokens) <= 1_000_000:
+            raise Refusal(f"tokens={tokens}: expected 'characters', 'bytes', or a BPE size from 257 to 1000000")
+        from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+        tokenizer = Tokenizer(models.BPE())
+        tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        tokenizer.decoder = decoders.ByteLevel()
+        alphabet = pre_tokenizers.ByteLevel.alphabet()
+        trainer = trainers.BpeTrainer(vocab_size=int(tokens), initial_alphabet=alphabet, show_progress=False)
+        tokenizer.train_from_iterator(texts, trainer)
+        return cls(length, "bpe", tokenizer=Asset("tokenizer.json", tokenizer.to_str()))
+
+    def symbols_of(self, text: str) -> Tensor:
+        """(n,) symbols of the whole text, without end or limit."""
+        if self.kind == "bytes":
+            return torch.frombuffer(bytearray(text.encode()), dtype=torch.uint8).long() if text else torch.zeros(0).long()
+        if self.kind == "characters":
+            return torch.tensor([self.index.get(c, 0) for c in text], dtype=torch.int64)
+        assert self.tokenizer is not None
+        return torch.tensor(self.tokenizer.encode(text).ids, dtype=torch.int64)
+
+    def unknown(self, text: str) -> list[str]:
+        """Characters that the codec cannot hold."""
+        return [c for c in dict.fromkeys(text) if self.kind == "characters" and c not in self.index]
+
+    def known(self, given: str, where: None = None) -> Known:
+        """A beginning to go on from; or, with GAP between them, the text before and after a gap to fill."""
+        spans = tuple(self.symbols_of(part) for part in given.split(GAP))
+        return Known(spans=(spans,))
+
+    def encode(self, data: Sequence[str]) -> Tensor:
+        end = torch.tensor([self.space.markers["end"]])
+        rows = [torch.cat([self.symbols_of(text)[: self.length - 1], end]) for text in data]
+        return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=PADDING)
+
+    def decode(self, latents: Tensor) -> list[str]:
+        return [self.text_of(row) for row in latents]
+
+    def text_of(self, row: Tensor) -> str:
+        """The text of (n,) symbols up to the end symbol; other markers and padding are left out."""
+        ended = (row == self.space.markers["end"]).nonzero()
+        row = row[: int(ended[0])] if len(ended) else row
+        kept = row[(row >= 0) & (row < self.plain)].tolist()
+        if self.kind == "bytes":
+            return bytes(kept).decode(errors="replace")
+        if self.kind == "characters":
+            return "".join(self.characters[i] for i in kept)
+        assert self.tokenizer is not None
+        return self.tokenizer.decode(kept, skip_special_tokens=False)

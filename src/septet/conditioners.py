@@ -1,0 +1,166 @@
+"""Prompts to Context: nothing, a label, several attributes, or free text.
+
+Shapes: B batch, M symbols of a prompt, D width.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from .backbones.transformer import Transformer
+from .parts import Asset, Conditioner, Context, Places, Prompt
+from .space import Refusal
+
+WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)?")
+
+
+def words_of(prompt: Prompt) -> list[str]:
+    """The lower-case words of a prompt, in order."""
+    text = ", ".join(prompt.values()) if isinstance(prompt, dict) else prompt or ""
+    return WORD.findall(text.lower())
+
+
+class Nothing(Conditioner):
+    """No prompt at all."""
+
+    @classmethod
+    def tiny(cls) -> "Nothing":
+        return cls()
+
+    def prepare(self, prompts: Sequence[Prompt]) -> Tensor:
+        for prompt in prompts:
+            if prompt:
+                raise Refusal(f"prompt {prompt!r}: this model was trained without prompts; leave it out")
+        return torch.zeros(len(prompts), 0, dtype=torch.int64)
+
+    def forward(self, symbols_BM: Tensor) -> Context:
+        return Context()
+
+
+class Attributes(Conditioner):
+    """One of a few values for each of several named attributes, as a vector. Symbol 0 of each says nothing.
+
+    Takes a dict of strings, or "name=value, name=value"; with one attribute its bare value will do.
+    """
+
+    def __init__(self, width: int, values: dict[str, list[str]]):
+        super().__init__()
+        if not values or not all(values.values()):
+            raise Refusal(f"attributes {values!r}: give at least one attribute, each with at least one value")
+        self.values = values
+        self.tables = nn.ModuleList(nn.Embedding(len(v) + 1, width) for v in values.values())
+        for table in self.tables:
+            nn.init.normal_(table.weight, std=0.5)
+
+    @classmethod
+    def tiny(cls) -> "Attributes":
+        return cls(32, {"colour": ["red", "blue"], "size": ["small", "large"]})
+
+    @classmethod
+    def learned(cls, width: int, prompts: Iterable[Prompt]) -> "Attributes":
+        """The attributes and values that occur in `prompts`; plain strings become the attribute "label"."""
+        values: dict[str, set[str]] = {}
+        for prompt in prompts:
+            for name, value in ({"label": prompt} if isinstance(prompt, str) else prompt or {}).items():
+                values.setdefault(name, set()).add(value)
+        return cls(width, {name: sorted(v, key=_natural) for name, v in values.items()})
+
+    def prepare(self, prompts: Sequence[Prompt]) -> Tensor:
+        return torch.tensor([self._row(self._parse(prompt)) for prompt in prompts], dtype=torch.int64)
+
+    def _parse(self, prompt: Prompt) -> dict[str, str]:
+        if not prompt or isinstance(prompt, dict):
+            return prompt or {}
+        if len(self.values) == 1 and "=" not in prompt:
+            return {next(iter(self.values)): prompt}
+        pairs = [pair.partition("=") for pair in prompt.split(",")]
+        return {name.strip(): value.strip() for name, _, value in pairs}
+
+    def _row(self, chosen: dict[str, str]) -> list[int]:
+        for name, value in chosen.items():
+            if name not in self.values:
+                raise Refusal(f"attribute {name!r}: this model knows {', '.join(self.values)}")
+            if value not in self.values[name]:
+                raise Refusal(f"{name}={value!r}: this model knows {', '.join(self.values[name][:20])}")
+        return [self.values[n].index(chosen[n]) + 1 if n in chosen else 0 for n in self.values]
+
+    def forward(self, symbols_BM: Tensor) -> Context:
+        vector = torch.stack([t(symbols_BM[:, i]) for i, t in enumerate(self.tables)]).sum(0)
+        return Context(vector_BD=vector, symbols_BM=symbols_BM)
+
+
+def _natural(value: str) -> tuple[int, str]:
+    return (int(value) if value.isdigit() else -1, value)
+
+
+def Labels(width: int, labels: Sequence[str]) -> Attributes:
+    """One label of a few: Attributes with the single attribute "label"."""
+    return Attributes(width, {"label": list(labels)})
+
+
+class Text(Conditioner):
+    """Free text by a small transformer over byte-level BPE subwords, trained together with the model it serves.
+
+    Gives the tokens, and their mean as the vector. `words` are the words of the training prompts, most frequent
+    first. Symbol 0 is padding, 1 stands for "nothing said".
+    """
+
+    LONGEST = 10_000  # characters of a prompt
+
+    def __init__(self, width: int, encoder: Transformer, tokenizer: Asset, words: list[str], length: int = 24):
+        super().__init__()
+        from tokenizers import Tokenizer
+
+        self.tokenizer, self.length = Tokenizer.from_str(tokenizer.content), length
+        self.words = frozenset(words)
+        self.embedding = nn.Embedding(self.tokenizer.get_vocab_size() + 2, encoder.width)
+        nn.init.normal_(self.embedding.weight, std=0.5)
+        self.encoder, self.out = encoder, nn.Linear(encoder.width, width, bias=False)
+
+    @classmethod
+    def tiny(cls) -> "Text":
+        return cls.learned(32, ["a red apple", "a green pear", "bell off"], layers=1, inner=16)
+
+    @classmethod
+    def learned(
+        cls, width: int, prompts: Iterable[Prompt], layers: int = 2, inner: int | None = None, subwords: int = 1500
+    ) -> "Text":
+        """An encoder whose subwords and known words are those of `prompts`."""
+        from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+
+        counts = Counter(word for prompt in prompts for word in words_of(prompt))
+        tokenizer = Tokenizer(models.BPE())
+        tokenizer.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Lowercase()])
+        tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+        tokenizer.decoder = decoders.ByteLevel()
+        trainer = trainers.BpeTrainer(
+            vocab_size=max(subwords, 256), initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False
+        )
+        tokenizer.train_from_iterator((w for word in sorted(counts) for w in [word] * min(counts[word], 100)), trainer)
+        encoder = Transformer(width=inner or width // 2, layers=layers, heads=4 if (inner or width // 2) >= 64 else 2)
+        words = [word for word, _ in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))]
+        return cls(width, encoder, Asset("prompt_tokenizer.json", tokenizer.to_str()), words)
+
+    def prepare(self, prompts: Sequence[Prompt]) -> Tensor:
+        texts = [", ".join(p.values()) if isinstance(p, dict) else p or "" for p in prompts]
+        for text in texts:
+            if len(text) > self.LONGEST:
+                raise Refusal(f"a prompt of {len(text):,} characters: at most {self.LONGEST:,}; shorten it")
+        rows = [encoded.ids[: self.length] for encoded in self.tokenizer.encode_batch(texts)]
+        rows = [[i + 2 for i in row] if words_of(text) else [1] for row, text in zip(rows, texts, strict=True)]
+        longest = max(map(len, rows), default=1)
+        return torch.tensor([row + [0] * (longest - len(row)) for row in rows], dtype=torch.int64)
+
+    def forward(self, symbols_BM: Tensor) -> Context:
+        valid = symbols_BM > 0
+        places = Places(torch.arange(symbols_BM.shape[1], device=symbols_BM.device)[:, None], valid.long() - 1)
+        tokens = self.out(self.encoder(self.embedding(symbols_BM), places, Context()))
+        weight = valid[..., None].to(tokens.dtype)
+        vector = (tokens * weight).sum(1) / weight.sum(1).clamp(min=1)
+        return Context(tokens_BMD=tokens, valid_BM=valid, vector_BD=vector)
+
+    def unseen(self, prompt: Prompt) -> list[str]:
+        return [word for word in dict.fromkeys(words_of(prompt)) if word not in self.words]

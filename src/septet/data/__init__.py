@@ -1,0 +1,1 @@
+"""What a person brings: folders, captions, splits, duplicates, batches."""

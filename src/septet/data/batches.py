@@ -1,0 +1,158 @@
+"""Training batches as a function of the step alone, so that going on needs the step's number and nothing else.
+
+Shapes: n items, B batch, M symbols of a prompt, N symbols of a sequence.
+"""
+
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..space import PADDING, Refusal
+
+WINDOW = 64  # batches among which sequences are sorted by length
+MULTIPLE = 16  # sequences are padded to a multiple of this, so that few shapes occur
+
+View = Callable[[Tensor, torch.Generator], Tensor]
+
+
+def _stream(*key: int) -> np.random.Generator:
+    return np.random.Generator(np.random.Philox(np.random.SeedSequence([part % 2**64 for part in key])))
+
+
+def padded(rows: Sequence[Tensor]) -> Tensor:
+    """int64 (B, N): sequences filled with PADDING to the longest, rounded up."""
+    longest = -(-max(len(row) for row in rows) // MULTIPLE) * MULTIPLE
+    whole = torch.full((len(rows), longest), PADDING)
+    for line, row in zip(whole, rows, strict=True):
+        line[: len(row)] = row
+    return whole
+
+
+class Batches:
+    """{"latents" or "data": (B, ...), "prompt": (B, M)}; uint8 goes by "data" unless `name` is given.
+
+    `items` has one shape an item (a tensor or array, n first) or is a list of int64 (n,) sequences: those are batched
+    with others of about their length and padded. Each epoch has a new order and leaves out what fills no batch.
+    `views` changes a datum, given a random generator. `index` says which items are meant, all if left
+    out; `held_out` serves `validation`.
+    """
+
+    def __init__(
+        self,
+        items: Tensor | np.ndarray | list[Tensor],
+        prompts: Tensor,
+        batch: int,
+        seed: int = 0,
+        views: View | None = None,
+        held_out: "Batches | None" = None,
+        name: str | None = None,
+        index: Sequence[int] | None = None,
+    ):
+        if batch < 1:
+            raise Refusal(f"batch={batch}: expected at least 1")
+        if len(items) != len(prompts):
+            raise Refusal(f"{len(items):,} items and {len(prompts):,} prompts: give one prompt for each")
+        self.items, self.prompts, self.batch, self.seed = items, prompts, batch, seed
+        self.views, self.held_out = views, held_out
+        self.ragged = isinstance(items, list)
+        raw = not isinstance(items, list) and items.dtype in (torch.uint8, np.uint8)
+        self.name = name or ("data" if raw else "latents")
+        self.index = np.arange(len(items)) if index is None else np.asarray(index, np.int64)
+        self.lengths = np.array([len(items[i]) for i in self.index]) if self.ragged else None
+        self.order = functools.lru_cache(2)(self._order)
+
+    @property
+    def per_epoch(self) -> int:
+        """Batches an epoch."""
+        return max(1, len(self.index) // self.batch)
+
+    def _order(self, epoch: int) -> np.ndarray:
+        """(batches, B) indexes of one epoch."""
+        stream = _stream(self.seed, epoch)
+        order = np.resize(stream.permutation(len(self.index)), self.per_epoch * self.batch)
+        if self.lengths is None:
+            return order.reshape(-1, self.batch)
+        span = WINDOW * self.batch
+        windows = [order[begin : begin + span] for begin in range(0, len(order), span)]
+        order = np.concatenate([window[np.argsort(self.lengths[window], kind="stable")] for window in windows])
+        return stream.permutation(order.reshape(-1, self.batch))
+
+    def at(self, step: int) -> dict[str, Tensor]:
+        """The batch of a step, counted from 0."""
+        if not len(self.index):
+            raise Refusal("no items to train on: give at least one")
+        epoch, place = divmod(step, self.per_epoch)
+        return self._gathered(self.order(epoch)[place], step)
+
+    def _gathered(self, index: np.ndarray, step: int | None) -> dict[str, Tensor]:
+        rows: Any
+        index = self.index[index]
+        if isinstance(self.items, list):
+            rows = [self.items[i] for i in index]
+        elif isinstance(self.items, Tensor):
+            rows = self.items[torch.from_numpy(index)]
+        else:
+            rows = torch.from_numpy(self.items[index])
+        if self.views is not None and step is not None:
+            generator = torch.Generator().manual_seed(int(_stream(self.seed, step, 1).integers(2**63)))
+            rows = [self.views(row, generator) for row in rows]
+            rows = rows if self.ragged else torch.stack(rows)
+        return {self.name: padded(rows) if self.ragged else rows, "prompt": self.prompts[torch.from_numpy(index)]}
+
+    def in_order(self) -> Iterator[dict[str, Tensor]]:
+        """Every item once, unchanged, in a fixed order (sequences by length); the last batch may be short."""
+        order = np.arange(len(self.index)) if self.lengths is None else np.argsort(self.lengths, kind="stable")
+        for begin in range(0, len(order), self.batch):
+            yield self._gathered(order[begin : begin + self.batch], None)
+
+    def validation(self) -> Iterator[dict[str, Tensor]]:
+        """The held-out items in order; nothing without `held_out`."""
+        return self.held_out.in_order() if self.held_out else iter(())
+
+
+class Windows:
+    """Random windows of `length` symbols of one long sequence, without prompts: {"latents": (B, N), "prompt": (B, 0)}.
+
+    `tokens` is a 1-D tensor, array or memmap of whole numbers; `held_out` serves `validation`.
+    """
+
+    def __init__(
+        self,
+        tokens: Tensor | np.ndarray,
+        length: int,
+        batch: int,
+        seed: int = 0,
+        held_out: "Windows | None" = None,
+    ):
+        if batch < 1 or length < 2:
+            raise Refusal(f"batch={batch}, length={length}: expected at least 1 and 2")
+        self.tokens = tokens.numpy() if isinstance(tokens, Tensor) else tokens
+        if len(self.tokens) < 2:
+            raise Refusal(f"a text of {len(self.tokens)} symbols is too short to learn from: give at least 2")
+        self.length, self.batch, self.seed, self.held_out = min(length, len(self.tokens)), batch, seed, held_out
+
+    def at(self, step: int) -> dict[str, Tensor]:
+        """The windows of a step; every place where one fits is as likely."""
+        starts = _stream(self.seed, step).integers(0, len(self.tokens) - self.length + 1, self.batch)
+        return _latents(self.tokens[starts[:, None] + np.arange(self.length)])
+
+    def all(self) -> Iterator[dict[str, Tensor]]:
+        """Windows that do not overlap and cover everything, in order; the last is padded."""
+        for begin in range(0, len(self.tokens), self.length * self.batch):
+            part = np.asarray(self.tokens[begin : begin + self.length * self.batch]).astype(np.int64)
+            whole = np.full(-(-len(part) // self.length) * self.length, PADDING, np.int64)
+            whole[: len(part)] = part
+            yield _latents(whole.reshape(-1, self.length))
+
+    def validation(self) -> Iterator[dict[str, Tensor]]:
+        """All windows of the held-out text; nothing without `held_out`."""
+        return self.held_out.all() if self.held_out else iter(())
+
+
+def _latents(windows: np.ndarray) -> dict[str, Tensor]:
+    latents = torch.from_numpy(windows.astype(np.int64, copy=False))
+    return {"latents": latents, "prompt": torch.zeros(len(latents), 0, dtype=torch.int64)}

@@ -1,0 +1,202 @@
+"""A person's data as one sequence of items, split into training and held-out ones, with a report on what was found."""
+
+import functools
+import hashlib
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, overload
+
+import numpy as np
+
+from ..parts import Modality, Prompt
+from ..space import Refusal
+from .duplicates import BANDS, ROWS, Groups, digest, near, signature
+from .sources import Entry, opened
+from .store import Store
+
+FEW = 10  # fewer items than this are not parted into training and held-out ones
+LISTED = 20  # skipped files that the report names
+
+
+@dataclass(frozen=True)
+class Item:
+    """One datum, what it shows, and where it came from: a path relative to the folder, or an index."""
+
+    datum: Any
+    prompt: Prompt
+    source: str
+
+
+class Dataset(Sequence[Item]):
+    """Items in order. `data` is all of them, an array (n, ...) where they have one shape; `training` and `validation`
+    are indexes; `report` says in plain sentences what was found; `fingerprint` is a hash of data and prompts;
+    `modality` is the one given, with what it learned from the set."""
+
+    def __init__(self, data: Sequence[Any] | np.ndarray, prompts: list[Prompt], sources: list[str], modality: Modality):
+        self.data, self.prompts, self.sources, self.modality = data, prompts, sources, modality
+        self.training: list[int] = list(range(len(prompts)))
+        self.validation: list[int] = []
+        self.report: list[str] = []
+        self.skipped: list[str] = []
+        self.fingerprint = ""
+
+    def __len__(self) -> int:
+        return len(self.prompts)
+
+    @overload
+    def __getitem__(self, index: int) -> Item: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[Item]: ...
+
+    def __getitem__(self, index):
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"item {index} of {len(self)}")
+        return Item(self.data[index], self.prompts[index], self.sources[index])
+
+    def __iter__(self) -> Iterator[Item]:
+        for fields in zip(self.data, self.prompts, self.sources, strict=True):
+            yield Item(*fields)
+
+
+@dataclass
+class _Harvest:
+    """What reading has gathered so far."""
+
+    modality: Modality
+    store: Store
+    prompts: list[Prompt] = field(default_factory=list)
+    sources: list[str] = field(default_factory=list)
+    place_of: dict[bytes, int] = field(default_factory=dict)  # of an item, by the digest of its content
+    signatures: list[np.ndarray] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
+    remarks: Counter[str] = field(default_factory=Counter)
+    entries = empty = copies = 0
+
+    def add(self, entry: Entry) -> None:
+        self.entries += 1
+        try:
+            pieces = self.modality.pieces(entry.load())
+        except Refusal as error:
+            self.skipped.append(f"{entry.source}: {str(error).rpartition(entry.source + ': ')[2]}")
+            return
+        self.empty += not pieces
+        for number, (datum, remarks) in enumerate(pieces):
+            key = digest(datum)
+            if key in self.place_of:
+                self.copies += 1
+                place = self.place_of[key]
+                self.prompts[place] = self.prompts[place] or entry.prompt
+                continue
+            self.place_of[key] = len(self.prompts)
+            self.store.append(datum)
+            self.prompts.append(entry.prompt)
+            self.sources.append(entry.source if len(pieces) == 1 else f"{entry.source}#{number}")
+            self.remarks.update(remarks)
+            sketch = self.modality.sketch(datum)
+            self.signatures.append(signature(sketch) if len(sketch) else _NO_SIGNATURE)
+
+
+_NO_SIGNATURE = np.zeros(BANDS * ROWS, np.uint32)
+
+
+def read(
+    source: Any,
+    modality: Modality,
+    *,
+    held_out: float = 0.1,
+    seed: int = 0,
+    captions: bool = True,
+    memory_bytes: int = 1 << 30,
+) -> Dataset:
+    """Everything in `source`: a path, a list of pictures, arrays or strings, a (data, prompts) pair, or a
+    `datasets.Dataset`. The share `held_out` is kept from training, drawn by `seed`; copies are dropped, near
+    duplicates stay on one side. Arrays beyond `memory_bytes` are kept in a file. Refuses a source that holds nothing.
+    """
+    if not 0 <= held_out < 1:
+        raise Refusal(f"held_out={held_out}: expected a share from 0 to below 1, such as 0.1")
+    found = opened(source, modality, captions)
+    harvest = _Harvest(modality, Store(memory_bytes))
+    for entry in found.entries:
+        harvest.add(entry)
+    if not harvest.prompts:
+        first = f"; first: {harvest.skipped[0]}" if harvest.skipped else "; all of one colour" if harvest.empty else ""
+        raise Refusal(f"{found.name}: nothing could be read of {harvest.entries:,} {modality.name} items{first}")
+    data: Any = harvest.store.finished()
+    modality, lessons = modality.learned(data)
+    if modality is not harvest.modality:
+        for index in range(len(data)):
+            data[index] = modality.finish(data[index])
+    dataset = Dataset(data, harvest.prompts, harvest.sources, modality)
+    dataset.skipped = harvest.skipped
+    dataset.report = [*found.sentences(), *_account(harvest), *lessons]
+    prompts = json.dumps(harvest.prompts, sort_keys=True).encode()
+    dataset.fingerprint = hashlib.sha256(b"".join(harvest.place_of) + prompts).hexdigest()
+    _split(dataset, harvest, held_out, seed)
+    if isinstance(dataset.data, np.ndarray):
+        dataset.data.flags.writeable = False
+    return dataset
+
+
+def _account(harvest: _Harvest) -> Iterator[str]:
+    if harvest.skipped:
+        named = "; ".join(harvest.skipped[:LISTED]) + ("; ..." if len(harvest.skipped) > LISTED else "")
+        yield f"{len(harvest.skipped):,} of {harvest.entries:,} could not be read and were skipped: {named}"
+    if harvest.empty:
+        yield f"{harvest.empty:,} held nothing but one colour."
+    if harvest.copies:
+        yield f"{harvest.copies:,} exact duplicates were dropped."
+    for remark, count in sorted(harvest.remarks.items()):
+        yield f"{count:,} {'is' if count == 1 else 'are'} {remark}."
+
+
+def _split(dataset: Dataset, harvest: _Harvest, held_out: float, seed: int) -> None:
+    """Groups of near duplicates in random order go to the held-out side until it has its share."""
+    count = len(dataset)
+    if held_out and count < FEW and all(harvest.modality.cut(item.datum, held_out) for item in dataset):
+        _cut(dataset, held_out)
+        return
+    sketched = [i for i, s in enumerate(harvest.signatures) if s is not _NO_SIGNATURE]
+    sketch_of = functools.lru_cache(4096)(lambda i: harvest.modality.sketch(dataset.data[i]))
+    groups = near(np.stack(harvest.signatures), sketch_of, sketched)
+    members = _members(groups, count)
+    twins = [group for group in members if len(group) > 1]
+    if twins:
+        dataset.report.append(
+            f"{sum(map(len, twins)):,} items have near duplicates, in {len(twins):,} groups; each stays on one side."
+        )
+    want = max(1, round(count * held_out)) if held_out and count >= FEW else 0
+    chosen: list[int] = []
+    for index in np.random.Generator(np.random.Philox(key=[seed % 2**64, 0])).permutation(len(members)):
+        if len(members[index]) <= want - len(chosen):
+            chosen += members[index]
+    smallest = min(members, key=len)
+    if want and not chosen and len(smallest) <= count // 2:
+        chosen = smallest
+    dataset.validation = sorted(chosen)
+    dataset.training = sorted(set(range(count)) - set(chosen))
+    few = "" if want else f" (fewer than {FEW})" if held_out else " (as asked)"
+    few = few or (" (all are near duplicates of each other)" if not chosen else "")
+    dataset.report.append(f"{len(dataset.training):,} items to train on, {len(chosen):,} held out{few}.")
+
+
+def _members(groups: Groups, count: int) -> list[list[int]]:
+    members = defaultdict(list)
+    for item in range(count):
+        members[groups.find(item)].append(item)
+    return list(members.values())
+
+
+def _cut(dataset: Dataset, held_out: float) -> None:
+    """Few long data: the end of each is held out."""
+    parts = [dataset.modality.cut(datum, held_out) or (datum, datum) for datum in dataset.data]
+    count = len(parts)
+    dataset.data = [start for start, _ in parts] + [end for _, end in parts]
+    dataset.prompts, dataset.sources = dataset.prompts * 2, [*dataset.sources, *(f"{s}#end" for s in dataset.sources)]
+    dataset.training, dataset.validation = list(range(count)), list(range(count, 2 * count))
+    whose = "its last" if count == 1 else f"of each of {count} the last"
+    dataset.report.append(f"Split by position: {whose} {held_out:.0%} is held out.")

@@ -1,0 +1,69 @@
+"""The files below a folder as it is: subfolders and links followed, loops and special files left out."""
+
+import os
+import stat
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from ..space import Refusal
+
+MOST_FILES = 10_000_000
+
+
+def shown(path: Path | str) -> str:
+    """A path as text that can be printed and stored: undecodable bytes and control characters replaced."""
+    text = os.fsencode(path).decode("utf-8", "replace")
+    return "".join(c if c.isprintable() else "\ufffd" for c in text)
+
+
+def walk(root: Path) -> Iterator[Path]:
+    """Regular files below `root` in sorted order, hidden ones left out. A folder reached twice is walked once."""
+    seen: set[tuple[int, int]] = set()
+
+    def below(folder: Path) -> Iterator[os.DirEntry[str]]:
+        status = folder.stat()
+        if (status.st_dev, status.st_ino) in seen:
+            return
+        seen.add((status.st_dev, status.st_ino))
+        with os.scandir(folder) as listing:
+            entries = sorted((e for e in listing if not e.name.startswith((".", "__MACOSX"))), key=lambda e: e.name)
+        for entry in entries:
+            try:
+                if entry.is_dir():
+                    yield from below(Path(entry.path))
+                elif entry.is_file() and stat.S_ISREG(entry.stat().st_mode):
+                    yield entry
+            except OSError:  # a link in a loop, or a subfolder that may not be read
+                continue
+
+    for count, entry in enumerate(below(root)):
+        if count >= MOST_FILES:
+            raise Refusal(f"{shown(root)}: more than {MOST_FILES:,} files; give a smaller folder")
+        yield Path(entry.path)
+
+
+def listed(root: Path) -> list[Path]:
+    """All files below a folder, or the one file that `root` is; a Refusal says what is wrong with it."""
+    try:
+        if not root.exists():
+            raise Refusal(f"{shown(root)}: no such file or folder; check the path")
+        if root.is_dir():
+            os.listdir(root)
+            return list(walk(root))
+        if not root.is_file():
+            raise Refusal(f"{shown(root)}: neither a file nor a folder; give the data as files")
+        with open(root, "rb"):
+            return [root]
+    except (OSError, ValueError) as error:
+        reason = (error.strerror if isinstance(error, OSError) else "") or str(error)
+        if isinstance(error, Refusal):
+            raise
+        raise Refusal(f"{shown(root)}: {reason}; check the path and its permissions") from error
+
+
+def kinds(paths: list[Path]) -> str:
+    """ "12 .png, 3 .svg": how many files of each kind, most frequent first."""
+    counts = Counter(path.suffix.lower() or "without extension" for path in paths)
+    named = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
+    return ", ".join(f"{count:,} {shown(kind)}" for kind, count in named[:12]) + (", ..." if len(named) > 12 else "")

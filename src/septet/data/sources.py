@@ -1,0 +1,135 @@
+"""What data can be given as: a folder, a file, a list, a (data, prompts) pair, or a `datasets.Dataset`."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..parts import Modality, Prompt
+from ..space import Refusal
+from .captions import TABLES, TEXT_COLUMNS, Captions
+from .files import kinds, listed, shown
+
+IMAGE_COLUMNS = ("image", "img", "picture", "png")
+LABEL_COLUMNS = ("label", "labels", "class", "fine_label", "coarse_label")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One thing to be read: how, what it shows, and its name."""
+
+    load: Callable[[], Any]
+    prompt: Prompt
+    source: str
+
+
+class Source:
+    """Entries in order, and sentences on what was found, complete once the entries have been used up."""
+
+    def __init__(self, entries: Iterator[Entry], sentences: Callable[[], list[str]], name: str):
+        self.entries, self.sentences, self.name = entries, sentences, name
+
+
+def opened(source: Any, modality: Modality, captions: bool = True) -> Source:
+    """The Source behind whatever was given; a Refusal where it is none of the kinds above."""
+    if isinstance(source, str | Path):
+        return _files(Path(source), modality, captions)
+    if hasattr(source, "column_names"):
+        return _table(source, modality)
+    prompts: Any = None
+    if isinstance(source, tuple) and len(source) == 2 and _are_prompts(source[1]):
+        source, prompts = source
+    if not isinstance(source, list | tuple | np.ndarray):
+        raise Refusal(
+            f"data of type {type(source).__name__}: give a path, a list, data with prompts, or a datasets.Dataset"
+        )
+    if prompts is not None and len(prompts) != len(source):
+        raise Refusal(f"{len(source):,} data and {len(prompts):,} prompts: give one prompt for each")
+    told = [None] * len(source) if prompts is None else [_prompt(p) for p in prompts]
+    pairs = enumerate(zip(source, told, strict=True))
+    entries = (Entry(lambda v=v: modality.take(v), p, str(i)) for i, (v, p) in pairs)
+    return Source(entries, lambda: [f"{len(source):,} items were given."], "the data given")
+
+
+def _are_prompts(value: Any) -> bool:
+    if isinstance(value, np.ndarray):
+        return value.ndim == 1
+    return isinstance(value, list | tuple) and all(v is None or isinstance(v, str | dict | int) for v in value[:10])
+
+
+def _prompt(value: Any) -> Prompt:
+    if value is None or isinstance(value, str):
+        return value or None
+    if isinstance(value, dict):
+        return {str(k): str(v) for k, v in value.items() if v is not None} or None
+    if isinstance(value, int | float | np.generic):
+        return str(value)
+    raise Refusal(f"a prompt of type {type(value).__name__}: expected a string, a dict of strings, or None")
+
+
+def _files(root: Path, modality: Modality, captions: bool) -> Source:
+    found = listed(root)
+    name = shown(root)
+    if not root.is_dir():
+        one = Entry(lambda: modality.read(root), None, shown(root.name))
+        return Source(iter([one]), lambda: [f"{name}: one file."], name)
+    paths = [p for p in found if p.suffix.lower() in modality.extensions and p.name not in TABLES]
+    if not found:
+        raise Refusal(f"{name} is empty; put {modality.name} files ({', '.join(modality.extensions[:6])}) into it")
+    if not paths:
+        raise Refusal(
+            f"{name} holds no {modality.name} files ({', '.join(modality.extensions[:6])}), only {kinds(found)}; "
+            "give another folder or another kind of content"
+        )
+    told = Captions(root)
+    say = captions and modality.name != "text"  # a text says what it says
+
+    def entries() -> Iterator[Entry]:
+        for path in paths:
+            prompt = told.of(path) if say else None
+            yield Entry(lambda path=path: modality.read(path), prompt, shown(path.relative_to(root)))
+
+    def sentences() -> list[str]:
+        taken = set(paths)
+        rest = [path for path in found if path not in taken]
+        left = f"; other files are not {modality.name} files: {kinds(rest)}" if rest else ""
+        said = [f"{name}: {len(paths):,} {modality.name} files ({kinds(paths)}){left}."]
+        return [*said, *told.remarks, told.sentence()] if say else said
+
+    return Source(entries(), sentences, name)
+
+
+def _column(names: Sequence[str], wanted: Sequence[str]) -> str | None:
+    return next((name for name in wanted if name in names), None)
+
+
+def _table(source: Any, modality: Modality) -> Source:
+    names = source.column_names
+    if isinstance(names, dict):
+        raise Refusal(f"this has the splits {', '.join(names)}: give one, as data[{next(iter(names), 'train')!r}]")
+    names = list(names or [])
+    wanted = TEXT_COLUMNS if modality.name == "text" else (modality.name, *IMAGE_COLUMNS)
+    column = _column(names, wanted)
+    if column is None:
+        raise Refusal(f"columns {', '.join(names)}: none holds {modality.name}; name it {' or '.join(wanted)}")
+    told = None if modality.name == "text" else _column(names, (*TEXT_COLUMNS, *LABEL_COLUMNS))
+    feature = (getattr(source, "features", None) or {}).get(told)
+
+    def entries() -> Iterator[Entry]:
+        rows = iter(source)
+        index = 0
+        while True:
+            try:
+                row = next(rows)
+            except StopIteration:
+                return
+            label = row[told] if told else None
+            if label is not None and feature is not None and hasattr(feature, "int2str"):
+                label = feature.int2str(label)
+            yield Entry(lambda row=row: modality.take(row[column]), _prompt(label), str(index))
+            index += 1
+
+    captions = f', captions from "{told}"' if told else ", without captions"
+    return Source(entries(), lambda: [f'A table: {modality.name} from the column "{column}"{captions}.'], "the table")

@@ -1,0 +1,292 @@
+"""fit(): the only training loop. A generator that yields after each step, so that the caller decides when to log,
+save, look or stop."""
+
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from .optimisers import Averages, Muon, hidden_matrices, scale_at
+from .parts import Learner
+from .space import Refusal
+
+
+class Batches(Protocol):
+    """Training batches as a function of the step alone, and held-out ones in a fixed order."""
+
+    def at(self, step: int) -> dict[str, Any]: ...
+
+    def validation(self) -> Iterable[dict[str, Any]]: ...
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to train. `rate` is Muon's (AdamW goes at `share` of it); with optimiser="adamw" it is AdamW's for all.
+    `warmup` and `decay` are shares of the stage's progress. `precision`: "bf16" autocast or "fp32"."""
+
+    rate: float = 0.02
+    share: float = 0.25
+    optimiser: str = "muon"
+    weight_decay: float = 0.01
+    betas: tuple[float, float] = (0.9, 0.95)
+    clip: float | None = 1.0
+    accumulate: int = 1
+    average: float = 0.99
+    warmup: float = 0.02
+    decay: float = 0.6
+    precision: str = "bf16"
+    compile: bool = False
+    validations: int = 20
+    validation_batches: int = 16
+
+    def __post_init__(self):
+        if self.optimiser not in ("muon", "adamw"):
+            raise Refusal(f"optimiser={self.optimiser!r}: expected 'muon' or 'adamw'")
+        if self.precision not in ("bf16", "fp32"):
+            raise Refusal(f"precision={self.precision!r}: expected 'bf16' or 'fp32'")
+        if self.accumulate < 1:
+            raise Refusal(f"accumulate={self.accumulate}: expected at least 1")
+
+
+def process_started() -> float:
+    """When this process began, seconds since the epoch; where the system does not tell, when this module was loaded."""
+    try:
+        ticks = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
+        up = float(Path("/proc/uptime").read_text().split()[0])
+        return time.time() - (up - ticks / os.sysconf("SC_CLK_TCK"))
+    except (OSError, ValueError, IndexError):
+        return _LOADED
+
+
+_LOADED = time.time()
+
+
+@dataclass
+class Pace:
+    """How long a stage lasts: `steps`, or until `seconds` of active time, of which `before` had passed when the stage
+    (or its resumption) began. `reserve_seconds` of them are kept for what comes after the last step."""
+
+    steps: int | None = None
+    seconds: float | None = None
+    before: float = 0.0
+    stage_before: float = 0.0
+    reserve_seconds: float = 1.0
+    began: float = field(default_factory=time.monotonic)
+
+    def elapsed(self) -> float:
+        return self.before + time.monotonic() - self.began
+
+    def progress(self, step: int) -> float:
+        if self.steps is not None:
+            return min(1.0, step / self.steps)
+        assert self.seconds is not None
+        span = self.seconds - self.reserve_seconds - self.stage_before
+        return min(1.0, max(0.0, (self.elapsed() - self.stage_before) / max(span, 1e-6)))
+
+
+@dataclass
+class Step:
+    """What one step did. `losses` by name; `validation` in nats (or the process's unit) where it was measured, `best`
+    when it is the lowest so far. `averaged()` is a context in which the learner holds its averaged weights."""
+
+    step: int
+    progress: float
+    elapsed_seconds: float
+    rate: float
+    losses: dict[str, float]
+    validation: float | None
+    best: bool
+    capture: Callable[[], dict[str, Any]]
+    averaged: Callable[[], Any]
+
+
+def fit(
+    learner: Learner,
+    batches: Batches,
+    settings: Settings,
+    pace: Pace,
+    seed: int = 0,
+    state: dict[str, Any] | None = None,
+    engine: Callable[[nn.Module], nn.Module] = lambda module: module,
+) -> Iterator[Step]:
+    """Train until the pace ends. `state` is what `Step.capture` gave, to go on from; `engine` wraps the learner
+    (DistributedDataParallel). In the end the learner holds its averaged weights, the best of them if the validation
+    loss rose after them. A loss that is not finite is a Refusal."""
+    loop = _Loop(learner, settings, seed, engine)
+    if state is not None:
+        loop.restore(state)
+    learner.train()
+    while (progress := pace.progress(loop.step)) < 1:
+        losses, rate = loop.advance(batches, progress)
+        ahead = pace.progress(loop.step)
+        validation, best = loop.validate_if_due(batches, ahead, pace)
+        yield Step(
+            loop.step, ahead, pace.elapsed(), rate, losses, validation, best, loop.capture, loop.averaged
+        )
+    loop.finish()
+
+
+class _Loop:
+    def __init__(self, learner: Learner, settings: Settings, seed: int, engine):
+        self.learner, self.settings, self.seed, self.step = learner, settings, seed, 0
+        self.parameters = {player: learner.parameters_of(player) for player in learner.players}
+        self.optimisers = {player: self._optimiser(p) for player, p in self.parameters.items()}
+        averaged = [p for player in learner.averaged for p in self.parameters[player]]
+        self.averages = Averages(averaged, settings.average)
+        self.best: list[Tensor] | None = None
+        self.best_loss, self.best_step, self.last_loss = float("inf"), 0, float("inf")
+        self.validation_seconds = 0.0
+        self.due = 1 / settings.validations
+        if settings.compile:
+            compile_backbones(learner)
+        self.module = engine(learner)
+
+    def _optimiser(self, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
+        s = self.settings
+        matrices = hidden_matrices(self.learner) if s.optimiser == "muon" else set()
+        share = s.share if s.optimiser == "muon" else 1.0
+        return Muon(parameters, matrices, s.rate, share, s.weight_decay, betas=s.betas)
+
+    def advance(self, batches: Batches, progress: float) -> tuple[dict[str, float], float]:
+        """One update of every player."""
+        losses: dict[str, float] = {}
+        scale = scale_at(progress, self.settings.warmup, self.settings.decay)
+        for turn, player in enumerate(self.learner.players):
+            self._enable(player)
+            figures = self._update(batches, player, turn, progress, scale)
+            losses |= figures if len(self.learner.players) == 1 else {f"{player}_{k}": v for k, v in figures.items()}
+        self._enable(None)
+        self.averages.update()
+        self.step += 1
+        return losses, self.settings.rate * scale
+
+    def _enable(self, player: str | None) -> None:
+        for other, parameters in self.parameters.items():
+            for p in parameters:
+                p.requires_grad_(player is None or other == player)
+
+    def _update(self, batches: Batches, player: str, turn: int, progress: float, scale: float) -> dict[str, float]:
+        s, sums = self.settings, {}
+        for k in range(s.accumulate):
+            torch.manual_seed((self.seed * 1_000_003 + self.step) * 64 + turn * 32 + k)
+            batch = moved(batches.at(self.step * s.accumulate + k), _device(self.learner))
+            with precise(self.learner, s.precision):
+                total, figures = self.module(batch, player, progress)
+            if not bool(torch.isfinite(total)):
+                raise Refusal(
+                    f"step {self.step}: the loss became {total.item()}; resume with a lower rate (rate={s.rate / 2:g})"
+                )
+            (total / s.accumulate).backward()
+            for name, value in ({"loss": total} | figures).items():
+                sums[name] = sums.get(name, 0.0) + float(value.detach()) / s.accumulate
+        if s.clip is not None:
+            nn.utils.clip_grad_norm_(self.parameters[player], s.clip)
+        optimiser = self.optimisers[player]
+        for group in optimiser.param_groups:
+            group["scale"] = scale
+        optimiser.step()
+        optimiser.zero_grad(set_to_none=True)
+        return sums
+
+    def validate_if_due(self, batches: Batches, progress: float, pace: Pace) -> tuple[float | None, bool]:
+        """Validate when due; on a wall-clock budget no more than a twentieth of the time goes into it."""
+        if progress < min(self.due, 1.0):
+            return None, False
+        busy = pace.steps is None and self.validation_seconds > 0.05 * pace.elapsed()
+        if busy and progress < 1:
+            return None, False
+        self.due = (int(progress * self.settings.validations + 1e-9) + 1) / self.settings.validations
+        began = time.monotonic()
+        with self.averaged():
+            loss = validate(self.learner, batches, self.settings.validation_batches, self.settings.precision)
+        self.validation_seconds += time.monotonic() - began
+        if loss is None:
+            return None, False
+        self.last_loss, best = loss, loss < self.best_loss
+        if best:
+            self.best_loss, self.best_step = loss, self.step
+            self.best = [value.clone() for value in self.averages.values]
+        return loss, best
+
+    @contextmanager
+    def averaged(self):
+        """The learner in evaluation mode with its averaged weights."""
+        self.averages.swap()
+        self.learner.eval()
+        try:
+            with torch.no_grad(), torch.random.fork_rng(devices=[]):
+                yield self.learner
+        finally:
+            self.learner.train()
+            self.averages.swap()
+
+    def finish(self) -> None:
+        self.averages.swap()
+        if self.best is not None and self.best_loss < self.last_loss:
+            for parameter, value in zip(self.averages.parameters, self.best, strict=True):
+                parameter.data.copy_(value)
+        self.learner.eval()
+
+    def capture(self) -> dict[str, Any]:
+        """All that going on needs: the random streams follow from seed and step."""
+        numbers = ("step", "best_loss", "best_step", "last_loss", "due", "validation_seconds")
+        return {
+            "learner": self.learner.state_dict(),
+            "optimisers": {player: optimiser.state_dict() for player, optimiser in self.optimisers.items()},
+            "averages": list(self.averages.values),
+            "average_count": self.averages.count,
+            "best": self.best,
+            "numbers": {name: getattr(self, name) for name in numbers},
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.learner.load_state_dict(state["learner"])
+        for player, optimiser in self.optimisers.items():
+            optimiser.load_state_dict(state["optimisers"][player])
+        for value, saved in zip(self.averages.values, state["averages"], strict=True):
+            value.copy_(saved)
+        self.averages.count, self.best = state["average_count"], state["best"]
+        for name, value in state["numbers"].items():
+            setattr(self, name, value)
+
+
+def validate(learner: Learner, batches: Batches, most: int | None, precision: str = "fp32") -> float | None:
+    """The mean validation loss over at most `most` held-out batches, with the same noise every time."""
+    total, weight = 0.0, 0.0
+    for index, batch in enumerate(batches.validation()):
+        if most is not None and index >= most:
+            break
+        torch.manual_seed(index)
+        with precise(learner, precision):
+            figures = learner.validation(moved(batch, _device(learner)))
+        if figures is None:
+            return None
+        total += float(figures["loss"]) * float(figures["weight"])
+        weight += float(figures["weight"])
+    return total / weight if weight else None
+
+
+def compile_backbones(learner: nn.Module) -> None:
+    """Compile each backbone block in place: names of parameters stay as they were."""
+    for module in learner.modules():
+        for block in getattr(module, "blocks", []):
+            block.compile(dynamic=False)
+
+
+def precise(learner: nn.Module, precision: str):
+    """bf16 autocast, or plain fp32, on the device of the learner."""
+    return torch.autocast(_device(learner).type, torch.bfloat16, enabled=precision == "bf16")
+
+
+def moved(batch: dict[str, Any], device: torch.device) -> dict[str, Any]:
+    return {name: value.to(device) if isinstance(value, Tensor) else value for name, value in batch.items()}
+
+
+def _device(learner: nn.Module) -> torch.device:
+    return next(learner.parameters()).device

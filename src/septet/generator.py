@@ -1,0 +1,243 @@
+"""Generator: a modality, codec, process and conditioner composed into one model that is trained and drawn from.
+
+Shapes: B batch, M symbols of a prompt.
+"""
+
+import inspect
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .guidance import Guidance
+from .output import Output, Outputs, record
+from .parts import Codec, Conditioner, Context, Learner, Modality, Part, Process, Prompt, State
+from .space import Known, Refusal
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a draw is told besides its prompt. `content` with `where` (true where it is kept) is filled in around, or
+    gone on from. With `strength`, `content` is varied instead: above 0 hardly, 1 beyond recognition."""
+
+    content: Any
+    where: Any = None
+    strength: float | None = None
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A step of generating: how many of `total` outputs are finished, the state of those in the making, and the
+    outputs that this step finished."""
+
+    done: int
+    total: int
+    state: State
+    outputs: list[Output]
+
+
+class Generator(Part, Learner):
+    """Parts whose Spaces agree. `settings` are the sampling settings used where a call gives none (guidance, steps,
+    temperature and so on); `prompt_dropout` is the share of training rows whose prompt is left out."""
+
+    name, digest = "unsaved", ""  # of the model folder it was loaded from
+
+    def __init__(
+        self,
+        modality: Modality,
+        codec: Codec,
+        process: Process,
+        conditioner: Conditioner,
+        prompt_dropout: float = 0.1,
+        settings: dict[str, Any] | None = None,
+    ):
+        super().__init__()
+        if codec.space != process.space:
+            raise Refusal(
+                f"{type(codec).__name__} makes {codec.space}, {type(process).__name__} draws {process.space}: "
+                "the two must be the same"
+            )
+        self.modality, self.prompt_dropout, self.settings = modality, prompt_dropout, settings or {}
+        self.codec, self.process, self.conditioner = codec, process, conditioner
+        self.players, self.averaged = process.players, process.averaged
+        codec.requires_grad_(False)  # a codec is trained in a stage of its own
+
+    def parameters_of(self, player: str) -> list[nn.Parameter]:
+        shared = list(self.conditioner.parameters())
+        if len(self.players) > 1:  # each player hears the prompts through its own layers; the generator trains the ear
+            shared = shared if player in self.averaged else []
+        return [p for p in [*self.process.parameters_of(player), *shared] if p.requires_grad]
+
+    def forward(self, batch: dict[str, Any], player: str, progress: float) -> tuple[Tensor, dict[str, Tensor]]:
+        prompt_BM = batch["prompt"]
+        if self.prompt_dropout and prompt_BM.shape[1]:
+            silent = self.conditioner.nothing(1).to(prompt_BM.device)
+            silent = nn.functional.pad(silent, (0, prompt_BM.shape[1] - silent.shape[1]))
+            drop = torch.rand(len(prompt_BM), 1) < self.prompt_dropout
+            prompt_BM = torch.where(drop.to(prompt_BM.device), silent, prompt_BM)
+        return self.process.loss(self._latents(batch), self.conditioner(prompt_BM), player, progress)
+
+    def validation(self, batch: dict[str, Any]) -> dict[str, Tensor] | None:
+        return self.process.validation(self._latents(batch), self.conditioner(batch["prompt"]))
+
+    def _latents(self, batch: dict[str, Any]) -> Tensor:
+        if "latents" in batch:
+            return batch["latents"]
+        with torch.no_grad():
+            return self.codec.encode(batch["data"])
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.process.parameters()).device
+
+    def encode(self, data: Any) -> Tensor:
+        return self.codec.encode(data)
+
+    def decode(self, latents: Tensor) -> Any:
+        return self.codec.decode(latents)
+
+    @torch.no_grad()
+    def score(self, data: Sequence[Any], prompts: Sequence[Prompt] | None = None) -> float:
+        """The validation loss of some data: nats a symbol for discrete Spaces."""
+        prompt_BM = self.conditioner.prepare(list(prompts or [None] * len(data)))
+        figures = self.eval().validation({"latents": self.encode(data), "prompt": prompt_BM})
+        if figures is None:
+            raise Refusal(f"{type(self.process).__name__} has no likelihood or validation loss to score with")
+        return float(figures["loss"])
+
+    def generate(
+        self,
+        prompt: Prompt | Sequence[Prompt] = None,
+        count: int = 1,
+        seed: int = 0,
+        given: Given | None = None,
+        tile: int = 8,
+        **settings: Any,
+    ) -> Outputs:
+        """`count` outputs for each prompt, with seeds `seed`, `seed` + 1, ... See `generating`."""
+        if not 1 <= count <= 1_000_000:
+            raise Refusal(f"count={count}: expected 1 to 1,000,000")
+        prompts = list(prompt) if isinstance(prompt, list | tuple) else [prompt]
+        requests = [(p, seed + k) for p in prompts for k in range(count)]
+        return Outputs(o for moment in self.generating(requests, given, tile, **settings) for o in moment.outputs)
+
+    def generating(
+        self, requests: Sequence[tuple[Prompt, int]], given: Given | None = None, tile: int = 8, **settings: Any
+    ) -> Iterator[Moment]:
+        """Draw (prompt, seed) pairs in tiles of `tile` at a time, a Moment after each step. Short tiles are padded, so
+        that an output's bits depend on its seed, the tile size, threads and versions, and not on its companions."""
+        settings = self._checked(settings)
+        guidance = settings.pop("guidance", 1.0)
+        tile = min(tile, len(requests)) if tile > 0 else len(requests)
+        self.eval()
+        done = 0
+        for begin in range(0, len(requests), tile):
+            rows, started = requests[begin : begin + tile], time.monotonic()
+            padded = [*rows, *[rows[-1]] * (tile - len(rows))]
+            context, pull = self._context([p for p, _ in padded], guidance)
+            noise, held = self.process.noise([s for _, s in padded]), self._held(given, tile)
+            states = self.process.draws(noise, context, **held, **pull, **settings)
+            last = None
+            for state in states:
+                if last is not None:
+                    yield Moment(done, len(requests), last, [])
+                last = state
+            assert last is not None
+            facts = {**settings, "guidance": guidance, "tile": tile}
+            outputs = self._outputs(last, rows, given, facts, time.monotonic() - started)
+            done += len(rows)
+            yield Moment(done, len(requests), last, outputs)
+
+    def interpolate(
+        self, prompts: tuple[Prompt, Prompt], seeds: tuple[int, int], frames: int = 8, **settings: Any
+    ) -> Outputs:
+        """`frames` outputs from one prompt and seed to another."""
+        if not self.process.mixable:
+            raise Refusal(f"{type(self.process).__name__}: its noise cannot be mixed; interpolate with a diffusion, GAN or VAE")
+        if frames < 2:
+            raise Refusal(f"frames={frames}: an interpolation takes at least 2")
+        settings = self._checked(settings)
+        guidance, started = settings.pop("guidance", 1.0), time.monotonic()
+        first, last = self.process.noise(seeds)
+        shares = torch.linspace(0, 1, frames)
+        noise = torch.stack([_between(first, last, float(share)) for share in shares])
+        context, pull = self._context([prompts[0]] * frames, guidance)
+        if prompts[0] != prompts[1]:
+            other, _ = self._context([prompts[1]] * frames, guidance)
+            context = _blended(context, other, shares.to(self.device))
+        state = None
+        for state in self.process.eval().draws(noise, context, **pull, **settings):
+            pass
+        assert state is not None
+        facts = {**settings, "guidance": guidance, "interpolated": [list(map(str, prompts)), list(seeds)]}
+        rows = [(prompts[0] if share < 0.5 else prompts[1], seeds[0]) for share in shares]
+        return Outputs(self._outputs(state, rows, None, facts, time.monotonic() - started))
+
+    def _checked(self, settings: dict[str, Any]) -> dict[str, Any]:
+        inner = {"noise", "context", "known", "near", "strength", "self"}
+        allowed = [n for n in inspect.signature(self.process.draws).parameters if n not in inner]
+        for name in settings:
+            if name not in allowed:
+                raise Refusal(f"{name}={settings[name]}: a {type(self.process).__name__} takes {', '.join(allowed)}")
+        kept = {n: v for n, v in self.settings.items() if n in allowed}
+        return kept | {name: value for name, value in settings.items() if value is not None}
+
+    @torch.no_grad()
+    def _context(self, prompts: list[Prompt], weight: float) -> tuple[Context, dict[str, Any]]:
+        if not 0 <= weight <= 50:
+            raise Refusal(f"guidance={weight}: expected 0 to 50, 1 being plain")
+        context = self.conditioner(self.conditioner.prepare(prompts).to(self.device))
+        if weight == 1 or all(p in (None, "") for p in prompts):
+            return context, {}
+        nothing = self.conditioner(self.conditioner.nothing(len(prompts)).to(self.device))
+        return context, {"guidance": Guidance(weight, nothing)}
+
+    @torch.no_grad()
+    def _held(self, given: Given | None, batch: int) -> dict[str, Any]:
+        if given is None:
+            return {}
+        if given.strength is not None:
+            if "near" not in inspect.signature(self.process.draws).parameters:
+                raise Refusal(f"strength={given.strength}: a {type(self.process).__name__} cannot vary given content")
+            return {"near": self.codec.encode([given.content]).repeat(batch, 1, 1), "strength": given.strength}
+        known = self.codec.known(given.content, given.where)
+        if known.spans is not None:
+            return {"known": Known(spans=known.spans * batch)}
+        assert known.values is not None and known.where_BN is not None
+        values = known.values.repeat(batch, *[1] * (known.values.dim() - 1))
+        return {"known": Known(values, known.where_BN.repeat(batch, 1))}
+
+    @torch.no_grad()
+    def _outputs(self, state: State, rows: Sequence, given: Given | None, facts: dict, seconds: float) -> list[Output]:
+        data = [self.modality.finish(datum) for datum in self.codec.decode(state.latents[: len(rows)])]
+        if given is not None and given.strength is None and given.where is not None:
+            data = [self.modality.compose(datum, given.content, given.where) for datum in data]
+        outputs = []
+        for datum, (prompt, seed) in zip(data, rows, strict=True):
+            used = facts | {"seconds": round(seconds / len(rows), 3)}
+            outputs.append(Output(datum, record(self.name, self.digest, prompt, seed, used), self.modality))
+        return outputs
+
+
+def _between(first: Tensor, last: Tensor, share: float) -> Tensor:
+    """The point at `share` of the great circle between two normal noises (Shoemake 1985)."""
+    a, b = first.flatten(), last.flatten()
+    angle = torch.arccos((a @ b / (a.norm() * b.norm())).clamp(-1, 1))
+    if angle < 1e-4:
+        return first
+    return (torch.sin((1 - share) * angle) * first + torch.sin(share * angle) * last) / torch.sin(angle)
+
+
+def _blended(first: Context, last: Context, share_B: Tensor) -> Context:
+    """The contexts between two, the k-th at share_B[k]."""
+    B = len(share_B)
+    both = first.joined(last)
+
+    def mix(t: Tensor | None) -> Tensor | None:
+        return None if t is None else torch.stack([torch.lerp(t[k], t[B + k], share_B[k]) for k in range(B)])
+
+    valid = None if both.valid_BM is None else both.valid_BM[:B] | both.valid_BM[B:]
+    return replace(both, tokens_BMD=mix(both.tokens_BMD), valid_BM=valid, vector_BD=mix(both.vector_BD))

@@ -1,0 +1,73 @@
+"""Frozen features of pictures, made by hand: nothing was trained, so nothing can have seen the data.
+
+Shapes: B batch, H W a picture's height and width, S = 32 the side they are brought to, F features.
+"""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+SIDE = 32
+DIRECTIONS = 8
+CHUNK = 256
+
+
+def _premultiplied(picture_HW4: np.ndarray) -> Tensor:
+    """float32 (4, S, S) in [0, 1], colour times alpha."""
+    x = torch.from_numpy(np.array(picture_HW4)).permute(2, 0, 1)[None].float() / 255
+    x = torch.cat([x[:, :3] * x[:, 3:], x[:, 3:]], 1)
+    if x.shape[-2:] == (SIDE, SIDE):
+        return x[0]
+    return F.interpolate(x, (SIDE, SIDE), mode="bilinear", antialias=True, align_corners=False)[0]
+
+
+def _cosines(count: int) -> Tensor:
+    """(count, S): the lowest rows of the orthonormal discrete cosine transform (Ahmed et al. 1974)."""
+    place = (torch.arange(SIDE) + 0.5) * math.pi / SIDE
+    rows = torch.cos(torch.arange(count)[:, None] * place) * math.sqrt(2 / SIDE)
+    rows[0] /= math.sqrt(2)
+    return rows
+
+
+def _directions(x_B4SS: Tensor) -> Tensor:
+    """(B, DIRECTIONS, S, S): how strong the strongest channel's edge is in each direction, two neighbours sharing."""
+    padded = F.pad(x_B4SS, (1, 1, 1, 1), mode="replicate")
+    across, down = padded[..., 1:-1, 2:] - padded[..., 1:-1, :-2], padded[..., 2:, 1:-1] - padded[..., :-2, 1:-1]
+    strongest = (across**2 + down**2).argmax(1, keepdim=True)
+    across, down = across.gather(1, strongest)[:, 0], down.gather(1, strongest)[:, 0]
+    turn = torch.atan2(down, across) / (2 * math.pi) % 1 * DIRECTIONS
+    apart = (turn[:, None] - torch.arange(DIRECTIONS)[:, None, None]).abs()
+    apart = torch.minimum(apart, DIRECTIONS - apart)
+    return torch.hypot(across, down)[:, None] * (1 - apart).clamp(min=0)
+
+
+def _histograms(edges_BDSS: Tensor, cells: int) -> Tensor:
+    """Edge directions over cells x cells overlapping places (Dalal and Triggs 2005), clipped, at unit length."""
+    width = 2 * SIDE // (cells + 1)
+    pooled = F.avg_pool2d(edges_BDSS, width, stride=(SIDE - width) // max(1, cells - 1) or 1)[..., :cells, :cells]
+    flat = pooled.flatten(1)
+    unit = flat / (flat.norm(dim=1, keepdim=True) + 0.02)
+    ceiling = 3 / math.sqrt(flat.shape[1])
+    clipped = unit.clamp(max=ceiling)
+    return clipped / (clipped.norm(dim=1, keepdim=True) + 0.02)
+
+
+def picture_features(pictures: Sequence[np.ndarray]) -> Tensor:
+    """float32 (B, F) of uint8 (H, W, 4) pictures of any sizes: edge directions at three scales, and the layout of
+    brightness, colour and alpha by low frequencies. Euclidean distance means likeness."""
+    found = [torch.zeros(0, DIRECTIONS * (4 + 9 + 36) + 2 * 36 + 2 * 16)]
+    luma, low = torch.tensor([0.299, 0.587, 0.114]), _cosines(6)  # luma: ITU-R BT.601
+    for begin in range(0, len(pictures), CHUNK):
+        x = torch.stack([_premultiplied(picture) for picture in pictures[begin : begin + CHUNK]])
+        y = (x[:, :3] * luma[:, None, None]).sum(1)
+        planes = torch.stack([y, x[:, 3], x[:, 0] - y, x[:, 2] - y], 1)
+        waves = low @ planes @ low.T / SIDE
+        edges = _directions(x)
+        blocks = [_histograms(edges, cells) for cells in (2, 3, 6)]
+        layout = torch.cat([waves[:, :2].flatten(1), waves[:, 2:, :4, :4].flatten(1)], 1)
+        found.append(torch.cat([*blocks, 2 * layout], 1))
+    return torch.cat(found)

@@ -1,0 +1,196 @@
+"""Pictures: read from what people have, hostile files included, and written with their record inside.
+
+Shapes: H W a picture's height and width, S the one size. A picture is uint8 (H, W, 4), RGB and straight alpha.
+"""
+
+import io
+import json
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image as Pillow
+from PIL import ImageOps
+from PIL.PngImagePlugin import PngInfo
+from torch import Tensor
+
+from .. import folders
+from ..parts import Modality
+from ..space import Refusal
+from .descriptors import picture_features
+from .pixels import fit, palette, snapped, tiles
+
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "AVIF")
+PIXELS = 50_000_000  # of a picture as its header tells, before anything is decoded
+RECORD_BYTES = 1 << 20
+EXIF, USER_COMMENT, ORIENTATION = 0x8769, 0x9286, 0x0112
+THUMBNAIL, THUMBNAIL_STEP = 17, 8  # pixels a side; what is clearly brighter, of 255: more than a re-encoding does
+ASCII = b"ASCII\0\0\0"  # how the comment is encoded (Exif 2.3, 4.6.5)
+
+
+def _opened(stream: Path | io.BytesIO, look: Callable[[Pillow.Image], Any]) -> Any:
+    """What `look` finds in a picture; whatever a decoder may raise on hostile bytes becomes a Refusal."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            warnings.simplefilter("error", Pillow.DecompressionBombWarning)
+            Pillow.init()
+            with Pillow.open(stream, formats=[name for name in FORMATS if name in Pillow.OPEN]) as picture:
+                width, height = picture.size
+                if width * height > PIXELS:
+                    raise Pillow.DecompressionBombError(f"{width} x {height} pixels")
+                return look(picture)
+    except (Pillow.DecompressionBombError, Pillow.DecompressionBombWarning) as error:
+        raise Refusal(f"too many pixels ({error}): at most {PIXELS:,} are read; scale it down") from error
+    except Pillow.UnidentifiedImageError as error:
+        raise Refusal(f"not a picture of a format that is read ({', '.join(FORMATS)})") from error
+    except Exception as error:
+        raise Refusal(f"damaged or cut short ({type(error).__name__})") from error
+
+
+def _decoded(picture: Pillow.Image) -> np.ndarray:
+    """(H, W, 4) of the first frame, upright."""
+    if picture.mode.startswith("I;16") or picture.mode == "I":
+        picture = Pillow.fromarray((np.asarray(picture).astype(np.int64) // 257).clip(0, 255).astype(np.uint8))
+    elif picture.getexif().get(ORIENTATION, 1) != 1:
+        picture = ImageOps.exif_transpose(picture)
+    return np.array(picture.convert("RGBA"))
+
+
+class Image(Modality):
+    """Pictures of one size. `palette` keeps a set to so many colours, `tile` cuts sheets into squares of so many
+    pixels; `colours`, learned from the data, are what drawn pictures are snapped to."""
+
+    name = "image"
+    extensions = (".png", ".jpg", ".jpeg", ".jfif", ".webp", ".gif", ".bmp", ".avif", ".apng")
+    suffix = ".png"
+
+    def __init__(
+        self,
+        size: int = 32,
+        palette: int | None = None,
+        tile: int | None = None,
+        colours: Sequence[Sequence[int]] | None = None,
+    ):
+        for value, word, low, high in ((size, "size", 4, 1024), (palette, "palette", 2, 256), (tile, "tile", 4, 4096)):
+            if value is not None and (type(value) is not int or not low <= value <= high):
+                raise Refusal(f"{word}={value}: expected a whole number from {low} to {high}")
+        self.size, self.palette, self.tile = size, palette, tile
+        self.colours = [tuple(colour) for colour in colours] if colours else None
+
+    @classmethod
+    def tiny(cls) -> "Image":
+        return cls(size=8)
+
+    def read(self, path: Path) -> np.ndarray:
+        """uint8 (H, W, 4) at the file's own size."""
+        path = Path(path)
+        if not path.is_file():
+            raise Refusal(f"{path}: no such picture file; check the path")
+        try:
+            return _opened(path, _decoded)
+        except Refusal as error:
+            raise Refusal(f"{path}: {error}") from error
+
+    def take(self, value: Any) -> np.ndarray:
+        """uint8 (H, W, 4) of a PIL picture, or of a uint8 array (H, W), (H, W, 1), (H, W, 3) or (H, W, 4)."""
+        if isinstance(value, Pillow.Image):
+            if value.width * value.height > PIXELS:
+                raise Refusal(f"a picture of {value.width} x {value.height}: at most {PIXELS:,} pixels are read")
+            return _decoded(value)
+        array = np.asarray(value)
+        array = array[..., None] if array.ndim == 2 else array
+        if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] not in (1, 3, 4) or not array.size:
+            found = f"{array.dtype} {array.shape}" if isinstance(value, np.ndarray) else type(value).__name__
+            raise Refusal(f"{found}: expected a PIL picture, or a uint8 array (H, W), (H, W, 3) or (H, W, 4)")
+        if array.shape[2] == 1:
+            array = array.repeat(3, 2)
+        return array if array.shape[2] == 4 else np.dstack([array, np.full(array.shape[:2], 255, np.uint8)])
+
+    def fit(self, picture: np.ndarray) -> np.ndarray:
+        """uint8 (S, S, 4), `size` pixels a side, in the learned colours where there are some."""
+        return self.finish(fit(picture, self.size)[0])
+
+    def pieces(self, datum: np.ndarray) -> list[tuple[np.ndarray, tuple[str, ...]]]:
+        return [fit(part, self.size) for part in (tiles(datum, self.tile) if self.tile else [datum])]
+
+    def learned(self, data: Sequence[np.ndarray]) -> tuple["Image", list[str]]:
+        if not self.palette or self.colours:
+            return self, []
+        found = palette(data, self.palette)
+        said = f"The set is kept to {len(found)} colours of its own."
+        return Image(self.size, self.palette, self.tile, found), [said]
+
+    def finish(self, datum: Any) -> np.ndarray:
+        """The picture in the learned colours; unchanged where none were learned."""
+        return snapped(np.asarray(datum), self.colours) if self.colours else np.asarray(datum)
+
+    def write(self, datum: Any, path: Path, record: dict[str, Any]) -> None:
+        """A PNG with the record as the text chunk `septet`, or a lossless WebP with it as the EXIF user comment."""
+        path, text, stream = Path(path), json.dumps(record), io.BytesIO()
+        picture = Pillow.fromarray(self.take(datum))
+        if path.suffix.lower() == ".png":
+            chunks = PngInfo()
+            chunks.add_text("septet", text)
+            picture.save(stream, "PNG", pnginfo=chunks, optimize=True)
+        elif path.suffix.lower() == ".webp":
+            exif = Pillow.Exif()
+            exif.get_ifd(EXIF)[USER_COMMENT] = ASCII + text.encode("ascii")
+            picture.save(stream, "WEBP", lossless=True, exact=True, exif=exif)
+        else:
+            raise Refusal(f"{path.name}: pictures are written as .png or .webp, which hold their record; rename it")
+        folders.write(path, stream.getvalue())
+
+    def preview(self, datum: Any, size: int = 128) -> Pillow.Image:
+        """At most size x size; small pictures in whole multiples, so that their pixels stay square."""
+        picture = Pillow.fromarray(self.take(datum))
+        factor = size // max(picture.size)
+        if factor >= 1:
+            return picture.resize((picture.width * factor, picture.height * factor), Pillow.Resampling.NEAREST)
+        picture.thumbnail((size, size), Pillow.Resampling.HAMMING)
+        return picture
+
+    def compose(self, drawn: Any, given: Any, where: Any) -> np.ndarray:
+        """`given` where the bool (H, W) `where` is true, to the bit; `drawn` elsewhere."""
+        drawn_HW4, given_HW4, where_HW = self.take(np.asarray(drawn)), self.take(np.asarray(given)), np.asarray(where)
+        if drawn_HW4.shape != given_HW4.shape or where_HW.shape != drawn_HW4.shape[:2] or where_HW.dtype != bool:
+            raise Refusal(
+                f"a drawn picture {drawn_HW4.shape}, a given one {given_HW4.shape} and a {where_HW.dtype} mask "
+                f"{where_HW.shape}: all three must have the same height and width, and the mask be of true and false"
+            )
+        return np.where(where_HW[..., None], given_HW4, drawn_HW4)
+
+    def features(self, data: Sequence[Any]) -> Tensor:
+        """float32 (n, 496): see descriptors.picture_features."""
+        return picture_features([self.take(datum) for datum in data])
+
+    def sketch(self, datum: np.ndarray) -> np.ndarray:
+        """Which places of a thumbnail are clearly brighter, darker, or more or less covered than the next (a difference
+        hash), and the colours of its quarters in steps."""
+        whole = Pillow.fromarray(datum).convert("RGBa")
+        planes = np.asarray(whole.resize((THUMBNAIL, THUMBNAIL), Pillow.Resampling.BOX), np.int32)
+        shades = np.stack([planes[..., :3].sum(-1) // 3, planes[..., 3]], -1)
+        across, down = np.diff(shades[:-1], axis=1), np.diff(shades[:, :-1], axis=0)
+        steps = [step > THUMBNAIL_STEP for edge in (across, down) for step in (edge, -edge)]
+        quarters = np.asarray(whole.resize((2, 2), Pillow.Resampling.BOX), np.int32)[..., :3]
+        levels = quarters[..., None] > np.arange(32, 256, 64)
+        return np.flatnonzero(np.concatenate([*(s.ravel() for s in steps), levels.ravel()])).astype(np.uint32)
+
+
+def read_record(path: Path) -> dict[str, Any] | None:
+    """The record that `Image.write` put into a PNG or WebP file; None where there is none."""
+
+    def text_of(picture: Pillow.Image) -> str:
+        if picture.format == "PNG":
+            return str(picture.info.get("septet", ""))
+        comment = picture.getexif().get_ifd(EXIF).get(USER_COMMENT, b"")
+        return comment.removeprefix(ASCII).decode("ascii", "replace") if isinstance(comment, bytes) else ""
+
+    try:
+        text = _opened(Path(path), text_of)
+        record = json.loads(text) if 0 < len(text) <= RECORD_BYTES else None
+    except (Refusal, ValueError, RecursionError):
+        return None
+    return record if isinstance(record, dict) else None

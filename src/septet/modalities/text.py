@@ -1,0 +1,132 @@
+"""Plain text: one datum is the text of a file."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+
+from .. import folders
+from ..parts import Modality
+from ..space import Refusal
+
+LONGEST_BYTES = 1 << 30
+MARKS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe\0\0", "utf-32-le"), (b"\0\0\xfe\xff", "utf-32-be"))
+MARKS += ((b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
+CONTROLS = bytes(set(range(32)) - set(b"\t\n\r\f\v\x1b"))
+FEATURES, SKETCH = 1024, 512
+
+
+def decode(content: bytes) -> str:
+    """The text in a file's bytes: as its byte-order mark says, else UTF-8, else Windows-1252, else Latin-1; line ends
+    become newlines. Bytes with a zero, or with control characters in more than a hundredth, are no text."""
+    for mark, encoding in MARKS:
+        if content.startswith(mark):
+            try:
+                return _newlines(content[len(mark) :].decode(encoding))
+            except UnicodeDecodeError as error:
+                raise Refusal(f"starts as {encoding} text and is not ({error.reason} at byte {error.start})") from error
+    start = content[: 1 << 20]
+    if b"\0" in content or len(start) - len(start.translate(None, CONTROLS)) > len(start) / 100:
+        raise Refusal("holds binary data, not text")
+    for encoding in ("utf-8", "cp1252"):
+        try:
+            return _newlines(content.decode(encoding))
+        except UnicodeDecodeError:
+            continue
+    return _newlines(content.decode("latin-1"))
+
+
+def _newlines(text: str) -> str:
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _grams(text: str, length: int) -> np.ndarray:
+    """uint32 (n,) hashes of all runs of `length` characters: a polynomial, stirred (Murmur3's last steps)."""
+    points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
+    if len(points) < length:
+        return np.zeros(0, np.uint32)
+    runs = len(points) - length + 1
+    x = np.full(runs, length, np.uint32)
+    for shift in range(length):
+        x = x * np.uint32(0x01000193) + points[shift : shift + runs]
+        x ^= x >> np.uint32(16)
+        x *= np.uint32(0x85EBCA6B)
+    x ^= x >> np.uint32(13)
+    x *= np.uint32(0xC2B2AE35)
+    return x ^ (x >> np.uint32(16))
+
+
+class Text(Modality):
+    """Plain text."""
+
+    name = "text"
+    extensions = (".txt", ".text", ".md", ".markdown", ".rst", ".org", ".adoc", ".tex", ".log", ".srt")
+    suffix = ".txt"
+
+    @classmethod
+    def tiny(cls) -> "Text":
+        return cls()
+
+    def read(self, path: Path) -> str:
+        path = Path(path)
+        if not path.is_file():
+            raise Refusal(f"{path}: no such text file; check the path")
+        try:
+            if path.stat().st_size > LONGEST_BYTES:
+                raise Refusal(f"{path.stat().st_size:,} bytes: at most {LONGEST_BYTES:,} are read; split it")
+            return self.take(decode(path.read_bytes()))
+        except OSError as error:
+            raise Refusal(f"{path}: {error.strerror}; check its permissions") from error
+        except Refusal as error:
+            raise Refusal(f"{path}: {error}") from error
+
+    def take(self, value: Any) -> str:
+        if not isinstance(value, str):
+            raise Refusal(f"{type(value).__name__} is no text: expected a string")
+        if not value.strip():
+            raise Refusal("holds no text")
+        try:
+            value.encode()
+        except UnicodeEncodeError as error:
+            raise Refusal("holds half of a character (a lone surrogate), which no file can keep") from error
+        return value
+
+    def cut(self, datum: str, share: float) -> tuple[str, str] | None:
+        """The first 1 - share of the characters, and the rest."""
+        border = int(len(datum) * (1 - share))
+        return (datum[:border], datum[border:]) if 0 < border < len(datum) else None
+
+    def write(self, datum: str, path: Path, record: dict[str, Any]) -> None:
+        """UTF-8, with the record in `path` + ".json", which comes first: where the text is, its record is."""
+        path = Path(path)
+        folders.write(path.with_name(path.name + ".json"), (json.dumps(record, indent=1) + "\n").encode())
+        folders.write(path, datum.encode(errors="replace"))
+
+    def preview(self, datum: str, size: int = 128) -> Image.Image:
+        """The first lines, black on white."""
+        picture = Image.new("RGBA", (size, size), "white")
+        points = max(8, size // 16)
+        lines = [line[: 2 * size // points].expandtabs(4) for line in datum[:10_000].splitlines()]
+        text = "\n".join(lines[: size // points])
+        ImageDraw.Draw(picture).text((points // 2, points // 2), text, "black", ImageFont.load_default(points))
+        return picture
+
+    def features(self, data: Sequence[str]) -> Tensor:
+        """float32 (n, 1024): how often runs of 3, 4 and 5 characters occur, hashed with signs (Weinberger et al. 2009),
+        as square roots, at unit length."""
+        rows = np.zeros((len(data), FEATURES), np.float32)
+        for row, text in zip(rows, data, strict=True):
+            runs, counts = np.unique(np.concatenate([_grams(text, n) for n in (3, 4, 5)]), return_counts=True)
+            sign = np.where(runs >> np.uint32(31), 1.0, -1.0)
+            row[:] = np.bincount(runs % FEATURES, sign * np.sqrt(counts), FEATURES)
+            row /= max(float(np.linalg.norm(row)), 1e-12)
+        return torch.from_numpy(rows)
+
+    def sketch(self, datum: str) -> np.ndarray:
+        """The smallest hashes of its runs of 5 characters (a bottom-k sketch, Broder 1997), case and spaces aside."""
+        return np.unique(_grams(" ".join(datum.lower().split()), 5))[:SKETCH]

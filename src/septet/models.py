@@ -1,0 +1,237 @@
+"""A model is a folder: saved whole, verified before anything in it is believed, built without a recipe."""
+
+import functools
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError
+from torch import Tensor, nn
+from torch.nn.modules.module import register_module_parameter_registration_hook
+
+from . import folders
+from .cards import CARD, card, card_text
+from .output import version
+from .parts import Part, assets, build, describe
+from .references import PICKLES, find_part, is_pickle, resolve, starters
+from .space import Refusal
+
+__all__ = ["attach", "card", "config", "digest", "find_part", "load", "resolve", "save", "starters", "verify"]
+
+WEIGHTS, CONFIG, LOG, AUDIT = "model.safetensors", "config.json", "training.jsonl", "audit.json"
+HEADER_BYTES = CONFIG_BYTES = 16 << 20
+PARAMETERS, TENSORS = 2_000_000_000, 100_000  # the most a config may ask for
+DTYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "BOOL": torch.bool}
+DTYPES |= {"I64": torch.int64, "I32": torch.int32, "I16": torch.int16, "I8": torch.int8, "U8": torch.uint8}
+
+
+def save(
+    model: nn.Module,
+    folder: str | Path,
+    *,
+    card: Mapping[str, Any],
+    log: Path | None = None,
+    files: Mapping[str, str | bytes] | None = None,
+    dtype: torch.dtype | None = None,
+) -> Path:
+    """Writes `model` (a Part) to `folder` in place of the model there; files that are no model's stay.
+
+    `card`: the facts of README.md, see cards.card_text. `log`: a training.jsonl to copy. `files`: further files by name
+    (audit.json). `dtype`: how floating weights are stored. A full disk, or weights that are not finite, is a Refusal
+    that leaves the previous model whole.
+    """
+    folder = Path(folder).resolve()
+    if folder.exists() and not folder.is_dir():
+        raise Refusal(f"{folder} is a file; choose another folder for the model")
+    folders.recover(folder)
+    tensors = _distinct(model)
+    if dtype is not None:
+        tensors = {name: t.detach().to(dtype) if t.is_floating_point() else t for name, t in tensors.items()}
+    texts = {CONFIG: _config_text(model), CARD: card_text(card), **(files or {})}
+    texts |= {name: asset.content for name, asset in assets(model).items()}
+    contents = {name: text if isinstance(text, bytes) else text.encode() for name, text in texts.items()}
+    contents[WEIGHTS] = folders.tensor_bytes(tensors, folder)
+    if log is not None and log.exists():
+        contents[LOG] = log.read_bytes()
+    clash = sorted(folders.foreign(folder) & set(contents) - {LOG})
+    if clash:
+        raise Refusal(f"{folder} holds a {clash[0]} that is no septet model's; choose another folder for the model")
+    with folders.refusing(folder):
+        folders.sweep(folder.parent, folder.name)
+    folders.swap(folders.stage(contents, folder), folder)
+    return folder
+
+
+def _distinct(model: nn.Module) -> dict[str, Tensor]:
+    """The state by name; a tensor that stands under two names (tied weights) under its first."""
+    state: dict[int, tuple[str, Tensor]] = {}
+    for name, tensor in model.state_dict(keep_vars=True).items():
+        state.setdefault(id(tensor), (name, tensor))
+    return dict(state.values())
+
+
+def _config_text(model: nn.Module) -> str:
+    try:
+        return json.dumps({"septet": version(), **describe(model)}, indent=1, allow_nan=False) + "\n"
+    except ValueError as error:
+        raise Refusal(f"the model's arguments hold NaN or infinity, which config.json cannot: {error}") from error
+
+
+def load(reference: str | Path, *, parts: Sequence[type[Part]] = (), device: str | torch.device = "cpu") -> Any:
+    """The model of a reference, in evaluation mode on `device`.
+
+    Nothing is believed before it is checked: hashes, names, sizes, shapes and finiteness. A part's name stands for a
+    class of septet's part packages, or one of `parts`. Every failure is a Refusal.
+    """
+    folder = resolve(reference)
+    entries = verify(folder)
+    tree = {key: value for key, value in config(folder).items() if key != "septet"}
+
+    @functools.cache
+    def find(name: str) -> type[Part]:
+        return find_part(name, parts)
+
+    def read(name: str) -> str:
+        if name not in entries:
+            raise Refusal(f"{folder}: {CONFIG} asks for {str(name)[:80]!r}, which the manifest does not list")
+        return (folder / name).read_text(encoding="utf-8")
+
+    header = _header(folder / WEIGHTS)
+    with torch.device("meta"), _bounded(folder):
+        sketch = _built(tree, find, read, folder)
+    _check_shapes(header, _distinct(sketch), folder)
+    with torch.random.fork_rng(devices=[]):  # the first weights draw numbers that the caller's stream should keep
+        model: Any = _built(tree, find, read, folder)
+    try:
+        weights = safetensors.torch.load_file(folder / WEIGHTS)
+    except SafetensorError as error:
+        raise Refusal(f"{folder / WEIGHTS} cannot be read: {error}; use another copy of the model") from error
+    for name, tensor in weights.items():
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            raise Refusal(f"{folder}: the weight {name} holds NaN or infinity; use another copy of the model")
+    model.load_state_dict(weights, strict=False)  # tied weights stand once in the file; _check_shapes saw all the rest
+    if hasattr(model, "digest"):  # a Generator, which writes both into its records
+        model.name, model.digest = folder.name, digest(folder)
+    return model.to(device).eval()
+
+
+def verify(folder: Path) -> dict[str, dict[str, Any]]:
+    """The manifest's entries of a model folder that is whole; a Refusal names what is not."""
+    said = folders.damage(folder, (WEIGHTS, CONFIG))
+    if said is None:
+        return folders.manifest(folder)
+    pickles = sorted(path.name for path in folder.iterdir() if path.suffix in PICKLES)
+    if pickles and not (folder / WEIGHTS).exists():
+        raise Refusal(f"{folder} holds {pickles[0]}, a pickle, which can run code and is never read; use safetensors")
+    raise Refusal(f"{folder} is not a whole model: {said}; use another copy or train it again")
+
+
+def config(folder: str | Path) -> dict[str, Any]:
+    """The tree of constructors, and "septet", the version that wrote it."""
+    path = Path(folder) / CONFIG
+    try:
+        tree = folders.read_json(path, CONFIG_BYTES)
+        if not isinstance(tree, dict) or not {"part", "version", "arguments"} <= set(tree):
+            raise ValueError("it names no part")
+        return tree
+    except (OSError, ValueError) as error:
+        raise Refusal(f"{path} is not the config of a septet model: {error}") from error
+
+
+def _check_versions(tree: Any, find: Callable[[str], type[Part]], folder: Path) -> None:
+    """Refuses a part that is unknown, or newer than this septet."""
+    if isinstance(tree, dict) and set(tree) == {"part", "version", "arguments"}:
+        known = find(tree["part"]).version
+        if not isinstance(tree["version"], int) or tree["version"] > known:
+            newer = f"{tree['part']} version {tree['version']!r}, and this septet knows version {known}"
+            raise Refusal(f"{folder} was saved by a newer septet: it needs {newer}; pip install --upgrade septet")
+    for inner in tree.values() if isinstance(tree, dict) else tree if isinstance(tree, list) else ():
+        _check_versions(inner, find, folder)
+
+
+def _header(path: Path) -> dict[str, dict[str, Any]]:
+    """A safetensors file's table, read before the file is parsed, with a cap of its own."""
+    with open(path, "rb") as file:
+        size = int.from_bytes(file.read(8), "little")
+        if is_pickle(path):
+            raise Refusal(f"{path} is a pickle, which can run code and is never read; use safetensors")
+        if not 2 <= size <= min(HEADER_BYTES, path.stat().st_size - 8):
+            raise Refusal(f"{path} is not a safetensors file: its header claims {size} bytes")
+        try:
+            table = json.loads(file.read(size))
+            table.pop("__metadata__", None)
+            return {n: {"shape": tuple(e["shape"]), "dtype": DTYPES[e["dtype"]]} for n, e in table.items()}
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+            raise Refusal(f"{path} is not a safetensors file: its header cannot be read ({error})") from error
+
+
+@contextmanager
+def _bounded(folder: Path) -> Iterator[None]:
+    """Refuses a config that asks for too much, as soon as its parameters do."""
+    total = 0
+
+    def count(module: nn.Module, name: str, parameter: nn.Parameter | None) -> None:
+        nonlocal total
+        if parameter is not None:
+            total += max(parameter.numel(), PARAMETERS // TENSORS)
+        if total > PARAMETERS:
+            raise Refusal(f"{folder}: {CONFIG} asks for more than {PARAMETERS:,} parameters or {TENSORS:,} tensors")
+
+    hook = register_module_parameter_registration_hook(count)
+    try:
+        yield
+    finally:
+        hook.remove()
+
+
+def _built(tree: Any, find: Callable[[str], type[Part]], read: Callable[[str], str], folder: Path) -> nn.Module:
+    try:
+        _check_versions(tree, find, folder)
+        model = build(tree, find, read)
+    except Refusal:
+        raise
+    except Exception as error:  # values from a file that anybody may have written reach every constructor
+        raise Refusal(f"{folder}: {CONFIG} does not build: {type(error).__name__}: {error}") from error
+    if not isinstance(model, nn.Module):
+        raise Refusal(f"{folder}: {CONFIG} describes a {type(model).__name__}, which is no model")
+    return model
+
+
+def _check_shapes(header: Mapping[str, dict[str, Any]], state: Mapping[str, Tensor], folder: Path) -> None:
+    for name in sorted({*header, *state}):
+        if name not in header or name not in state:
+            where = WEIGHTS if name not in header else CONFIG
+            raise Refusal(f"{folder}: the weight {name} is missing from {where}; use another copy of the model")
+        found, expected = header[name], state[name]
+        if found["shape"] != tuple(expected.shape):
+            shapes = f"{found['shape']} where {CONFIG} says {tuple(expected.shape)}"
+            raise Refusal(f"{folder}: the weight {name} has shape {shapes}; use another copy of the model")
+        if found["dtype"] != expected.dtype and not (found["dtype"].is_floating_point and expected.is_floating_point()):
+            types = f"{found['dtype']} where {CONFIG} says {expected.dtype}"
+            raise Refusal(f"{folder}: the weight {name} is {types}; use another copy of the model")
+
+
+def digest(folder: str | Path) -> str:
+    """16 hex digits that name what a model draws, by weights, config and assets; card, log and audit may change."""
+    try:
+        entries = folders.manifest(Path(folder))
+    except (OSError, ValueError) as error:
+        raise Refusal(f"{folder} is not a septet model: {error}") from error
+    lines = [f"{name} {entry['sha256']}\n" for name, entry in sorted(entries.items()) if name not in (CARD, LOG, AUDIT)]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()[:16]
+
+
+def attach(folder: Path, name: str, content: str) -> None:
+    """Adds a text (audit.json) to a model folder, or replaces it; killed at any moment, the model still loads."""
+    if name in (WEIGHTS, CONFIG, folders.MANIFEST):
+        raise Refusal(f"{name} is the model itself; save the model instead")
+    entries = {n: entry for n, entry in verify(folder).items() if n != name}
+    folders.write(folder / folders.MANIFEST, folders.manifest_text(entries))
+    folders.write(folder / name, content.encode())
+    added = {"sha256": hashlib.sha256(content.encode()).hexdigest(), "bytes": len(content.encode())}
+    folders.write(folder / folders.MANIFEST, folders.manifest_text({**entries, name: added}))

@@ -1,0 +1,165 @@
+"""What a model made: one datum with its record. Saving it is the only way content leaves septet."""
+
+import html
+import io
+import math
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from . import folders
+from .parts import Modality, Prompt
+from .space import Refusal
+
+MADE = Path("made")
+PREVIEW_PIXELS = 512  # of what has no size of its own
+
+
+def version() -> str:
+    """The installed septet's version."""
+    try:
+        return metadata.version("septet")
+    except metadata.PackageNotFoundError:  # run from a source tree that was never installed
+        return "uninstalled"
+
+
+def record(model: str, model_sha256: str, prompt: Prompt, seed: int, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What is written with an output: enough to draw it again. `settings` are the draw's, and its `seconds`."""
+    used = {key: value for key, value in settings.items() if key != "seconds"}
+    return {
+        "septet": version(),
+        "model": model,
+        "model_sha256": model_sha256,
+        "prompt": prompt,
+        "seed": seed,
+        "settings": {**used, "threads": torch.get_num_threads(), "torch": torch.__version__},
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "seconds": settings.get("seconds"),
+    }
+
+
+@dataclass
+class Output:
+    """One datum, its record, and the modality that knows how to show and write it."""
+
+    datum: Any
+    record: dict[str, Any]
+    modality: Modality
+
+    @property
+    def image(self) -> Image.Image:
+        """The datum as a picture: itself where it is one, else its preview."""
+        if isinstance(self.datum, Image.Image):
+            return self.datum
+        if isinstance(self.datum, np.ndarray) and self.datum.dtype == np.uint8 and self.datum.ndim in (2, 3):
+            pixels = self.datum[..., 0] if self.datum.shape[2:] == (1,) else self.datum
+            return Image.fromarray(pixels)
+        return self.modality.preview(self.datum, PREVIEW_PIXELS)
+
+    @property
+    def text(self) -> str:
+        """The datum where it is text."""
+        if not isinstance(self.datum, str):
+            raise Refusal(f"this output is {self.modality.name}, not text; use .image, .datum or .save()")
+        return self.datum
+
+    def save(self, path: str | Path | None = None) -> Path:
+        """Writes the datum with its record and returns where. Nothing is ever overwritten: without `path`, or with a
+        folder, the next free NAME-SEED is taken; a `path` that exists is refused."""
+        given = None if path is None else Path(path)
+        if given is None or given.is_dir():
+            return self._save_free(given or MADE)
+        target = given if given.suffix else given.with_name(given.name + self.modality.suffix)
+        if not self._place(target):
+            raise Refusal(f"{target} exists and is not overwritten; give another name")
+        return target
+
+    def _save_free(self, folder: Path) -> Path:
+        model = re.sub(r"[^A-Za-z0-9._-]+", "-", str(self.record.get("model") or "")).strip("-.")[:64]
+        name, repeat = f"{model or 'septet'}-{self.record.get('seed', 0)}", 1
+        while True:
+            target = folder / f"{name if repeat == 1 else f'{name}-{repeat}'}{self.modality.suffix}"
+            if self._place(target):
+                return target
+            repeat += 1
+
+    def _place(self, target: Path) -> bool:
+        """Writes beside `target` first, then moves the finished files; False where a name is taken."""
+        if any(os.path.lexists(p) for p in (target, target.with_name(target.name + ".json"))):
+            return False
+        with folders.refusing(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            temporary = Path(tempfile.mkdtemp(prefix=".septet-", dir=target.parent))
+            try:
+                self.modality.write(self.datum, temporary / target.name, self.record)
+                # The datum comes last: once its name is there, its record is there.
+                written = sorted(temporary.iterdir(), key=lambda p: p.name == target.name)
+                for file in written:
+                    folders.sync(file)
+                try:
+                    os.close(os.open(target, os.O_CREAT | os.O_EXCL))  # the name is ours from here on
+                except FileExistsError:
+                    return False
+                try:
+                    for file in written:
+                        os.replace(file, target.with_name(file.name))
+                    folders.sync(target.parent)
+                except OSError:
+                    target.unlink(missing_ok=True)
+                    raise
+            finally:
+                shutil.rmtree(temporary, ignore_errors=True)
+        return True
+
+    def _repr_png_(self) -> bytes | None:
+        return None if isinstance(self.datum, str) else _png(self.image)
+
+    def _repr_html_(self) -> str | None:
+        if not isinstance(self.datum, str):
+            return None
+        return f'<pre style="white-space: pre-wrap">{html.escape(self.datum)}</pre>'
+
+
+class Outputs(list[Output]):
+    """The outputs of one call, in the order of their seeds."""
+
+    def save(self, folder: str | Path = MADE) -> list[Path]:
+        """Saves each under its own free name in `folder`."""
+        with folders.refusing(Path(folder)):
+            Path(folder).mkdir(parents=True, exist_ok=True)
+        return [output.save(folder) for output in self]
+
+    def sheet(self, size: int = 128, columns: int | None = None) -> Image.Image:
+        """A contact sheet, RGBA, of previews of at most size x size."""
+        if not self:
+            raise Refusal("a contact sheet of no outputs: generate at least one")
+        columns = min(columns or math.ceil(math.sqrt(len(self))), len(self))
+        gap = max(1, size // 16)
+        rows = math.ceil(len(self) / columns)
+        picture = Image.new("RGBA", (columns * (size + gap) + gap, rows * (size + gap) + gap), "white")
+        for index, output in enumerate(self):
+            tile = output.modality.preview(output.datum, size).convert("RGBA")
+            row, column = divmod(index, columns)
+            corner = (gap + column * (size + gap) + (size - tile.width) // 2, gap + row * (size + gap))
+            picture.alpha_composite(tile, (corner[0], corner[1] + (size - tile.height) // 2))
+        return picture
+
+    def _repr_png_(self) -> bytes | None:
+        return _png(self.sheet()) if self else None
+
+
+def _png(picture: Image.Image) -> bytes:
+    stream = io.BytesIO()
+    picture.save(stream, "PNG")
+    return stream.getvalue()

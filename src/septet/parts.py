@@ -1,0 +1,365 @@
+"""The contracts: what a Modality, Codec, Backbone, Process, Conditioner and Learner promise to each other.
+
+Shapes: B batch, N sites, M context tokens, D width, K noise levels a sample.
+"""
+
+import functools
+import inspect
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from .space import Known, Refusal, Space
+
+Prompt = str | dict[str, str] | None
+
+
+class Part:
+    """Anything a model is built from. Records its constructor's arguments, so that a model folder can rebuild it.
+
+    Arguments are plain values, Spaces, Assets, other Parts, and lists, tuples or dicts of them. A part whose arguments
+    change raises `version` and turns old arguments into new ones in `upgrade`.
+    """
+
+    version = 1
+
+    def __init_subclass__(cls, **keywords):
+        super().__init_subclass__(**keywords)
+        if "__init__" not in cls.__dict__:
+            return
+        constructor, signature = cls.__init__, inspect.signature(cls.__init__)
+
+        @functools.wraps(constructor)
+        def recording(self, *positional, **named):
+            if "arguments" not in self.__dict__:
+                bound = signature.bind(self, *positional, **named)
+                bound.apply_defaults()
+                arguments = dict(list(bound.arguments.items())[1:])
+                object.__setattr__(self, "arguments", arguments)
+            constructor(self, *positional, **named)
+
+        type.__setattr__(cls, "__init__", recording)  # an assignment would hide the constructor from type checkers
+
+    @classmethod
+    def upgrade(cls, arguments: dict, version: int) -> dict:
+        """The arguments of an older `version` of this part, made fit for this one."""
+        raise Refusal(f"{cls.__name__} version {version}: this septet knows version {cls.version} and no way from there")
+
+    @classmethod
+    def tiny(cls) -> "Part":
+        """The smallest real instance; the contract suite tests every part through it."""
+        raise Refusal(f"{cls.__name__} has no tiny instance")
+
+
+@dataclass(frozen=True)
+class Asset:
+    """A long text among a part's arguments (a tokenizer), kept as a file of its own in the model folder."""
+
+    name: str
+    content: str
+
+
+def part_name(kind: type[Part]) -> str:
+    """What a part is called in a model folder: its class, for septet's own after its package ("conditioners.Text")."""
+    home = kind.__module__.split(".")
+    return f"{home[1]}.{kind.__name__}" if home[0] == "septet" and len(home) > 1 else kind.__name__
+
+
+def describe(value: Any) -> Any:
+    """The JSON tree of constructors that rebuilds `value`."""
+    if isinstance(value, Part):
+        arguments = {name: describe(v) for name, v in getattr(value, "arguments", {}).items()}
+        return {"part": part_name(type(value)), "version": value.version, "arguments": arguments}
+    if isinstance(value, Space):
+        tree = {"shape": list(value.shape), "symbols": value.symbols, "channels": value.channels}
+        return {"space": tree | {"markers": dict(value.markers)}}
+    if isinstance(value, Asset):
+        return {"file": value.name}
+    if isinstance(value, list | tuple):
+        return [describe(v) for v in value]
+    if isinstance(value, dict):
+        return {str(k): describe(v) for k, v in value.items()}
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    raise TypeError(f"{value!r}: a part's argument must be a plain value, a Space, an Asset or a Part")
+
+
+def assets(value: Any) -> dict[str, Asset]:
+    """Every Asset among the arguments below `value`, by file name."""
+    if isinstance(value, Asset):
+        return {value.name: value}
+    inner = getattr(value, "arguments", {}) if isinstance(value, Part) else value
+    if isinstance(inner, dict):
+        inner = list(inner.values())
+    return {n: a for v in inner for n, a in assets(v).items()} if isinstance(inner, list | tuple) else {}
+
+
+def build(tree: Any, find: Callable[[str], type[Part]], read: Callable[[str], str]) -> Any:
+    """The inverse of `describe`: `find` gives the class of a part's name, `read` the content of a file."""
+    if isinstance(tree, list):
+        return [build(v, find, read) for v in tree]
+    if not isinstance(tree, dict):
+        return tree
+    if set(tree) == {"part", "version", "arguments"}:
+        kind, arguments = find(tree["part"]), tree["arguments"]
+        if tree["version"] != kind.version:
+            arguments = kind.upgrade(arguments, tree["version"])
+        return kind(**{name: build(v, find, read) for name, v in arguments.items()})
+    if set(tree) == {"space"}:
+        return Space(**tree["space"])
+    if set(tree) == {"file"}:
+        return Asset(tree["file"], read(tree["file"]))
+    return {name: build(v, find, read) for name, v in tree.items()}
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a prompt says to a backbone; each field may be absent. `symbols_BM` is the prompt as prepared, for a process
+    that keeps a table by label instead of a network."""
+
+    tokens_BMD: Tensor | None = None
+    valid_BM: Tensor | None = None
+    vector_BD: Tensor | None = None
+    aligned_BND: Tensor | None = None
+    symbols_BM: Tensor | None = None
+
+    def _map(self, change: Callable[[Tensor], Tensor]) -> "Context":
+        fields = (self.tokens_BMD, self.valid_BM, self.vector_BD, self.aligned_BND, self.symbols_BM)
+        return Context(*(None if t is None else change(t) for t in fields))
+
+    def to(self, device) -> "Context":
+        return self._map(lambda t: t.to(device))
+
+    def rows(self, index) -> "Context":
+        """The context of some samples of the batch."""
+        return self._map(lambda t: t[index])
+
+    def joined(self, other: "Context") -> "Context":
+        """This context's rows followed by the other's, tokens padded to the longer."""
+
+        def pad(t: Tensor, length: int) -> Tensor:
+            return torch.cat([t, t.new_zeros(t.shape[0], length - t.shape[1], *t.shape[2:])], 1)
+
+        def join(a: Tensor | None, b: Tensor | None, ragged: bool) -> Tensor | None:
+            if a is None or b is None:
+                return None
+            longest = max(a.shape[1], b.shape[1])
+            return torch.cat([pad(a, longest), pad(b, longest)] if ragged else [a, b])
+
+        return Context(
+            join(self.tokens_BMD, other.tokens_BMD, True),
+            join(self.valid_BM, other.valid_BM, True),
+            join(self.vector_BD, other.vector_BD, False),
+            join(self.aligned_BND, other.aligned_BND, False),
+            join(self.symbols_BM, other.symbols_BM, True),
+        )
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where the sites of x_BND are: coordinates_NA, (N, axes) or (B, N, axes); which document each belongs to, (B, N)
+    with -1 for padding, sites of other documents being invisible; and whether a site sees only those before it."""
+
+    coordinates_NA: Tensor
+    documents_BN: Tensor | None = None
+    causal: bool = False
+
+
+@dataclass(frozen=True)
+class State:
+    """One moment of a draw: `latents` so far, and the `guess` at the finished latents."""
+
+    step: int
+    steps: int
+    latents: Tensor
+    guess: Tensor
+
+
+class Backbone(Part, nn.Module):
+    """(B, N, D) to (B, N, D). Knows neither data nor loss; `width` is D."""
+
+    width: int
+
+    @abstractmethod
+    def forward(self, x_BND: Tensor, places: Places, context: Context, levels=None, cache=None) -> Tensor:
+        """`levels` = (level_BK, which_BN): K noise levels in [0, 1] a sample, and which of them each site has."""
+
+
+class Conditioner(Part, nn.Module):
+    """Prompts to Context. `prepare` runs where data are loaded; the module runs where the model is."""
+
+    @abstractmethod
+    def prepare(self, prompts: Sequence[Prompt]) -> Tensor:
+        """int64 (B, M) symbols, 0 for padding; a prompt of None, or "", says nothing."""
+
+    @abstractmethod
+    def forward(self, symbols_BM: Tensor) -> Context: ...
+
+    def nothing(self, batch: int) -> Tensor:
+        """The prepared symbols of `batch` prompts that say nothing."""
+        return self.prepare([None] * batch)
+
+    def unseen(self, prompt: Prompt) -> list[str]:
+        """Words of the prompt that training never saw."""
+        return []
+
+
+class Codec(Part, nn.Module):
+    """Data to latents of `space` and back."""
+
+    space: Space
+
+    @abstractmethod
+    def encode(self, data: Any) -> Tensor:
+        """A list of data (uint8 (B, H, W, C) for pictures) to latents that `space` holds."""
+
+    @abstractmethod
+    def decode(self, latents: Tensor) -> Any: ...
+
+    def known(self, given: Any, where: Any = None) -> Known:
+        """What a given datum fixes among the latents, as a Known of one sample. `where` marks the given part: for
+        pictures a bool (H, W) array, true where it is to be kept."""
+        raise Refusal(f"{type(self).__name__}: nothing can be given beforehand; leave out the given content")
+
+
+class Learner(nn.Module):
+    """All that the training loop sees."""
+
+    players: tuple[str, ...] = ("model",)
+    averaged: tuple[str, ...] = ("model",)  # the players whose weights are averaged and saved
+
+    def parameters_of(self, player: str) -> list[nn.Parameter]:
+        """What this player trains; frozen parameters stay out."""
+        return [p for p in self.parameters() if p.requires_grad]
+
+    @abstractmethod
+    def forward(self, batch: dict[str, Any], player: str, progress: float) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss of one player, and named figures to log. `progress` runs from 0 to 1 over the stage."""
+
+    def validation(self, batch: dict[str, Any]) -> dict[str, Tensor] | None:
+        """{"loss": mean a unit, "weight": units} on one batch; None where no validation loss exists."""
+        total, _ = self(batch, self.players[0], 1.0)
+        return {"loss": total, "weight": torch.ones(())}
+
+
+class Process(Part, nn.Module):
+    """How latents are drawn: loss, noise and draws in one file, so that training and sampling cannot drift."""
+
+    space: Space
+    players: tuple[str, ...] = ("model",)
+    averaged: tuple[str, ...] = ("model",)
+    known: frozenset[str] = frozenset()  # the kinds of Known it was trained for
+    mixable = False  # whether noises are normal, so that two can be mixed on the sphere between them
+
+    def parameters_of(self, player: str) -> list[nn.Parameter]:
+        return [p for p in self.parameters() if p.requires_grad]
+
+    @abstractmethod
+    def loss(self, latents: Tensor, context: Context, player: str, progress: float) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss to train `player` by, a mean a unit (nats a symbol for discrete Spaces), and figures to log.
+        Randomness comes from torch's global stream, which the training loop seeds at every step."""
+
+    def validation(self, latents: Tensor, context: Context) -> dict[str, Tensor] | None:
+        """As Learner.validation, on latents."""
+        total, _ = self.loss(latents, context, self.players[0], 1.0)
+        return {"loss": total, "weight": torch.tensor(float(len(latents)))}
+
+    @abstractmethod
+    def noise(self, seeds: Sequence[int]) -> Tensor:
+        """All randomness of a draw, one row a sample, keyed by seed and site, made on the CPU."""
+
+    @abstractmethod
+    def draws(self, noise: Tensor, context: Context, known: Known | None = None, **settings) -> Iterator[State]:
+        """One State after each step. Its keyword arguments are the process's sampling settings; the one named
+        `guidance` is a guidance.Guidance or None."""
+
+    def sample(self, noise: Tensor, context: Context, known: Known | None = None, **settings) -> Tensor:
+        """The last latents of `draws`."""
+        state = None
+        for state in self.draws(noise, context, known, **settings):
+            pass
+        assert state is not None
+        return state.latents
+
+    def accept(self, known: Known | None) -> None:
+        """Refuse a kind of Known that this process was not trained for."""
+        if known is not None and known.kind not in self.known:
+            can = ", ".join(sorted(self.known)) or "none"
+            raise Refusal(f"{type(self).__name__} was not trained to fill in around a known {known.kind!r}; it takes: {can}")
+
+
+class Modality(Part):
+    """What one datum is: read and written in standard files, previewed, composed, compared."""
+
+    name: str
+    extensions: tuple[str, ...]  # of the files it reads, lower case, with the dot
+    suffix: str  # of the files it writes
+
+    @abstractmethod
+    def read(self, path: Path) -> Any:
+        """One datum; a file that does not hold one is a Refusal that says why."""
+
+    @abstractmethod
+    def write(self, datum: Any, path: Path, record: dict[str, Any]) -> None:
+        """A finished file with its record inside, or in `path` + ".json" where the format has no room for one."""
+
+    @abstractmethod
+    def preview(self, datum: Any, size: int = 128) -> Any:
+        """A PIL picture, RGBA, of at most size x size."""
+
+    def finish(self, datum: Any) -> Any:
+        """What a codec gave back, as this kind of datum."""
+        return datum
+
+    def compose(self, drawn: Any, given: Any, where: Any) -> Any:
+        """The drawn datum with the given one exactly back where `where` says."""
+        raise Refusal(f"{self.name}: filling in around a given part is not defined for this kind of content")
+
+    @abstractmethod
+    def features(self, data: Sequence[Any]) -> Tensor:
+        """float32 (n, F): frozen features in which Euclidean distance means likeness."""
+
+    def take(self, value: Any) -> Any:
+        """One datum from a value in memory (a PIL picture, an array, a string)."""
+        return value
+
+    def pieces(self, datum: Any) -> list[tuple[Any, tuple[str, ...]]]:
+        """What training takes of one datum (the picture at its one size, the tiles of a sheet), each with remarks that
+        the report on the data counts."""
+        return [(datum, ())]
+
+    def cut(self, datum: Any, share: float) -> tuple[Any, Any] | None:
+        """A datum that can be parted (a long text) without its last `share`, and that last share; None for others."""
+        return None
+
+    def sketch(self, datum: Any) -> np.ndarray:
+        """uint32 (n,) hashes of what a datum is made of: near duplicates share most of them. Empty: not compared."""
+        return np.zeros(0, np.uint32)
+
+    def learned(self, data: Sequence[Any]) -> tuple["Modality", list[str]]:
+        """This modality with what a whole set teaches it (a palette), and sentences that say so."""
+        return self, []
+
+    def finish(self, datum: Any) -> Any:
+        """A decoded datum set right by what was learned (its colours snapped to the palette)."""
+        return datum
+
+
+def _stream(seed: int, step: int) -> np.random.Generator:
+    return np.random.Generator(np.random.Philox(key=np.array([seed % 2**64, step], dtype=np.uint64)))
+
+
+def normal(seeds: Sequence[int], shape: tuple[int, ...], step: int = 0) -> Tensor:
+    """(B, *shape) standard normal numbers, row i from the stream of seeds[i] alone."""
+    return torch.from_numpy(np.stack([_stream(s, step).standard_normal(shape, dtype=np.float32) for s in seeds]))
+
+
+def uniform(seeds: Sequence[int], shape: tuple[int, ...], step: int = 0) -> Tensor:
+    """(B, *shape) numbers uniform in [0, 1), row i from the stream of seeds[i] alone."""
+    return torch.from_numpy(np.stack([_stream(s, step).random(shape, dtype=np.float32) for s in seeds]))

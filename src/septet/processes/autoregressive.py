@@ -1,0 +1,256 @@
+"""Autoregressive drawing (GPT): one symbol after another, each given all before it.
+
+Shapes: B batch, N sites, D width, V symbols.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..backbones.layers import Cache
+from ..guidance import Guidance, doubled, guided, repeated
+from ..parts import Backbone, Context, Places, Process, State, uniform
+from ..space import PADDING, Known, Refusal, Space
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Which symbols a draw may take: the `top_k` most likely, the smallest set of mass `top_p` (Holtzman et al. 2020),
+    those at least `min_p` times as likely as the best (Nguyen et al. 2024), after dividing scores by `temperature`."""
+
+    temperature: float = 1.0
+    top_k: int | None = None
+    top_p: float | None = None
+    min_p: float | None = None
+
+    def __post_init__(self):
+        if not 0 <= self.temperature < 100:
+            raise Refusal(f"temperature={self.temperature}: expected 0 (always the likeliest) to 100")
+        for name, value in (("top_p", self.top_p), ("min_p", self.min_p)):
+            if value is not None and not 0 < value <= 1:
+                raise Refusal(f"{name}={value}: expected a share above 0 and at most 1")
+        if self.top_k is not None and self.top_k < 1:
+            raise Refusal(f"top_k={self.top_k}: expected at least 1")
+
+    def choose(self, scores_BV: Tensor, uniform_B: Tensor) -> Tensor:
+        """One symbol a sample, by the inverse of the distribution function at `uniform_B`."""
+        if self.temperature == 0:
+            return scores_BV.argmax(-1)
+        chances, order = (scores_BV.double() / self.temperature).softmax(-1).sort(-1, descending=True)
+        if self.top_k is not None:
+            chances[:, self.top_k :] = 0
+        if self.min_p is not None:
+            chances = chances * (chances >= self.min_p * chances[:, :1])
+        if self.top_p is not None:
+            chances = chances * (chances.cumsum(-1) - chances < self.top_p)
+        heights = chances.cumsum(-1)
+        place = torch.searchsorted(heights, uniform_B.double()[:, None] * heights[:, -1:], right=True)
+        return order.gather(1, place.clamp(max=scores_BV.shape[1] - 1))[:, 0]
+
+
+class Autoregressive(Process):
+    """A causal backbone with a symbol table and a head. `fill` is the share of training rows turned into
+    fill-in-the-middle form (Bavarian et al. 2022), half prefix-suffix-middle, half suffix-prefix-middle; it needs the
+    markers "prefix", "suffix", "middle" and "end" in the Space. `softcap` bounds scores by c tanh(z / c)."""
+
+    def __init__(self, space: Space, backbone: Backbone, fill: float = 0.0, softcap: float | None = 15.0):
+        super().__init__()
+        if space.symbols is None:
+            raise Refusal(f"Autoregressive: needs symbols, {space} holds real channels; use a quantised codec or a flow")
+        missing = {"prefix", "suffix", "middle", "end"} - set(space.markers)
+        if fill and missing:
+            raise Refusal(f"fill={fill}: the codec lacks the markers {', '.join(sorted(missing))}")
+        self.space, self.backbone, self.fill, self.softcap = space, backbone, fill, softcap
+        self.known = frozenset({"prefix", "spans"}) if fill else frozenset({"prefix"})
+        self.silent = [i for name, i in space.markers.items() if name != "end"]  # markers that no draw may show
+        self.start = nn.Parameter(torch.randn(backbone.width) * 0.5)
+        self.table = nn.Embedding(space.symbols, backbone.width)
+        self.head = nn.Linear(backbone.width, space.symbols, bias=False)
+        nn.init.normal_(self.table.weight, std=0.5)
+        nn.init.zeros_(self.head.weight)
+
+    @classmethod
+    def tiny(cls) -> "Autoregressive":
+        from ..backbones.transformer import Transformer
+
+        markers = {"end": 5, "prefix": 6, "suffix": 7, "middle": 8}
+        return cls(Space((16,), symbols=9, markers=markers), Transformer(width=32, layers=2, heads=2), fill=0.5)
+
+    def scores(self, x_BND: Tensor) -> Tensor:
+        scores = self.head(x_BND)
+        return scores if self.softcap is None else self.softcap * torch.tanh(scores / self.softcap)  # Gemma Team 2024
+
+    def _score_all(self, latents_BN: Tensor, context: Context) -> Tensor:
+        entered = self.table(latents_BN[:, :-1].clamp(min=0))
+        x = torch.cat([self.start.expand(len(latents_BN), 1, -1).to(entered.dtype), entered], 1)
+        coordinates = self._coordinates(latents_BN.shape[1]).to(x.device)
+        return self.scores(self.backbone(x, Places(coordinates, causal=True), context))
+
+    def _coordinates(self, sites: int) -> Tensor:
+        """Where each input stands: the place of the symbol that it is to tell."""
+        if len(self.space.shape) == 1:
+            return torch.arange(sites, dtype=torch.float32)[:, None]
+        return self.space.coordinates()[:sites]
+
+    def loss(self, latents: Tensor, context: Context, player: str, progress: float):
+        if self.fill and self.training:
+            latents = self._refill(latents)
+        scores = self._score_all(latents, context)
+        loss = F.cross_entropy(scores.flatten(0, 1).float(), latents.flatten(), ignore_index=PADDING)
+        return loss, {}
+
+    def validation(self, latents: Tensor, context: Context) -> dict[str, Tensor]:
+        scores = self._score_all(latents, context)
+        loss = F.cross_entropy(scores.flatten(0, 1).float(), latents.flatten(), ignore_index=PADDING)
+        return {"loss": loss, "weight": (latents != PADDING).sum()}
+
+    def likelihood(self, latents: Tensor, context: Context) -> Tensor:
+        """(B, N) nats of each symbol, 0 at padding."""
+        scores = self._score_all(latents, context).float()
+        return F.cross_entropy(scores.mT, latents, ignore_index=PADDING, reduction="none")
+
+    def _refill(self, latents: Tensor) -> Tensor:
+        """Some rows rewritten as prefix-suffix-middle or suffix-prefix-middle, cut at random places; rows keep to the
+        length of the batch, losing the tail of what does not fit."""
+        mark, rows, end = self.space.markers, [], self.space.markers["end"]
+        chosen = (torch.rand(len(latents), 4)).tolist()
+        for row, (apply, order, cut, other) in zip(latents, chosen, strict=True):
+            body = row[(row != PADDING) & (row != end)]
+            if apply >= self.fill or len(body) < 2:
+                rows.append(row)
+                continue
+            a, b = sorted((int(cut * (len(body) + 1)), int(other * (len(body) + 1))))
+            rows.append(arrange(body[:a], body[b:], body[a:b], mark, suffix_first=order < 0.5))
+        longest = min(max(map(len, rows)), latents.shape[1] + 4)
+        out = latents.new_full((len(rows), longest), PADDING)
+        for i, row in enumerate(rows):
+            out[i, : min(len(row), longest)] = row[:longest]
+        return out
+
+    def noise(self, seeds: Sequence[int]) -> Tensor:
+        return uniform(seeds, (self.space.sites,))
+
+    @torch.no_grad()
+    def draws(
+        self,
+        noise: Tensor,
+        context: Context,
+        known: Known | None = None,
+        guidance: Guidance | None = None,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        min_p: float | None = None,
+        length: int | None = None,
+    ) -> Iterator[State]:
+        """`length` limits the new symbols. A draw past the Space's sites goes on from its last half."""
+        self.accept(known)
+        filter_, end = Filter(temperature, top_k, top_p, min_p), self.space.markers.get("end")
+        B, device = len(noise), self.table.weight.device
+        given = self._given(known, B)
+        most = length or self.space.sites - max(len(g) for g in given)
+        if most < 1:
+            raise Refusal(f"{max(len(g) for g in given)} known symbols: the model draws {self.space.sites} at most; give fewer")
+        context = doubled(guidance, context)
+        drawn = torch.full((B, most), PADDING, dtype=torch.int64)
+        running, reader = torch.ones(B, dtype=torch.bool), _Reader(self, given, context, guidance)
+        for step in range(most):
+            scores = reader.next_scores(drawn[:, :step])
+            scores[:, self.silent] = -torch.inf
+            u = noise[:, step] if step < noise.shape[1] else noise[:, step % noise.shape[1]].mul(997).frac()
+            symbol = filter_.choose(scores, u.to(device)).cpu()
+            drawn[:, step] = torch.where(running, symbol, PADDING)
+            running = running & (symbol != end) if end is not None else running
+            latents = self._assembled(known, drawn[:, : step + 1])
+            yield State(step, most, latents, latents)
+            if not running.any():
+                return
+
+    def _given(self, known: Known | None, B: int) -> list[Tensor]:
+        if known is None or known.spans is None:
+            return [torch.zeros(0, dtype=torch.int64)] * B
+        if known.kind == "prefix":
+            return [spans[0] for spans in known.spans]
+        if any(len(spans) != 2 for spans in known.spans):
+            raise Refusal("Known with more than one gap: Autoregressive fills one gap at a time")
+        nothing, mark = torch.zeros(0, dtype=torch.int64), self.space.markers
+        return [arrange(p, s, nothing, mark, suffix_first=False)[:-1] for p, s in known.spans]
+
+    def _assembled(self, known: Known | None, drawn: Tensor) -> Tensor:
+        """The drawn symbols between, or after, the known ones."""
+        if known is None or known.spans is None:
+            return drawn
+        end, rows = self.space.markers.get("end"), []
+        for spans, row in zip(known.spans, drawn, strict=True):
+            row = row[row != PADDING]
+            if len(spans) == 2:
+                row = torch.cat([row[row != end], spans[1], torch.tensor([end])])
+            rows.append(torch.cat([spans[0], row]))
+        return nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=PADDING)
+
+
+def arrange(prefix: Tensor, suffix: Tensor, middle: Tensor, mark: dict[str, int], suffix_first: bool) -> Tensor:
+    """Fill-in-the-middle order: prefix P suffix S middle M end, or prefix suffix S middle P M end (the joint form of
+    Bavarian et al. 2022, which keeps the prefix next to the middle)."""
+
+    def one(name: str) -> Tensor:
+        return prefix.new_tensor([mark[name]])
+
+    if suffix_first:
+        return torch.cat([one("prefix"), one("suffix"), suffix, one("middle"), prefix, middle, one("end")])
+    return torch.cat([one("prefix"), prefix, one("suffix"), suffix, one("middle"), middle, one("end")])
+
+
+class _Reader:
+    """Feeds a batch of sequences of unequal beginnings to a cached backbone, one site at a time after the beginning
+    that all share in length; shorter beginnings are padded on the left."""
+
+    def __init__(self, process: Autoregressive, given: list[Tensor], context: Context, guidance: Guidance | None):
+        self.process, self.context, self.guidance = process, context, guidance
+        self.given, self.cache, self.offset = given, None, 0
+
+    def next_scores(self, drawn: Tensor) -> Tensor:
+        """(B, V) scores of the symbol after the given and the drawn ones."""
+        sites = self.process.space.sites
+        if self.cache is None or self.cache.length + 1 > self.cache.capacity:
+            rows = [torch.cat([g, d]) for g, d in zip(self.given, drawn, strict=True)]
+            if max(map(len, rows)) >= sites:
+                rows = [row[-(sites // 2) :] for row in rows]
+            return self._begin(rows)
+        return self._advance(drawn[:, -1:])
+
+    def _begin(self, rows: list[Tensor]) -> Tensor:
+        process, device = self.process, self.process.table.weight.device
+        longest = max(map(len, rows))
+        leading = 0 if self.context.tokens_BMD is None else self.context.tokens_BMD.shape[1]
+        leading += self.context.tokens_BMD is None and self.context.vector_BD is not None
+        self.cache = Cache(process.space.sites + 5 + leading)
+        symbols = torch.stack([F.pad(row, (longest - len(row), 0), value=0) for row in rows]).to(device)
+        pad = torch.tensor([longest - len(row) for row in rows], device=device)
+        x = torch.cat([process.start.expand(len(rows), 1, -1), process.table(symbols)], 1)
+        if int(pad.max()):  # the start stands right before a short row's first symbol
+            place = torch.arange(longest + 1, device=device)[None]
+            x = torch.where((place == pad[:, None])[..., None], process.start, x)
+        self.pad = repeated(self.guidance, pad)
+        self.length = longest
+        return self._score(repeated(self.guidance, x), 0, longest + 1)
+
+    def _advance(self, last: Tensor) -> Tensor:
+        device = self.process.table.weight.device
+        self.length += 1
+        x = self.process.table(last.clamp(min=0).to(device))
+        return self._score(repeated(self.guidance, x), self.length, 1)
+
+    def _score(self, x: Tensor, begin: int, sites: int) -> Tensor:
+        process, device = self.process, x.device
+        coordinates, documents = process._coordinates(begin + sites).to(device)[begin:], None
+        if int(self.pad.max()):
+            site = torch.arange(begin, begin + sites, device=device)[None] - self.pad[:, None]
+            coordinates = process._coordinates(begin + sites).to(device)[site.clamp(min=0)]
+            documents = (site >= 0).long() - 1
+        places = Places(coordinates, documents, causal=True)
+        y = process.backbone(x, places, self.context, cache=self.cache)
+        return guided(self.guidance, process.scores(y[:, -1]).float())

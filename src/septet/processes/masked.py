@@ -1,0 +1,208 @@
+"""Masked drawing (BERT, masked diffusion): symbols appear in any order, each given all that are already there.
+
+Shapes: B batch, N sites, D width, V classes: the symbols, then padding where the Space has an end.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..guidance import Guidance, doubled, guided, repeated
+from ..parts import Backbone, Context, Places, Process, State, uniform
+from ..space import PADDING, Known, Refusal, Space
+from .autoregressive import Filter
+from .regions import random_regions
+
+
+class Masked(Process):
+    """A full backbone with a symbol table and a head. A row's mask hides a share u of its sites (`schedule` "uniform",
+    Austin et al. 2021) or cos(pi u / 2) of them ("cosine", Chang et al. 2022); `fill` is the share of rows in which
+    the sites shown are a region instead. `softcap` bounds scores by c tanh(z / c).
+
+    In a Space with the marker "end", rows are filled up to all sites, padding is one more class, and its nats count
+    towards the symbols of the row: so a draw settles its own length. In others padding is invisible and without loss.
+    """
+
+    known = frozenset({"any", "prefix"})
+
+    def __init__(
+        self,
+        space: Space,
+        backbone: Backbone,
+        fill: float = 0.0,
+        softcap: float | None = 15.0,
+        schedule: str = "cosine",
+    ):
+        super().__init__()
+        if space.symbols is None:
+            raise Refusal(f"Masked: needs symbols, {space} holds real channels; use a quantised codec or a flow")
+        if schedule not in ("cosine", "uniform"):
+            raise Refusal(f"schedule={schedule!r}: expected 'cosine' or 'uniform'")
+        self.space, self.backbone, self.fill, self.softcap, self.schedule = space, backbone, fill, softcap, schedule
+        self.end = space.markers.get("end")
+        self.classes = space.symbols + (self.end is not None)
+        self.table = nn.Embedding(self.classes + 1, backbone.width)  # the last row is the mask
+        self.head = nn.Linear(backbone.width, self.classes, bias=False)
+        nn.init.normal_(self.table.weight, std=0.5)
+        nn.init.zeros_(self.head.weight)
+
+    @classmethod
+    def tiny(cls) -> "Masked":
+        from ..backbones.transformer import Transformer
+
+        return cls(Space((16,), symbols=6, markers={"end": 5}), Transformer(width=32, layers=2, heads=2), fill=0.5)
+
+    def predict(self, latents: Tensor, where_BN: Tensor, context: Context) -> Tensor:
+        """(B, N, V) scores of every site's class, of `latents` only the sites where `where_BN` is true being seen."""
+        return self._scores(*self._classes(latents), where_BN, context)
+
+    def _classes(self, latents: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Each site's class, and the documents that hide padding, or None where none is to be hidden."""
+        if self.end is None:
+            valid = latents != PADDING
+            return latents.clamp(min=0), None if bool(valid.all()) else valid.long() - 1
+        full = F.pad(latents, (0, self.space.sites - latents.shape[1]), value=PADDING)
+        return torch.where(full == PADDING, self.classes - 1, full), None
+
+    def _scores(self, classes: Tensor, documents: Tensor | None, shown: Tensor, context: Context) -> Tensor:
+        x = self.table(torch.where(shown, classes, self.classes))
+        coordinates = self.space.coordinates(classes.shape[1] if len(self.space.shape) == 1 else None).to(x.device)
+        scores = self.head(self.backbone(x, Places(coordinates, documents), context)).float()
+        return scores if self.softcap is None else self.softcap * torch.tanh(scores / self.softcap)  # Gemma Team 2024
+
+    def _nats(self, classes: Tensor, documents: Tensor | None, hidden: Tensor, context: Context) -> Tensor:
+        """(B, N) nats of the hidden sites, 0 elsewhere."""
+        scores = self._scores(classes, documents, ~hidden, context)
+        return F.cross_entropy(scores.mT, torch.where(hidden, classes, PADDING), ignore_index=PADDING, reduction="none")
+
+    def _hidden(self, share_B: Tensor, maskable_BN: Tensor) -> tuple[Tensor, Tensor]:
+        """A random set of ceil(share n) of each row's n maskable sites, at least one, and their number."""
+        count = (share_B * maskable_BN.sum(1)).ceil().clamp(min=1)
+        order = torch.rand(maskable_BN.shape).to(maskable_BN.device).masked_fill(~maskable_BN, 2.0)
+        place = order.argsort(1).argsort(1)
+        return (place < count[:, None]) & maskable_BN, count
+
+    def loss(self, latents: Tensor, context: Context, player: str, progress: float):
+        classes, documents = self._classes(latents)
+        maskable = torch.ones_like(classes, dtype=torch.bool) if documents is None else documents >= 0
+        share = _stratified(len(latents)).to(latents.device)
+        share = share if self.schedule == "uniform" else torch.cos(share * math.pi / 2)  # Chang et al. 2022, sec. 3.3
+        hidden, _ = self._hidden(share, maskable)
+        if self.fill and self.training and classes.shape[1] == self.space.sites:
+            chosen = torch.rand(len(latents), 1) < self.fill
+            regions = ~random_regions(self.space, len(latents)).to(latents.device)
+            hidden = torch.where(chosen.to(latents.device), regions & maskable, hidden)
+        nats = self._nats(classes, documents, hidden, context)
+        return nats.sum() / self._symbols(classes, hidden).clamp(min=1), {}
+
+    def _symbols(self, classes: Tensor, where: Tensor) -> Tensor:
+        return (where if self.end is None else where & (classes < self.classes - 1)).sum()
+
+    def validation(self, latents: Tensor, context: Context) -> dict[str, Tensor]:
+        """The bound on nats a symbol, with numbers of hidden sites stratified over the batch."""
+        classes, documents = self._classes(latents)
+        maskable = torch.ones_like(classes, dtype=torch.bool) if documents is None else documents >= 0
+        hidden, count = self._hidden(_stratified(len(latents)).to(latents.device), maskable)
+        nats = self._nats(classes, documents, hidden, context).sum(1)
+        bound = (nats * maskable.sum(1) / count).sum()  # -log p <= E_k n / k sum over k hidden, Uria et al. 2014, eq. 8
+        symbols = self._symbols(classes, maskable)
+        return {"loss": bound / symbols.clamp(min=1), "weight": symbols}
+
+    def noise(self, seeds: Sequence[int]) -> Tensor:
+        """(B, N, 2): for the order of the sites, and for each site's symbol."""
+        return uniform(seeds, (self.space.sites, 2))
+
+    @torch.no_grad()
+    def draws(
+        self,
+        noise: Tensor,
+        context: Context,
+        known: Known | None = None,
+        guidance: Guidance | None = None,
+        steps: int = 12,
+        order: str = "confidence",
+        temperature: float = 1.0,
+        gumbel: float = 4.5,
+    ) -> Iterator[State]:
+        """With `order` "random" and one site a step (steps = sites) a draw is exact; "confidence" keeps the likeliest
+        symbols of each step, plus `gumbel` times annealed noise (Chang et al. 2022), and needs few steps."""
+        self.accept(known)
+        sites, filter_ = self.space.sites, Filter(temperature)
+        if order not in ("confidence", "random"):
+            raise Refusal(f"order={order!r}: expected 'confidence' or 'random'")
+        if not 1 <= steps <= sites:
+            raise Refusal(f"steps={steps}: a masked draw takes 1 to {sites} steps")
+        noise, context = noise.to(self.head.weight.device), doubled(guidance, context)
+        classes, shown = self._begin(known, noise)
+        forbidden = self._forbidden(classes, shown)
+        unknown, left = (~shown).sum(1), (~shown).sum(1)
+        for step in range(steps):
+            drawn, chance = classes.clone(), torch.zeros_like(noise[..., 0], dtype=torch.float64)
+            scores = self._scores(repeated(guidance, classes), None, repeated(guidance, shown), context)
+            scores = guided(guidance, scores).masked_fill(forbidden, -torch.inf)[~shown]
+            drawn[~shown] = filter_.choose(scores, noise[..., 1][~shown])
+            chance[~shown] = scores.double().log_softmax(-1).gather(1, drawn[~shown][:, None])[:, 0]
+            ahead = (step + 1) / steps
+            rank = _confidence(chance, noise[..., 0], gumbel * (1 - ahead)) if order == "confidence" else noise[..., 0]
+            left = _left(unknown, step + 1, steps, left if order == "confidence" else None)
+            place = rank.masked_fill(shown, torch.inf).argsort(1, descending=True).argsort(1)
+            shown = place < (sites - left)[:, None]
+            classes = torch.where(shown, drawn, classes)
+            yield State(step, steps, self._latents(classes, shown), self._latents(drawn, torch.ones_like(shown)))
+            if not int(left.max()):
+                return
+
+    def _begin(self, known: Known | None, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """Each site's class, and which sites are known; the class of others means nothing."""
+        B, sites, device = len(noise), self.space.sites, noise.device
+        values, shown = torch.full((B, sites), PADDING), torch.zeros(B, sites, dtype=torch.bool)
+        if known is not None and known.spans is not None:
+            for i, (prefix,) in enumerate(known.spans):
+                if len(prefix) > sites:
+                    raise Refusal(f"{len(prefix)} known symbols: the model draws {sites} at most; give fewer")
+                values[i, : len(prefix)], shown[i, : len(prefix)] = prefix, True
+        elif known is not None and known.values is not None and known.where_BN is not None:
+            length = known.values.shape[1]
+            values[:, :length], shown[:, :length] = known.values.cpu(), known.where_BN.cpu()
+        if self.end is None and bool((shown & (values == PADDING)).any()):
+            raise Refusal("Known holds padding: this model draws every site; mark only symbols as known")
+        padding = 0 if self.end is None else self.classes - 1
+        return torch.where(values == PADDING, padding, values).to(device), shown.to(device)
+
+    def _forbidden(self, classes: Tensor, shown: Tensor) -> Tensor:
+        """(B, N, V), true where a class cannot be: no end and no padding before a known symbol."""
+        forbidden = torch.zeros(*classes.shape, self.classes, dtype=torch.bool, device=classes.device)
+        if self.end is not None:
+            symbol = (shown & (classes < self.classes - 1)).long()
+            forbidden[..., [self.end, self.classes - 1]] = (symbol.flip(1).cumsum(1).flip(1) - symbol > 0)[..., None]
+        return forbidden
+
+    def _latents(self, classes: Tensor, shown: Tensor) -> Tensor:
+        """Latents of the sites shown, PADDING elsewhere and behind the first end or padding."""
+        latents = torch.where(shown, classes, PADDING)
+        if self.end is None:
+            return latents
+        ends = shown & ((classes == self.end) | (classes == self.classes - 1))
+        over = (ends.long().cumsum(1) - (ends & (classes == self.end)).long() > 0) | (classes == self.classes - 1)
+        return torch.where(over, PADDING, latents)
+
+
+def _stratified(batch: int) -> Tensor:
+    """(B,) numbers in (0, 1), one in each of B equal intervals, in random order."""
+    return (torch.randperm(batch) + 1 - torch.rand(batch)) / batch
+
+
+def _confidence(chance: Tensor, uniform_BN: Tensor, gumbel: float) -> Tensor:
+    noise = -torch.log(-torch.log(uniform_BN.double().clamp(1e-12, 1 - 1e-7)))  # Gumbel 1954
+    return chance + gumbel * noise
+
+
+def _left(unknown: Tensor, step: int, steps: int, before: Tensor | None) -> Tensor:
+    """(B,) how many sites stay masked: by equal shares, or by the cosine and fewer than `before`."""
+    if before is None:
+        return unknown * (steps - step) // steps
+    cosine = (unknown * math.cos(math.pi / 2 * step / steps) + 1e-6).long()  # Chang et al. 2022, sec. 3.3
+    return torch.minimum(cosine, before - 1).clamp(min=0)

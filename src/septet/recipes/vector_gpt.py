@@ -1,0 +1,68 @@
+"""Vector drawings by GPT: the symbols of their paths, one after another, told by a caption."""
+
+from typing import Any
+
+import torch
+
+from ..backbones.transformer import Transformer
+from ..codecs.paths import Paths
+from ..conditioners import Nothing, Text
+from ..data.batches import Batches
+from ..data.dataset import read
+from ..generator import Generator
+from ..modalities.vector import Vector
+from ..processes.autoregressive import Autoregressive
+from ..space import Refusal
+from ..fitting import Settings
+from . import Plan, Stage
+
+
+def vector_gpt(
+    source: Any,
+    seed: int = 0,
+    start: Generator | None = None,
+    seconds: float | None = None,
+    length: int = 320,
+    width: int = 256,
+    layers: int = 8,
+    dropout: float = 0.0,
+    fill: float = 0.1,
+    batch: int = 32,
+    rate: float = 0.0,
+    average: float = 0.998,
+) -> Plan:
+    """A GPT over the drawing commands of SVG files, with captions as free text. Drawings of over `length` symbols are
+    left out."""
+    dataset = read(source, Vector(), seed=seed)
+    prompts = [dataset[i].prompt for i in range(len(dataset))]
+    if start is None:
+        codec = Paths(length=length)
+        torch.manual_seed(seed)
+        process = Autoregressive(codec.space, Transformer(width, layers, heads=width // 64, dropout=dropout), fill=fill)
+        conditioner = Text.learned(width, prompts) if any(prompts) else Nothing()
+        start = Generator(Vector(), codec, process, conditioner, settings={"guidance": 1.5, "temperature": 0.7})
+        rate = rate or 0.02
+    codec = start.codec
+    if not isinstance(codec, Paths):
+        raise Refusal(f"start={start.name}: vector_gpt goes on only from a model of drawings; choose another")
+    rows, kept = [], []
+    for index in range(len(dataset)):
+        symbols = codec.encode([dataset[index].datum])[0]
+        if len(symbols) <= codec.length:
+            rows.append(symbols)
+            kept.append(index)
+    symbols_BM = start.conditioner.prepare([prompts[i] for i in kept])
+    held = set(dataset.validation)
+    training = [k for k, i in enumerate(kept) if i not in held]
+    validation = [k for k, i in enumerate(kept) if i in held]
+    if not training:
+        raise Refusal(f"{source}: no drawing of at most {codec.length} symbols; simplify them")
+
+    def batches() -> Batches:
+        held_out = Batches(rows, symbols_BM, batch, index=validation) if validation else None
+        return Batches(rows, symbols_BM, batch, seed, held_out=held_out, index=training)
+
+    settings = Settings(rate=rate or 0.01, average=average, compile=False)
+    facts = {"drawings": len(training), "too_long": len(dataset) - len(kept)}
+    previews = [prompts[i] for i in (dataset.validation or dataset.training)[:8]]
+    return Plan(start, [Stage("gpt", start, batches, settings)], dataset, facts, previews)

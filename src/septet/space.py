@@ -1,0 +1,91 @@
+"""What a model draws: sites on a grid, and the part of the answer that is already known.
+
+Shapes: B batch, N sites, C channels.
+"""
+
+import math
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+PADDING = -1  # a site of a discrete latent that holds nothing and carries no loss
+
+
+class Refusal(ValueError):
+    """Something asked for cannot be done; the message names the value, the expectation and the way out."""
+
+
+@dataclass(frozen=True)
+class Space:
+    """Sites on a grid; each holds one of `symbols`, or a vector of `channels` reals.
+
+    `markers` names the symbols with a meaning of their own ("end", "prefix", "suffix", "middle").
+    Discrete latents are int64 (B, N) with PADDING after the end; real latents are float (B, N, C).
+    """
+
+    shape: tuple[int, ...]
+    symbols: int | None = None
+    channels: int | None = None
+    markers: dict[str, int] = field(default_factory=dict)
+
+    def __post_init__(self):
+        object.__setattr__(self, "shape", tuple(self.shape))
+        if (self.symbols is None) == (self.channels is None):
+            raise Refusal(f"Space{self.shape}: give either symbols or channels, got {self.symbols} and {self.channels}")
+        if not self.shape or min(self.shape) < 1:
+            raise Refusal(f"Space{self.shape}: every axis needs at least one site")
+
+    @property
+    def discrete(self) -> bool:
+        return self.symbols is not None
+
+    @property
+    def sites(self) -> int:
+        return math.prod(self.shape)
+
+    def coordinates(self, sites: int | None = None) -> Tensor:
+        """(N, axes) float coordinates of the sites in row-major order; `sites` cuts a one-axis grid short."""
+        if len(self.shape) == 1:
+            return torch.arange(sites or self.sites, dtype=torch.float32)[:, None]
+        axes = torch.meshgrid(*(torch.arange(n, dtype=torch.float32) for n in self.shape), indexing="ij")
+        return torch.stack([axis.flatten() for axis in axes], dim=-1)
+
+    def holds(self, latents: Tensor) -> bool:
+        """Whether `latents` has this Space's shape and values."""
+        if self.symbols is not None:
+            fits = latents.dim() == 2 and latents.shape[1] <= self.sites and latents.dtype == torch.int64
+            return fits and bool(((latents >= PADDING) & (latents < self.symbols)).all())
+        return latents.shape[1:] == (self.sites, self.channels) and bool(torch.isfinite(latents).all())
+
+
+@dataclass(frozen=True)
+class Known:
+    """The part of the answer that is given.
+
+    On a fixed grid: `values`, (B, N) or (B, N, C), valid where `where_BN` is true.
+    In a sequence with gaps of unknown length: `spans`, one tuple of int64 (n,) tensors a sample; a gap lies between
+    each two. One span is a prefix to go on from.
+    """
+
+    values: Tensor | None = None
+    where_BN: Tensor | None = None
+    spans: tuple[tuple[Tensor, ...], ...] | None = None
+
+    def __post_init__(self):
+        if (self.spans is None) == (self.values is None or self.where_BN is None):
+            raise Refusal("Known: give either values with where_BN, or spans")
+
+    @property
+    def kind(self) -> str:
+        """"prefix" (one span, or the first sites of a sequence), "spans", or "any" (sites scattered on a grid)."""
+        if self.spans is not None:
+            return "prefix" if all(len(spans) == 1 for spans in self.spans) else "spans"
+        return "any"
+
+    def rows(self, index: list[int]) -> "Known":
+        """The Known of some samples of the batch."""
+        if self.spans is not None:
+            return Known(spans=tuple(self.spans[i] for i in index))
+        assert self.values is not None and self.where_BN is not None
+        return Known(self.values[index], self.where_BN[index])

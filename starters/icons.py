@@ -1,0 +1,266 @@
+"""Builds the captioned icon data that the `icons` starter learns from: python starters/icons.py [OUT.npz] [ARCHIVES].
+
+Shapes: B icons, S pixels a side.
+"""
+
+import argparse
+import hashlib
+import io
+import json
+import multiprocessing
+import os
+import re
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import resvg_py
+import torch
+from packages import ICONS, fetch
+from PIL import Image
+from torch import Tensor
+
+from septet.codecs.paths import Paths
+from septet.modalities.svg import parse_svg
+from septet.modalities.vector import arrange, likeness, shades
+from septet.space import Refusal
+
+CACHE = Path.home() / ".cache" / "septet-build"
+SPLITS = ("train", "validation", "test")
+HELD_OUT = 0.04  # of the concepts, for validation and for test each
+WORST = 0.035  # mean difference at 64 pixels that a drawing's round trip may make
+TWIN = 0.35  # distance of features below which two drawings, turned or mirrored, are the same
+SIZES = (24, 20, 28, 32, 48, 16, 12, 10, 14, 64, 96)  # of one concept and style the first is kept
+
+
+@dataclass(frozen=True)
+class Icon:
+    """One icon of a set: what it shows, in which style, under which other names, and its SVG source."""
+
+    collection: str
+    caption: str
+    style: str
+    others: tuple[str, ...]
+    source: str
+
+    @property
+    def prompt(self) -> str:
+        return f"{self.caption}, {self.style}, {self.collection}"
+
+
+def words(name: str) -> list[str]:
+    """The words of a name: "calendar3-off" gives calendar, 3, off; "3d" and "h1" stay whole."""
+    return [word for part in name.split("-") if part for word in re.sub(r"([a-z]{3,})(\d+)$", r"\1 \2", part).split()]
+
+
+def describe(collection: str, name: str) -> tuple[str, str, int]:
+    """(caption, style, size): what a name says by its set's habits; size 0 where the name states none."""
+    size = 0
+    if collection == "fluent":
+        found = re.fullmatch(r"(.+?)-(\d+)-(regular|filled|light|color)(-[a-z]+)?", name)
+        if found:
+            name, size = found[1] + (found[4] or ""), int(found[2])
+            name = f"{name}-{found[3]}"
+    elif collection in ("octicon", "heroicons"):
+        found = re.fullmatch(r"(.+?)-(\d+)(-solid)?", name)
+        if found and int(found[2]) in SIZES:
+            name, size = found[1] + (found[3] or ""), int(found[2])
+    parts = words(name)
+    style = {"mdi": "filled", "material-symbols": "filled", "pixelarticons": "pixel"}.get(collection, "outline")
+    if collection in ("mdi", "material-symbols", "carbon") and "outline" in parts[1:]:
+        parts.remove("outline")
+        style = "outline"
+    marks = {"fill": "filled", "filled": "filled", "solid": "filled", "duotone": "duotone", "regular": style, "sharp": "sharp"}
+    marks |= {"rounded": "rounded"} if collection == "material-symbols" else {}
+    marks |= {n: n for n in ("bold", "light", "thin")} if collection in ("ph", "fluent") else {}
+    allowed = {"mdi": (), "lucide": (), "material-symbols": ("rounded", "sharp")}.get(collection, tuple(marks))
+    last = next((i for i in range(len(parts) - 1, 0, -1) if parts[i] in allowed), 0)
+    if last and (last == len(parts) - 1 or collection in ("bi", "carbon", "pixelarticons", "octicon")):
+        mark = marks[parts.pop(last)]
+        style = f"{style} {mark}" if collection in ("material-symbols",) or mark == "sharp" else mark
+    return " ".join(parts), style, size
+
+
+def concept(caption: str) -> str:
+    """The caption without what makes no difference to its meaning: order, plurals, numbers beside words."""
+    parts = {word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith("ss") else word for word in caption.split()}
+    return " ".join(sorted({word for word in parts if not word.isdigit()} or parts))
+
+
+def gather(archives: Path) -> Iterator[Icon]:
+    """Every icon of every set, one size of each."""
+    for collection, pin in ICONS.items():
+        with tarfile.open(fetch(*pin, archives)) as archive:
+            member = archive.extractfile("package/icons.json")
+            assert member is not None
+            content = json.load(member)
+        others: dict[str, list[str]] = {}
+        for name, alias in content.get("aliases", {}).items():
+            if set(alias) <= {"parent", "hidden"}:
+                others.setdefault(alias["parent"], []).append(name)
+        best: dict[tuple[str, str], tuple[int, Icon]] = {}
+        for name, icon in content["icons"].items():
+            caption, style, size = describe(collection, name)
+            sides = [icon.get(side, content.get(side, 16)) for side in ("width", "height")]
+            box = f"{icon.get('left', 0)} {icon.get('top', 0)} {sides[0]} {sides[1]}"
+            source = f'<svg xmlns="http://www.w3.org/2000/svg" width="24" height="24" viewBox="{box}">{icon["body"]}</svg>'
+            captions = {describe(collection, other)[0] for other in others.get(name, [])} - {caption}
+            rank = SIZES.index(size) if size in SIZES else len(SIZES) if size else 0
+            if collection == "octicon" and not size:
+                rank = len(SIZES)  # from an older edition
+            entry = (rank, Icon(collection, caption, style, tuple(sorted(captions)), source))
+            if (caption, style) not in best or rank < best[caption, style][0]:
+                best[caption, style] = entry
+        yield from (icon for _, icon in best.values())
+
+
+def draw(icon: Icon) -> tuple[np.ndarray | None, np.ndarray | None, str]:
+    """(int16 symbols, uint8 shades of 32 pixels, "") of an icon, or (None, None, the reason to leave it out)."""
+    try:
+        drawing = arrange(parse_svg(icon.source.encode()))
+        symbols_BN = CODEC.encode([drawing])
+    except Refusal as error:
+        return None, None, "too long" if "symbols" in str(error) else "unreadable"
+    drawn = shades(CODEC.decode(symbols_BN)[0], 64)
+    data = resvg_py.svg_to_bytes(svg_string=icon.source, width=64, height=64, skip_system_fonts=True)
+    original = np.asarray(Image.open(io.BytesIO(bytes(data))).convert("RGBA").getchannel("A"), dtype=np.float32) / 255
+    if drawn.mean() < 0.002:
+        return None, None, "empty"
+    if np.abs(drawn - original).mean() > WORST:
+        return None, None, "not as drawn"
+    small = np.round(drawn.reshape(32, 2, 32, 2).mean((1, 3)) * 255).astype(np.uint8)
+    return symbols_BN[0].numpy().astype(np.int16), small, ""
+
+
+CODEC = Paths()
+
+
+def assign(icons: list[Icon]) -> np.ndarray:
+    """uint8 split of each icon: by its concept, concepts that share an icon's other names going together."""
+    parent: dict[str, str] = {}
+
+    def root(key: str) -> str:
+        while parent.setdefault(key, key) != key:
+            parent[key] = parent[parent[key]]
+            key = parent[key]
+        return key
+
+    for icon in icons:
+        for other in icon.others:
+            one, two = sorted((root(concept(icon.caption)), root(concept(other))))
+            parent[two] = one
+    splits = []
+    for icon in icons:
+        draw = int.from_bytes(hashlib.sha256(root(concept(icon.caption)).encode()).digest()[:8], "big") / 2**64
+        splits.append(1 if draw < HELD_OUT else 2 if draw < 2 * HELD_OUT else 0)
+    return np.array(splits, dtype=np.uint8)
+
+
+def features(shades_BSS: Tensor) -> Tensor:
+    return torch.cat([likeness(part.float() / 255) for part in shades_BSS.split(2048)])
+
+
+def twins(shades_BSS: Tensor, splits: np.ndarray) -> np.ndarray:
+    """Whether each icon of the training split looks like a held-out one, turned or mirrored in any of eight ways."""
+    train, held = np.flatnonzero(splits == 0), np.flatnonzero(splits != 0)
+    known = features(shades_BSS[train])
+    norms = known.square().sum(1)
+    found = torch.zeros(len(train), dtype=torch.bool)
+    for turns in range(4):
+        for mirrored in (False, True):
+            turned = torch.rot90(shades_BSS[held], turns, (1, 2))
+            asked = features(turned.flip(2) if mirrored else turned)
+            for part in asked.split(1024):
+                squares = part.square().sum(1)[:, None] + norms - 2 * part @ known.T
+                found |= (squares < TWIN**2).any(0)
+    result = np.zeros(len(splits), dtype=bool)
+    result[train] = found.numpy()
+    return result
+
+
+def build(out: Path, archives: Path) -> dict[str, int]:
+    """Writes the data to `out`; returns how many icons were left out, by reason."""
+    icons = list(gather(archives))
+    torch.set_num_threads(1)
+    with multiprocessing.Pool(2) as pool:
+        results = pool.map(draw, icons, chunksize=256)
+    left_out: dict[str, int] = {}
+    for _, _, reason in results:
+        if reason:
+            left_out[reason] = left_out.get(reason, 0) + 1
+    kept = [(icon, symbols, small) for icon, (symbols, small, _) in zip(icons, results, strict=True) if symbols is not None]
+    icons = [icon for icon, _, _ in kept]
+    splits = assign(icons)
+    torch.set_num_threads(2)
+    twin = twins(torch.from_numpy(np.stack([small for _, _, small in kept])), splits)
+    left_out["twin of a held-out icon"] = int(twin.sum())
+    rows = []
+    collections = list(ICONS)
+    for n, (icon, symbols, _) in enumerate(kept):
+        if twin[n]:
+            continue
+        prompts = [icon.prompt]
+        if splits[n] == 0:  # other names teach synonyms; held-out icons count once
+            prompts += [f"{other}, {icon.style}, {icon.collection}" for other in icon.others[:2]]
+        rows += [(symbols, prompt, splits[n], collections.index(icon.collection)) for prompt in prompts]
+    save(out, rows)
+    return left_out
+
+
+def save(out: Path, rows: list[tuple]) -> None:
+    """Rows of (symbols, prompt, split, set) as one compressed .npz file."""
+    texts = [prompt.encode() for _, prompt, _, _ in rows]
+    arrays = {
+        "symbols": np.concatenate([symbols for symbols, _, _, _ in rows]),
+        "offsets": np.cumsum([0, *(len(symbols) for symbols, _, _, _ in rows)]),
+        "prompts": np.frombuffer(b"".join(texts), dtype=np.uint8),
+        "prompt_offsets": np.cumsum([0, *map(len, texts)]),
+        "splits": np.array([split for _, _, split, _ in rows], dtype=np.uint8),
+        "sets": np.array([collection for _, _, _, collection in rows], dtype=np.uint8),
+    }
+    out.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=out.parent, suffix=".npz")
+    with os.fdopen(handle, "wb") as file:
+        np.savez_compressed(file, **arrays)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, out)
+
+
+def load(path: Path = CACHE / "icons.npz") -> tuple[list[Tensor], list[str], np.ndarray]:
+    """(symbols, one int64 (n,) an icon, ending in the end symbol; prompts; uint8 splits as in SPLITS)."""
+    with np.load(path, allow_pickle=False) as data:
+        symbols = torch.from_numpy(data["symbols"].astype(np.int64))
+        text = data["prompts"].tobytes()
+        ends = data["prompt_offsets"].tolist()
+        lengths = np.diff(data["offsets"]).tolist()
+        prompts = [text[a:b].decode() for a, b in zip(ends, ends[1:], strict=False)]
+        return list(symbols.split(lengths)), prompts, data["splits"]
+
+
+def report(path: Path) -> str:
+    """Counts of each set and split, and the symbols an icon takes."""
+    symbols, _, splits = load(path)
+    with np.load(path, allow_pickle=False) as data:
+        sets = data["sets"]
+    lengths = np.array([len(s) for s in symbols])
+    lines = [f"{'set':18s}{'train':>8s}{'valid':>8s}{'test':>8s}{'median':>8s}{'90 %':>8s}"]
+    for n, name in enumerate([*ICONS, "all"]):
+        chosen = sets == n if name != "all" else sets >= 0
+        counts = [int((splits[chosen] == split).sum()) for split in range(3)]
+        marks = [round(float(np.percentile(lengths[chosen], p))) for p in (50, 90)]
+        lines.append(f"{name:18s}" + "".join(f"{n:8d}" for n in (*counts, *marks)))
+    return "\n".join([*lines, f"{int(lengths.sum())} symbols in all"])
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("out", nargs="?", type=Path, default=CACHE / "icons.npz")
+    parser.add_argument("archives", nargs="?", type=Path, default=CACHE)
+    options = parser.parse_args()
+    print("left out:", build(options.out, options.archives))
+    print(report(options.out))
+    print(options.out)
