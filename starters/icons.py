@@ -14,6 +14,7 @@ import tarfile
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -29,11 +30,15 @@ from septet.modalities.vector import arrange, likeness, shades
 from septet.space import Refusal
 
 CACHE = Path.home() / ".cache" / "septet-build"
+OPENING = '<svg xmlns="http://www.w3.org/2000/svg" width="24" height="24"'
 SPLITS = ("train", "validation", "test")
 HELD_OUT = 0.04  # of the concepts, for validation and for test each
 WORST = 0.035  # mean difference at 64 pixels that a drawing's round trip may make
 TWIN = 0.35  # distance of features below which two drawings, turned or mirrored, are the same
 SIZES = (24, 20, 28, 32, 48, 16, 12, 10, 14, 64, 96)  # of one concept and style the first is kept
+SIZED = r"(.+?)-(\d+)(-solid)?"
+THIN = ("ph", "fluent")  # the sets with weights of the pen
+INNER = ("bi", "carbon", "pixelarticons", "octicon")  # whose styles stand amid a name as well
 
 
 @dataclass(frozen=True)
@@ -59,34 +64,32 @@ def words(name: str) -> list[str]:
 def describe(collection: str, name: str) -> tuple[str, str, int]:
     """(caption, style, size): what a name says by its set's habits; size 0 where the name states none."""
     size = 0
-    if collection == "fluent":
-        found = re.fullmatch(r"(.+?)-(\d+)-(regular|filled|light|color)(-[a-z]+)?", name)
-        if found:
-            name, size = found[1] + (found[4] or ""), int(found[2])
-            name = f"{name}-{found[3]}"
-    elif collection in ("octicon", "heroicons"):
-        found = re.fullmatch(r"(.+?)-(\d+)(-solid)?", name)
-        if found and int(found[2]) in SIZES:
-            name, size = found[1] + (found[3] or ""), int(found[2])
+    pattern = {"fluent": r"(.+?)-(\d+)-((?:regular|filled|light|color).*)", "octicon": SIZED, "heroicons": SIZED}
+    found = re.fullmatch(pattern[collection], name) if collection in pattern else None
+    if found and int(found[2]) in SIZES:
+        size = int(found[2])
+        first, _, rest = (found[3] or "").strip("-").partition("-")
+        name = "-".join(filter(None, (found[1], rest, first)))
     parts = words(name)
     style = {"mdi": "filled", "material-symbols": "filled", "pixelarticons": "pixel"}.get(collection, "outline")
     if collection in ("mdi", "material-symbols", "carbon") and "outline" in parts[1:]:
         parts.remove("outline")
         style = "outline"
-    marks = {"fill": "filled", "filled": "filled", "solid": "filled", "duotone": "duotone", "regular": style, "sharp": "sharp"}
-    marks |= {"rounded": "rounded"} if collection == "material-symbols" else {}
-    marks |= {n: n for n in ("bold", "light", "thin")} if collection in ("ph", "fluent") else {}
-    allowed = {"mdi": (), "lucide": (), "material-symbols": ("rounded", "sharp")}.get(collection, tuple(marks))
-    last = next((i for i in range(len(parts) - 1, 0, -1) if parts[i] in allowed), 0)
-    if last and (last == len(parts) - 1 or collection in ("bi", "carbon", "pixelarticons", "octicon")):
-        mark = marks[parts.pop(last)]
-        style = f"{style} {mark}" if collection in ("material-symbols",) or mark == "sharp" else mark
+    marks = dict.fromkeys(("fill", "filled", "solid"), "filled") | {"duotone": "duotone", "regular": style}
+    marks |= {"sharp": f"{style} sharp"} | {name: name for name in ("bold", "light", "thin") if collection in THIN}
+    if collection == "material-symbols":
+        marks = {name: f"{style} {name}" for name in ("rounded", "sharp")}
+    elif collection in ("mdi", "lucide"):
+        marks = {}
+    last = next((i for i in range(len(parts) - 1, 0, -1) if parts[i] in marks), 0)
+    if last and (last == len(parts) - 1 or collection in INNER):
+        style = marks[parts.pop(last)]
     return " ".join(parts), style, size
 
 
 def concept(caption: str) -> str:
     """The caption without what makes no difference to its meaning: order, plurals, numbers beside words."""
-    parts = {word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith("ss") else word for word in caption.split()}
+    parts = {re.sub(r"(?<=..[^s])s$", "", word) for word in caption.split()}
     return " ".join(sorted({word for word in parts if not word.isdigit()} or parts))
 
 
@@ -106,7 +109,7 @@ def gather(archives: Path) -> Iterator[Icon]:
             caption, style, size = describe(collection, name)
             sides = [icon.get(side, content.get(side, 16)) for side in ("width", "height")]
             box = f"{icon.get('left', 0)} {icon.get('top', 0)} {sides[0]} {sides[1]}"
-            source = f'<svg xmlns="http://www.w3.org/2000/svg" width="24" height="24" viewBox="{box}">{icon["body"]}</svg>'
+            source = f'{OPENING} viewBox="{box}">{icon["body"]}</svg>'
             captions = {describe(collection, other)[0] for other in others.get(name, [])} - {caption}
             rank = SIZES.index(size) if size in SIZES else len(SIZES) if size else 0
             if collection == "octicon" and not size:
@@ -117,20 +120,21 @@ def gather(archives: Path) -> Iterator[Icon]:
         yield from (icon for _, icon in best.values())
 
 
-def draw(icon: Icon) -> tuple[np.ndarray | None, np.ndarray | None, str]:
-    """(int16 symbols, uint8 shades of 32 pixels, "") of an icon, or (None, None, the reason to leave it out)."""
+def draw(icon: Icon) -> tuple[np.ndarray, np.ndarray, str]:
+    """(int16 symbols, uint8 shades of 32 pixels, "") of an icon, or two empty arrays and the reason to leave it out."""
+    nothing = np.zeros(0, dtype=np.int16)
     try:
         drawing = arrange(parse_svg(icon.source.encode()))
         symbols_BN = CODEC.encode([drawing])
     except Refusal as error:
-        return None, None, "too long" if "symbols" in str(error) else "unreadable"
+        return nothing, nothing, "too long" if "symbols" in str(error) else "unreadable"
     drawn = shades(CODEC.decode(symbols_BN)[0], 64)
     data = resvg_py.svg_to_bytes(svg_string=icon.source, width=64, height=64, skip_system_fonts=True)
     original = np.asarray(Image.open(io.BytesIO(bytes(data))).convert("RGBA").getchannel("A"), dtype=np.float32) / 255
     if drawn.mean() < 0.002:
-        return None, None, "empty"
+        return nothing, nothing, "empty"
     if np.abs(drawn - original).mean() > WORST:
-        return None, None, "not as drawn"
+        return nothing, nothing, "not as drawn"
     small = np.round(drawn.reshape(32, 2, 32, 2).mean((1, 3)) * 255).astype(np.uint8)
     return symbols_BN[0].numpy().astype(np.int16), small, ""
 
@@ -191,7 +195,7 @@ def build(out: Path, archives: Path) -> dict[str, int]:
     for _, _, reason in results:
         if reason:
             left_out[reason] = left_out.get(reason, 0) + 1
-    kept = [(icon, symbols, small) for icon, (symbols, small, _) in zip(icons, results, strict=True) if symbols is not None]
+    kept = [(icon, *drawn) for icon, (*drawn, reason) in zip(icons, results, strict=True) if not reason]
     icons = [icon for icon, _, _ in kept]
     splits = assign(icons)
     torch.set_num_threads(2)
@@ -237,7 +241,7 @@ def load(path: Path = CACHE / "icons.npz") -> tuple[list[Tensor], list[str], np.
         text = data["prompts"].tobytes()
         ends = data["prompt_offsets"].tolist()
         lengths = np.diff(data["offsets"]).tolist()
-        prompts = [text[a:b].decode() for a, b in zip(ends, ends[1:], strict=False)]
+        prompts = [text[a:b].decode() for a, b in pairwise(ends)]
         return list(symbols.split(lengths)), prompts, data["splits"]
 
 

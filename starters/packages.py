@@ -9,20 +9,48 @@ from pathlib import Path
 from septet.space import Refusal
 
 ICONS = {
-    "tabler": ("npm:@iconify-json/tabler", "1.2.41", "3bf99af156d28d05568aff524a35ed1ba238df640a7835a5e02e1f8e439685f6"),
-    "lucide": ("npm:@iconify-json/lucide", "1.2.137", "e74db8c3a55fff55bc82de21268c4bced9f65ff10aacc0d5f3a395b0e93243c3"),
+    "tabler": (
+        "npm:@iconify-json/tabler",
+        "1.2.41",
+        "3bf99af156d28d05568aff524a35ed1ba238df640a7835a5e02e1f8e439685f6",
+    ),
+    "lucide": (
+        "npm:@iconify-json/lucide",
+        "1.2.137",
+        "e74db8c3a55fff55bc82de21268c4bced9f65ff10aacc0d5f3a395b0e93243c3",
+    ),
     "mdi": ("npm:@iconify-json/mdi", "1.2.3", "ddd817a7213f91de51147943915c0cda8c8b818a53c92b5c068cfa9883c6d7ac"),
     "material-symbols": (
         "npm:@iconify-json/material-symbols",
         "1.2.98",
         "142d50bf28e7db85362795be335ebc29dac611d73c404fc1e6fc5cc198e2b3d0",
     ),
-    "fluent": ("npm:@iconify-json/fluent", "1.2.60", "9a7cad7adb15288c1fd5e2e1835f1b17f2a8764bb1f31971bffa7c9df1349d6d"),
+    "fluent": (
+        "npm:@iconify-json/fluent",
+        "1.2.60",
+        "9a7cad7adb15288c1fd5e2e1835f1b17f2a8764bb1f31971bffa7c9df1349d6d",
+    ),
     "ph": ("npm:@iconify-json/ph", "1.2.2", "e3a582a047d9829fc7e8842c660d8065e598d1b68bb58cb68e75a1f1e5a614cc"),
-    "heroicons": ("npm:@iconify-json/heroicons", "1.2.3", "5d9e7a61b36fb8f2444727807aca55bf613924bbb7d47fea408b7a9ea90ce2fb"),
-    "iconoir": ("npm:@iconify-json/iconoir", "1.2.11", "8e5d3bfbd55aa8ef3878f0c2f248cf71fe99822172fd07990e32ab7fe7a68b1e"),
-    "octicon": ("npm:@iconify-json/octicon", "1.2.36", "dc4228eb904ed1d16f7b00de3148bc9f3a5c70fad201e64dd1c01d68a82351d5"),
-    "carbon": ("npm:@iconify-json/carbon", "1.2.29", "8e3059dc90933875439c29ff36ae4370767bc02d8beca6923b1f2bb856cf327a"),
+    "heroicons": (
+        "npm:@iconify-json/heroicons",
+        "1.2.3",
+        "5d9e7a61b36fb8f2444727807aca55bf613924bbb7d47fea408b7a9ea90ce2fb",
+    ),
+    "iconoir": (
+        "npm:@iconify-json/iconoir",
+        "1.2.11",
+        "8e5d3bfbd55aa8ef3878f0c2f248cf71fe99822172fd07990e32ab7fe7a68b1e",
+    ),
+    "octicon": (
+        "npm:@iconify-json/octicon",
+        "1.2.36",
+        "dc4228eb904ed1d16f7b00de3148bc9f3a5c70fad201e64dd1c01d68a82351d5",
+    ),
+    "carbon": (
+        "npm:@iconify-json/carbon",
+        "1.2.29",
+        "8e3059dc90933875439c29ff36ae4370767bc02d8beca6923b1f2bb856cf327a",
+    ),
     "bi": ("npm:@iconify-json/bi", "1.2.7", "86a7f213711c929169dbcd64318cd678a0845385156fc707401ba07cbde4da0d"),
     "pixelarticons": (
         "npm:@iconify-json/pixelarticons",

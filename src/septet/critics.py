@@ -35,13 +35,13 @@ def generator_loss(real_B: Tensor, drawn_B: Tensor) -> Tensor:
     return F.softplus(real_B - drawn_B).mean()  # Huang et al. 2024 (R3GAN), eq. 1
 
 
-def _layers(entering: int, width: int, layers: int, leaving: int) -> nn.Sequential:
+def _layers(entering: int, width: int, layers: int, last: nn.Linear) -> nn.Sequential:
     """Linear layers with leaky ReLUs between, without normalisation."""
     if layers < 1:
         raise Refusal(f"layers={layers}: expected at least 1")
     sizes = [entering] + [width] * layers
     inner = [m for a, b in pairwise(sizes) for m in (nn.Linear(a, b), nn.LeakyReLU(0.2))]
-    return nn.Sequential(*inner, nn.Linear(width, leaving))
+    return nn.Sequential(*inner, last)
 
 
 def _with_vector(x_BF: Tensor, context: Context, vector_width: int) -> Tensor:
@@ -60,7 +60,7 @@ class MLPGenerator(Part, nn.Module):
         if space.channels is None:
             raise Refusal(f"MLPGenerator: needs real channels, {space} holds symbols")
         self.space, self.vector_width = space, vector_width
-        self.layers = _layers(noise_size + vector_width, width, layers, space.sites * space.channels)
+        self.layers = _layers(noise_size + vector_width, width, layers, nn.Linear(width, space.sites * space.channels))
 
     @classmethod
     def tiny(cls) -> "MLPGenerator":
@@ -79,7 +79,8 @@ class MLPCritic(Part, nn.Module):
         if space.channels is None:
             raise Refusal(f"MLPCritic: needs real channels, {space} holds symbols")
         self.space, self.vector_width = space, vector_width
-        self.layers = _layers(space.sites * space.channels + vector_width, width, layers, 1)
+        last = nn.Linear(width, 1, bias=False)  # what is added to all scores changes no pair
+        self.layers = _layers(space.sites * space.channels + vector_width, width, layers, last)
 
     @classmethod
     def tiny(cls) -> "MLPCritic":

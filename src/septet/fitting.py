@@ -267,7 +267,7 @@ def validate(learner: Learner, batches: Batches, most: int | None, precision: st
             figures = learner.validation(moved(batch, _device(learner)))
         if figures is None:
             return None
-        total += float(figures["loss"]) * float(figures["weight"])
+        total += float(figures["loss"].detach()) * float(figures["weight"])
         weight += float(figures["weight"])
     return total / weight if weight else None
 
@@ -276,7 +276,7 @@ def compile_backbones(learner: nn.Module) -> None:
     """Compile each backbone block in place: names of parameters stay as they were."""
     for module in learner.modules():
         for block in getattr(module, "blocks", []):
-            block.compile(dynamic=False)
+            block.compile()
 
 
 def precise(learner: nn.Module, precision: str):

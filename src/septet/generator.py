@@ -91,7 +91,7 @@ class Generator(Part, Learner):
 
     @property
     def device(self) -> torch.device:
-        return next(self.process.parameters()).device
+        return next(self.parameters()).device
 
     def encode(self, data: Any) -> Tensor:
         return self.codec.encode(data)

@@ -127,6 +127,8 @@ class _Run:
         if facts.get("finished"):
             stage.learner.load_state_dict(state["learner"])
             stage.learner.eval()
+            if stage.after:
+                stage.after()
             return
         self.before = max(self.before, facts.get("elapsed_seconds", 0.0))
         batches, final = stage.batches(), index + 1 == len(plan.stages)
@@ -137,11 +139,13 @@ class _Run:
             if pace.steps is None and final:
                 pace.reserve_seconds = max(pace.reserve_seconds, 1.0 + 1.2 * self.preview_seconds)
             self._log(stage, step)
-            message = self._preview(plan, step) if final else None
+            message = self._preview(plan, stage, step) if final else None
             yield Progress(stage.name, step, begun + whole * step.progress, message, plan.generator if final else None)
             if time.monotonic() - saved > self.CHECKPOINT_SECONDS and step.progress < 1:
                 self._commit(root, step.step, step.capture(), pace, False)
                 saved = time.monotonic()
+        if stage.after:
+            stage.after()
         loss = validate(stage.learner, batches, 64 if self.seconds is None else 16, stage.settings.precision)
         summary[stage.name] = {"steps": step.step if step else 0, "validation_loss": loss}
         if not final:
@@ -182,7 +186,7 @@ class _Run:
         with folders.refusing(self.log), open(self.log, "a") as file:
             file.write(json.dumps(row) + "\n")
 
-    def _preview(self, plan: Plan, step: Step) -> str | None:
+    def _preview(self, plan: Plan, stage: Stage, step: Step) -> str | None:
         """The same seeds drawn again, at twelve moments; fewer where they would take over a twentieth of the time."""
         due = sum(moment <= step.progress + 1e-9 for moment in MOMENTS)
         if not plan.previews or due <= len(self.sheets):
@@ -192,6 +196,8 @@ class _Run:
             return None
         began = time.monotonic()
         with step.averaged():
+            if stage.after:
+                stage.after()
             drawn = plan.generator.generate(plan.previews, seed=0, tile=len(plan.previews))
             self.sheets += [drawn.sheet(96, columns=len(drawn))] * (due - len(self.sheets))
         self.preview_seconds = time.monotonic() - began

@@ -36,13 +36,13 @@ def chunk(kind: bytes, content: bytes) -> bytes:
     return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
 
 
-def png_of_black(width: int, height: int) -> bytes:
+def png_of_black(width: int, height: int, lines: int | None = None) -> bytes:
     """A one-bit PNG of a few kB, however large the picture."""
     header = struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
     packer = zlib.compressobj(9)
     line = bytes(1 + (width + 7) // 8)
-    lines = b"".join(packer.compress(line) for _ in range(height)) + packer.flush()
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", lines) + chunk(b"IEND", b"")
+    packed = b"".join(packer.compress(line) for _ in range(lines or height)) + packer.flush()
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", packed) + chunk(b"IEND", b"")
 
 
 @pytest.mark.parametrize("format", FORMATS)
@@ -64,6 +64,11 @@ def test_every_mode_keeps_its_brightness(tmp_path: Path, mode: str):
     assert (read[:, :4] == 255).all() and (read[:, 4:, :3] == 0).all() and (read[..., 3] == 255).all()
 
 
+def test_sixteen_bits_become_eight(tmp_path: Path):
+    Pillow.fromarray(np.full((4, 4), 100 * 257, np.uint16)).save(tmp_path / "deep.png")
+    assert Image().read(tmp_path / "deep.png")[0, 0].tolist() == [100, 100, 100, 255]
+
+
 def test_cmyk_exif_rotation_and_first_frame(tmp_path: Path):
     Pillow.new("CMYK", (8, 8), (0, 0, 0, 0)).save(tmp_path / "cmyk.jpg")
     assert (Image().read(tmp_path / "cmyk.jpg") > 250).all()
@@ -81,7 +86,8 @@ def hostile(folder: Path) -> dict[str, Path]:
     Pillow.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)).save(good, "PNG")
     contents = {
         "bomb": png_of_black(13_000, 13_000),
-        "giant": png_of_black(30_000, 10)[:16] + struct.pack(">II", 30_000, 30_000) + png_of_black(30_000, 10)[24:],
+        "large": png_of_black(8_000, 7_000),
+        "giant": png_of_black(30_000, 30_000, lines=10),
         "cut short": good.getvalue()[: len(good.getvalue()) // 2],
         "flipped": good.getvalue()[:2000] + b"\xff\xff\xff\xff" + good.getvalue()[2004:],
         "empty": b"",
@@ -101,8 +107,9 @@ def test_hostile_pictures_are_refused_by_name(tmp_path: Path):
             Image().read(path)
         assert str(caught.value).count("\n") == 0
     assert (tmp_path / "bomb.png").stat().st_size < 30_000
-    with pytest.raises(Refusal, match="too many pixels"):
-        Image().read(tmp_path / "bomb.png")
+    for name in ("bomb", "large", "giant"):
+        with pytest.raises(Refusal, match="too many pixels"):
+            Image().read(tmp_path / f"{name}.png")
 
 
 def test_random_bytes_after_a_good_start_never_get_past_a_refusal(tmp_path: Path):

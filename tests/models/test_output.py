@@ -86,6 +86,17 @@ def test_a_refusal_while_writing_leaves_nothing(tmp_path: Path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_name_taken_meanwhile_is_left_alone(tmp_path: Path):
+    class Slow(Dot):
+        def write(self, datum, path, record):
+            (tmp_path / "a.png").write_text("mine")
+            super().write(datum, path, record)
+
+    with pytest.raises(Refusal, match="exists and is not overwritten"):
+        Output("red", {"seed": 1}, Slow()).save(tmp_path / "a.png")
+    assert (tmp_path / "a.png").read_text() == "mine" and len(list(tmp_path.iterdir())) == 1
+
+
 def test_it_shows_itself():
     text = dot(datum="<b>hello</b>")
     assert text.text == "<b>hello</b>" and text._repr_png_() is None

@@ -131,9 +131,7 @@ class Judge(Part, nn.Module):
     """Latents (B, N, C) of `space` and a context vector to one score a sample: the critic of a GAN, in the manner of
     R3GAN. The context enters as a projection of the features (Miyato & Koyama 2018). Twice differentiable."""
 
-    def __init__(
-        self, space: Space, width: int = 32, stages: int = 2, blocks: int = 1, vector_width: int = 0
-    ):
+    def __init__(self, space: Space, width: int = 32, stages: int = 2, blocks: int = 1, vector_width: int = 0):
         super().__init__()
         if space.channels is None:
             raise Refusal(f"Judge: needs real channels, {space} holds symbols; use a codec with real latents")

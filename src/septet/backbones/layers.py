@@ -100,8 +100,8 @@ class Attention(nn.Module):
 
     def forward(self, x_BND: Tensor, turn: tuple[Tensor, Tensor], mask, causal: bool, cache=None, layer=0) -> Tensor:
         B, N, _ = x_BND.shape
-        query = self.query_norm(self.query(x_BND).view(B, N, self.heads, -1)).transpose(1, 2)
-        key = self.key_norm(self.key(x_BND).view(B, N, self.kv_heads, -1)).transpose(1, 2)
+        query = self.query_norm(self.query(x_BND).view(B, N, self.heads, -1).float()).transpose(1, 2)
+        key = self.key_norm(self.key(x_BND).view(B, N, self.kv_heads, -1).float()).transpose(1, 2)
         value = self.value(x_BND).view(B, N, self.kv_heads, -1).transpose(1, 2)
         cosine, sine = turn[0].to(value.dtype), turn[1].to(value.dtype)
         query, key = rotate(query.to(value.dtype), cosine, sine), rotate(key.to(value.dtype), cosine, sine)

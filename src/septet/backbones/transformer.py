@@ -101,7 +101,8 @@ class Transformer(Backbone):
         mask, causal = self._mask(B, N, M, places, valid, cache)
         modulation, last = self._modulate(context, levels, B, M)
         for layer, block in enumerate(self.blocks):
-            x = block(x, turn, mask, causal, modulation, cache, layer)
+            run = block if self.training else block.forward  # compiled blocks are for training: draws vary in shape
+            x = run(x, turn, mask, causal, modulation, cache, layer)
         x = self.norm(x[:, M:])
         if last is not None:
             shift, scale = (last if last.shape[1] == 1 else last[:, M:]).chunk(2, dim=-1)

@@ -90,6 +90,14 @@ def show(reference: Annotated[str, typer.Argument(help="A starter's name or a mo
     listing.show(reference)
 
 
+@app.command()
+def demo(out: Annotated[Path, typer.Option(help="Folder for the gallery.")] = Path("made/demo")) -> None:
+    """Draw a gallery with the starters, and a page that shows it."""
+    from . import demo as gallery
+
+    gallery.demo(out)
+
+
 def cost(began: float) -> str:
     """What a command took, in words; the energy is an estimate."""
     import resource

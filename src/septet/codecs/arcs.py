@@ -6,7 +6,7 @@ Points are complex numbers in grid units; tolerances are in grid units too.
 import cmath
 import math
 
-from ..modalities.svg import centre, trace
+from ..modalities.drawing import centre, trace
 
 NEAR = 0.75  # how far a curve may move; rounding its ends moves it up to 0.7
 SAGITTA = 0.35  # how far the middle of an arc may move for the sake of a rounder angle
@@ -62,7 +62,7 @@ def fit_circle(points: list[complex], grid: int) -> tuple[complex, complex] | No
     xs, ys = [p.real for p in points], [p.imag for p in points]
     left, right, top, bottom = min(xs), max(xs), min(ys), max(ys)
     middle, radius = complex(left + right, top + bottom) / 2, (right - left + bottom - top) / 4
-    if radius < 0.5 or abs(right - left - bottom + top) > NEAR or any(abs(abs(p - middle) - radius) > NEAR / 2 for p in points):
+    if radius < 0.5 or any(abs(abs(p - middle) - radius) > NEAR / 2 for p in points):
         return None
     height = middle.imag
     one, two = snap(complex(left, height), grid), snap(complex(right, height), grid)
@@ -151,8 +151,9 @@ def _quarters(outline: list[tuple]) -> list[tuple]:
 
 
 def _reverse(outline: list[tuple]) -> list[tuple]:
+    """The outline drawn from its end to its start."""
     ends = [segment[-1] for segment in outline]
-    back = [("M", ends[-1])]
+    back: list[tuple] = [("M", ends[-1])]
     for n in range(len(outline) - 1, 0, -1):
         segment = outline[n]
         if segment[0] == "A":
@@ -174,8 +175,10 @@ def _clockwise(outline: list[tuple]) -> bool:
 
 
 def shorten(outline: list[tuple], grid: int, closed: bool, directed: bool) -> list[tuple]:
-    """An outline, ("M", point) first and in grid units, in as few segments as follow it: ("L", end), ("A", degrees, end),
-    ("C", control, control, end) or ("O", end), a circle whose leftmost point is the start and rightmost the end.
+    """An outline, ("M", point) first and in grid units, in as few segments as follow it.
+
+    They are ("L", end), ("A", degrees, end), ("C", control, control, end), and ("O", end), a circle whose leftmost
+    point is the start and whose rightmost is the end.
 
     All points come back on the grid. A closed outline starts at its topmost point and runs clockwise (where `directed`,
     the way it did), without the line that closes it; an open one starts at its upper end.

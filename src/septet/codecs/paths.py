@@ -5,13 +5,15 @@ Shapes: B drawings, N symbols.
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from ..modalities.svg import BOX, Drawing, Figure, outlines
+from ..modalities.drawing import BOX, Drawing, Figure, outlines
 from ..parts import Codec
-from ..space import PADDING, Refusal, Space
+from ..space import PADDING, Known, Refusal, Space
 from .arcs import DEGREES, shorten
 
 WIDTHS = (0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0)  # of the pen; 0 is a fill without one
@@ -30,16 +32,16 @@ PAINTS = tuple(
 class Paths(Codec):
     """Drawing to symbols and back.
 
-    A figure is its paint and its starting point; then a lone x runs level, a lone y upright, "line" x y slants, a quarter turn
-    and an x bend with both sides equal, an angle and x y bend otherwise, "circle" x closes a circle. Fills close by
-    themselves. `grid` steps span the box; a drawing of over `length` symbols is refused.
+    A figure is its paint and its starting point; then a lone x runs level, a lone y upright, "line" x y slants, a
+    quarter turn and an x bend with both sides equal, an angle and x y bend otherwise, "circle" x closes a circle. Fills
+    close by themselves. `grid` steps span the box; a drawing of over `length` symbols is refused.
     """
 
     def __init__(self, grid: int = 192, length: int = 320):
         super().__init__()
         if not 16 <= grid <= 1024 or length < 16:
             raise Refusal(f"grid={grid}, length={length}: a grid has 16 to 1024 steps, a length is 16 symbols or more")
-        self.grid = grid
+        self.grid, self.length = grid, length
         names = [*MARKERS, *WORDS, *PAINTS, *DEGREES, *(-d for d in DEGREES)]
         self.names: list = names
         self.index = {name: n for n, name in enumerate(names)}
@@ -82,29 +84,37 @@ class Paths(Codec):
             if not width and len(short) < 3 and short[-1][0] in "ML":
                 continue  # covers nothing
             symbols += [self.index["move"] if symbols else start, *self._point(short[0][1])]
-            for before, segment in zip(short, short[1:], strict=False):
+            for before, segment in pairwise(short):
                 symbols += self._segment(before[-1], segment)
             if width and closed and short[-1][0] != "O" and len(short) > 1:
                 symbols.append(self.index["close"])
         return symbols
 
-    def prefix(self, drawing: Drawing) -> Tensor:
-        """int64 (n,): the symbols of a drawing to go on from, without the end; also a span around a gap."""
+    def symbols_of(self, drawing: Drawing) -> Tensor:
+        """int64 (n,): the symbols of a whole drawing, without end or limit."""
         return torch.tensor([n for figure in drawing.figures for n in self._figure(figure)], dtype=torch.int64)
+
+    def known(self, given: Drawing, where: int | None = None) -> Known:
+        """A drawing to finish; or with `where`, one with a gap after its first `where` figures."""
+        if where is None:
+            return Known(spans=((self.symbols_of(given),),))
+        if not 0 <= where <= len(given.figures):
+            raise Refusal(
+                f"where={where}: the drawing has {len(given.figures)} figures; a gap lies after 0 or more of them"
+            )
+        parts = given.figures[:where], given.figures[where:]
+        return Known(spans=(tuple(self.symbols_of(Drawing(part)) for part in parts),))
 
     def encode(self, data: Sequence[Drawing]) -> Tensor:
         """int64 (B, N): symbols, the end, then PADDING to the longest of the batch. A drawing too long is a Refusal."""
         end = torch.tensor([self.index["end"]])
-        rows = [torch.cat([self.prefix(drawing), end]) for drawing in data]
+        rows = [torch.cat([self.symbols_of(drawing), end]) for drawing in data]
         longest = max((len(row) for row in rows), default=0)
-        if longest > self.space.sites:
+        if longest > self.length:
             raise Refusal(
-                f"a drawing of {longest} symbols: this codec holds {self.space.sites}; simplify it or raise length"
+                f"a drawing of {longest} symbols: this codec holds {self.length}; simplify it or raise length"
             )
-        latents_BN = torch.full((len(rows), longest), PADDING, dtype=torch.int64)
-        for latent_N, row in zip(latents_BN, rows, strict=True):
-            latent_N[: len(row)] = row
-        return latents_BN
+        return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=PADDING)
 
     def decode(self, latents: Tensor) -> list[Drawing]:
         """A drawing for any (B, N) symbols: what makes no sense is passed over, and nothing is read after the end."""
@@ -137,19 +147,21 @@ class _Reader:
         names = self.codec.names
         while self.n < len(self.symbols):
             symbol = self.symbols[self.n]
-            if symbol == PADDING or symbol == self.codec.index["end"]:
+            if symbol < 0 or symbol == self.codec.index["end"]:
                 break
             if symbol < len(names):
                 self.n += 1
                 if not self.operate(names[symbol]):  # its coordinates mean nothing either
                     while self.n < len(self.symbols) and self.symbols[self.n] >= len(names):
                         self.n += 1
-            elif (values := self.take("x")) and self.at is not None:
-                self.add("L", complex(values[0], self.at.imag))
-            elif values is None and (values := self.take("y")) and self.at is not None:
-                self.add("L", complex(self.at.real, values[0]))
-            elif values is None:
+                continue
+            across, down = self.take("x"), self.take("y")
+            if across is None and down is None:
                 self.n += 1  # beyond the codec's symbols
+            elif self.at is not None and across:
+                self.add("L", complex(across[0], self.at.imag))
+            if self.at is not None and down:
+                self.add("L", complex(self.at.real, down[0]))
         self.finish()
         return Drawing(tuple(self.figures))
 
@@ -160,7 +172,7 @@ class _Reader:
         self.at = values[-1]
         return True
 
-    def operate(self, name) -> bool:
+    def operate(self, name: Any) -> bool:
         """Apply one operation; whether it made sense."""
         if isinstance(name, tuple) or name == "move":
             return self.start(name)
@@ -195,7 +207,7 @@ class _Reader:
             return self.add("L", *points)
         return self.add("C", *points) if name == "cubic" else self.add("A", math.tan(math.radians(name) / 4), *points)
 
-    def start(self, name) -> bool:
+    def start(self, name: Any) -> bool:
         """A new outline; a paint starts a new figure."""
         if name != "move":
             self.finish()

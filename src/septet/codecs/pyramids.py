@@ -107,12 +107,17 @@ class Decoder(nn.Module):
         return joined(self.leave(F.silu(self.norm(self.layers(x_BC_)))), self.stem)
 
 
-def numbers(data: Any, values: str) -> Tensor:
-    """Data as float (B, *S, C): bytes, premultiplied where they are RGBA, in [-1, 1]; reals as they are."""
+def numbers(data: Any, values: str, shape: tuple[int, ...], channels: int) -> Tensor:
+    """Data as float (B, *S, C), the first C channels: bytes in [-1, 1], premultiplied where they are RGBA; reals as
+    they are."""
     if not isinstance(data, Tensor):
         data = torch.from_numpy(np.stack(data))
     if (values == "bytes") != (data.dtype == torch.uint8):
         raise Refusal(f"data of type {data.dtype}: this codec was made for {values}")
+    if tuple(data.shape[1:-1]) != shape or data.shape[-1] < channels:
+        found = f"data of shape {list(data.shape)}"
+        raise Refusal(f"{found}: this codec was made for (count, {', '.join(map(str, shape))}, {channels})")
+    data = data[..., :channels]
     return premultiplied(data) if values == "bytes" else data.float()
 
 

@@ -49,6 +49,7 @@ class Quantised(Codec, Learner):
         down_path = Pyramid(tuple(shape), channels, width, blocks, down, stem)
         up_path = Pyramid(tuple(shape), channels, decoder_width or width, decoder_blocks or blocks, down, stem)
         self.space = Space(down_path.coarse, symbols=math.prod(levels))
+        self.shape, self.channels = tuple(shape), channels
         self.values, self.distance = values, distance or Crispness()
         self.encoder, self.decoder = Encoder(down_path, len(levels)), Decoder(up_path, len(levels))
         counts = torch.tensor(levels)
@@ -65,7 +66,7 @@ class Quantised(Codec, Learner):
         return cls((8, 8), levels=(4, 3), width=8)
 
     def encode(self, data: Any) -> Tensor:
-        return self._symbols(self._bounded(numbers(data, self.values).to(self.reach.device)).round())
+        return self._symbols(self._bounded(self._entered(data)).round())
 
     def decode(self, latents: Tensor) -> Tensor:
         if not self.space.holds(latents) or latents.shape[1] != self.space.sites or bool((latents < 0).any()):
@@ -74,7 +75,7 @@ class Quantised(Codec, Learner):
         return restored(self._reconstruction(self._levels(latents)), self.values)
 
     def forward(self, batch: dict[str, Any], player: str, progress: float) -> tuple[Tensor, dict[str, Tensor]]:
-        x = numbers(batch["data"], self.values).to(self.reach.device)
+        x = self._entered(batch["data"])
         bounded = self._bounded(x)
         rounded = bounded + (bounded.round() - bounded).detach()  # straight through, Mentzer et al. 2024, sec. 3.1
         loss = self.distance(self._reconstruction(rounded), x).mean()
@@ -83,6 +84,9 @@ class Quantised(Codec, Learner):
     def validation(self, batch: dict[str, Any]) -> dict[str, Tensor]:
         total, _ = self(batch, "model", 1.0)
         return {"loss": total, "weight": torch.tensor(float(len(batch["data"])))}
+
+    def _entered(self, data: Any) -> Tensor:
+        return numbers(data, self.values, self.shape, self.channels).to(self.reach.device)
 
     def _bounded(self, x_B_: Tensor) -> Tensor:
         """(B, N, J), each number within the reach of its levels."""

@@ -67,6 +67,7 @@ class Variational(Codec, Learner):
         make_encoder, make_decoder = (_to_vector, _from_vector) if vector else (_to_sites, _from_sites)
         self.encoder = make_encoder(down_path, 2 * latent_channels, hidden)
         self.decoder = make_decoder(up_path, latent_channels, hidden)
+        self.shape, self.channels = tuple(shape), channels
         self.values, self.likelihood, self.distance = values, likelihood, distance or Squares()
         self.kl_weight, self.warmup, self.free_nats = kl_weight, warmup, free_nats
         self.register_buffer("scale", torch.ones(latent_channels))  # latents outside = scale * latents inside
@@ -141,11 +142,11 @@ class Variational(Codec, Learner):
         variance = self.variance
         if self.training:  # the batch's optimum; detached, it leaves the gradient of D / 2 ln(error) (Rybkin et al.)
             variance = error_B.detach().mean().clamp(min=self.LEAST_VARIANCE)
-            self.variance.lerp_(variance, 0.02)
+            self.variance.lerp_(variance, 0.1)
         return x_B_[0].numel() / 2 * (torch.log(2 * math.pi * variance) + error_B / variance)
 
     def _entered(self, data: Any) -> Tensor:
-        x = numbers(data, self.values).to(self.scale.device)
+        x = numbers(data, self.values, self.shape, self.channels).to(self.scale.device)
         return (x + 1) / 2 if self.likelihood == "bernoulli" and self.values == "bytes" else x
 
     def _drawn(self, x_B_: Tensor) -> Tensor:

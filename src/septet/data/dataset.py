@@ -34,7 +34,7 @@ class Dataset(Sequence[Item]):
     are indexes; `report` says in plain sentences what was found; `fingerprint` is a hash of data and prompts;
     `modality` is the one given, with what it learned from the set."""
 
-    def __init__(self, data: Sequence[Any] | np.ndarray, prompts: list[Prompt], sources: list[str], modality: Modality):
+    def __init__(self, data: Any, prompts: list[Prompt], sources: list[str], modality: Modality):
         self.data, self.prompts, self.sources, self.modality = data, prompts, sources, modality
         self.training: list[int] = list(range(len(prompts)))
         self.validation: list[int] = []

@@ -48,7 +48,6 @@ class Store:
         if self.file is None:
             return np.frombuffer(self.bytes, self.dtype, count=math.prod(shape)).reshape(shape)
         with refusing(Path(tempfile.gettempdir())), self.file:
-            self.file.flush()
             return np.memmap(self.file, self.dtype, "r+", shape=shape)  # holds the file open by itself
 
     def finished(self) -> Sequence[Any] | np.ndarray:

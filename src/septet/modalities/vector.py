@@ -4,8 +4,7 @@ Shapes: B drawings, S pixels a side.
 """
 
 import io
-import os
-import tempfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,12 +17,16 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
+from .. import folders
 from ..parts import Modality
 from ..space import Refusal
-from .svg import Drawing, Figure, bounds, outlines, parse_svg, to_svg
+from .drawing import Drawing, Figure, bounds, outlines, to_svg
+from .svg import MOST_BYTES, parse_svg
 
-__all__ = ["Drawing", "Figure", "Vector", "arrange", "render", "shades"]
+__all__ = ["Drawing", "Figure", "Vector", "arrange", "likeness", "render", "shades"]
 
+Box = tuple[float, float, float, float]  # left, top, right, bottom
+MOST_TRIALS = 64  # figures whose fill rule is tried alone
 SIDE = 32  # pixels of the rendering that features look at
 
 
@@ -38,22 +41,20 @@ def shades(drawing: Drawing, size: int) -> np.ndarray:
     return np.asarray(render(drawing, size).getchannel("A"), dtype=np.float32) / 255
 
 
-def _together(boxes: list[tuple[float, float, float, float]]) -> list[list[int]]:
+def _overlap(one: Box, two: Box) -> bool:
+    return one[0] < two[2] and two[0] < one[2] and one[1] < two[3] and two[1] < one[3]
+
+
+def _together(boxes: list[Box]) -> list[list[int]]:
     """Indices of boxes in groups that overlap, directly or through others."""
     groups: list[list[int]] = []
     for i, box in enumerate(boxes):
-        touching = [
-            g
-            for g in groups
-            if any(
-                box[0] < boxes[j][2] and boxes[j][0] < box[2] and box[1] < boxes[j][3] and boxes[j][1] < box[3] for j in g
-            )
-        ]
+        touching = [group for group in groups if any(_overlap(box, boxes[j]) for j in group)]
         groups = [g for g in groups if g not in touching] + [[*(j for g in touching for j in g), i]]
     return groups
 
 
-def _order(box: tuple[float, float, float, float]) -> tuple[float, float, float]:
+def _order(box: Box) -> tuple[float, float, float]:
     """Large before small, then top to bottom, left to right; sides in whole units, so that near ties stay in place."""
     return (-round(max(box[2] - box[0], box[3] - box[1])), round(box[1], 1), round(box[0], 1))
 
@@ -82,7 +83,7 @@ def arrange(drawing: Drawing) -> Drawing:
         plain = shades(drawing, 64)
         if np.abs(shades(ruled, 64) - plain).mean() > 1e-3:
             figures = list(drawing.figures)
-            for i, figure in enumerate(figures):
+            for i, figure in enumerate(figures[:MOST_TRIALS]):
                 trial = Drawing((*figures[:i], replace(figure, evenodd=True), *figures[i + 1 :]))
                 if np.abs(shades(trial, 64) - plain).mean() <= 1e-3:
                     figures[i] = trial.figures[i]
@@ -98,8 +99,9 @@ def _centred(shades_BSS: Tensor) -> Tensor:
     mass = shades_BSS.sum((1, 2)).clamp_min(1e-6)
     x = (shades_BSS.sum(1) * axis).sum(1) / mass
     y = (shades_BSS.sum(2) * axis).sum(1) / mass
-    spread = (shades_BSS.sum(1) * (axis - x[:, None]) ** 2).sum(1) + (shades_BSS.sum(2) * (axis - y[:, None]) ** 2).sum(1)
-    scale = ((spread / mass).sqrt() / 0.65).clamp(0.3, 1.3)
+    across = (shades_BSS.sum(1) * (axis - x[:, None]) ** 2).sum(1)
+    down = (shades_BSS.sum(2) * (axis - y[:, None]) ** 2).sum(1)
+    scale = (((across + down) / mass).sqrt() / 0.65).clamp(0.3, 1.3)
     zero = torch.zeros_like(scale)
     rows = torch.stack([torch.stack([scale, zero, x], 1), torch.stack([zero, scale, y], 1)], 1)
     grid = F.affine_grid(rows, [len(shades_BSS), 1, SIDE, SIDE], align_corners=True)
@@ -131,30 +133,42 @@ class Vector(Modality):
     def read(self, path: Path) -> Drawing:
         """The drawing in an SVG file, arranged; a file with none, or with more than a drawing, is a Refusal."""
         try:
-            return arrange(parse_svg(Path(path).read_bytes()))
+            with open(path, "rb") as file:
+                return arrange(parse_svg(file.read(MOST_BYTES + 1)))
         except (Refusal, OSError) as error:
             raise Refusal(f"{path}: {error}") from None
 
     def write(self, datum: Drawing, path: Path, record: dict[str, Any]) -> None:
-        """An SVG file in currentColor with the record as JSON in <metadata>."""
-        path = Path(path)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(to_svg(datum, record))
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        """An SVG file in currentColor with the record as JSON in <metadata>, whole or not at all."""
+        folders.write(Path(path), to_svg(datum, record).encode())
 
     def preview(self, datum: Drawing, size: int = 128) -> Image.Image:
         return render(datum, size)
 
     def compose(self, drawn: Drawing, given: Drawing, where: int | None = None) -> Drawing:
-        """The given figures exactly, then the drawn ones after the first `where`, which stand for the given ones."""
-        return Drawing(given.figures + drawn.figures[len(given.figures) if where is None else where :])
+        """The given figures exactly: in place of the drawn ones that stand for them, which are the first, or with a gap
+        after the first `where` given figures, the first `where` and the last."""
+        before = given.figures if where is None else given.figures[:where]
+        after = given.figures[len(before) :]
+        return Drawing(before + drawn.figures[len(before) : max(len(before), len(drawn.figures) - len(after))] + after)
+
+    def take(self, value: Any) -> Drawing:
+        """A Drawing as it is, or the one in the text of an SVG file."""
+        if isinstance(value, Drawing):
+            return value
+        if not isinstance(value, str | bytes):
+            raise Refusal(f"{type(value).__name__}: a drawing is an SVG's text, its bytes, or a Drawing")
+        return arrange(parse_svg(value.encode() if isinstance(value, str) else value))
+
+    def sketch(self, datum: Drawing) -> np.ndarray:
+        """uint32 (n,) hashes of all segments, their ends on a coarse grid."""
+        marks = {
+            f"{figure.fill} {segment[0]} {segment[-1].real:.0f} {segment[-1].imag:.0f}".encode()
+            for figure in datum.figures
+            for segment in figure.segments
+            if segment[0] != "Z"
+        }
+        return np.array(sorted(map(zlib.crc32, marks)), dtype=np.uint32)
 
     def features(self, data: Sequence[Drawing]) -> Tensor:
         """float32 (n, F): frozen features of renderings, the same for any order of figures."""

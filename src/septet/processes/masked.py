@@ -137,12 +137,11 @@ class Masked(Process):
             raise Refusal(f"steps={steps}: a masked draw takes 1 to {sites} steps")
         noise, context = noise.to(self.head.weight.device), doubled(guidance, context)
         classes, shown = self._begin(known, noise)
-        forbidden = self._forbidden(classes, shown)
         unknown, left = (~shown).sum(1), (~shown).sum(1)
         for step in range(steps):
             drawn, chance = classes.clone(), torch.zeros_like(noise[..., 0], dtype=torch.float64)
             scores = self._scores(repeated(guidance, classes), None, repeated(guidance, shown), context)
-            scores = guided(guidance, scores).masked_fill(forbidden, -torch.inf)[~shown]
+            scores = guided(guidance, scores).masked_fill(self._forbidden(classes, shown), -torch.inf)[~shown]
             drawn[~shown] = filter_.choose(scores, noise[..., 1][~shown])
             chance[~shown] = scores.double().log_softmax(-1).gather(1, drawn[~shown][:, None])[:, 0]
             ahead = (step + 1) / steps
@@ -173,11 +172,14 @@ class Masked(Process):
         return torch.where(values == PADDING, padding, values).to(device), shown.to(device)
 
     def _forbidden(self, classes: Tensor, shown: Tensor) -> Tensor:
-        """(B, N, V), true where a class cannot be: no end and no padding before a known symbol."""
+        """(B, N, V), true where a class cannot be: an end or padding before a symbol, anything but padding after."""
         forbidden = torch.zeros(*classes.shape, self.classes, dtype=torch.bool, device=classes.device)
         if self.end is not None:
             symbol = (shown & (classes < self.classes - 1)).long()
-            forbidden[..., [self.end, self.classes - 1]] = (symbol.flip(1).cumsum(1).flip(1) - symbol > 0)[..., None]
+            over = (shown & ((classes == self.end) | (classes == self.classes - 1))).long()
+            before_symbol, after_end = symbol.flip(1).cumsum(1).flip(1) > symbol, over.cumsum(1) > over
+            forbidden[..., : self.classes - 1] = (after_end & ~before_symbol)[..., None]
+            forbidden[..., [self.end, self.classes - 1]] |= before_symbol[..., None]
         return forbidden
 
     def _latents(self, classes: Tensor, shown: Tensor) -> Tensor:

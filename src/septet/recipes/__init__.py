@@ -19,19 +19,21 @@ RESERVED = ("source", "seed", "start", "seconds")  # arguments of every recipe t
 
 @dataclass
 class Stage:
-    """One thing to train. `batches` is called when the stage begins, so that it can use what came before."""
+    """One thing to train. `batches` is called when the stage begins, so that it can use what came before; `after` when
+    it has ended, and before a preview is drawn, to measure what needs no gradients."""
 
     name: str
     learner: Learner
     batches: Callable[[], Batches]
     settings: Settings
     share: float = 1.0
+    after: Callable[[], None] | None = None
 
 
 @dataclass
 class Plan:
-    """What a recipe returns. The last stage trains the generator; the stages before, its codec. `after` runs when a
-    stage has ended, before the next begins. `facts` go on the model's card."""
+    """What a recipe returns. The last stage trains the generator; the stages before, its codec. `facts` go on
+    the model's card; `previews` are the prompts that are drawn again and again while it trains."""
 
     generator: Generator
     stages: list[Stage]
@@ -42,7 +44,7 @@ class Plan:
 
 def names() -> list[str]:
     """Every recipe's name."""
-    return sorted(module.name for module in pkgutil.iter_modules(__path__))
+    return sorted(m.name for m in pkgutil.iter_modules(__path__) if not m.name.startswith("_"))
 
 
 def find(recipe: str | Callable[..., Plan]) -> Callable[..., Plan]:

@@ -6,16 +6,12 @@ import torch
 
 from ..backbones.transformer import Transformer
 from ..codecs.patches import Patches
-from ..conditioners import Attributes, Nothing, Text
-from ..data.batches import Batches
-from ..data.dataset import read
+from ..fitting import Settings
 from ..generator import Generator
-from ..modalities.image import Image
-from ..parts import Conditioner, Prompt
 from ..processes.flow import Flow
 from ..space import Refusal
-from ..fitting import Settings
 from . import Plan, Stage
+from ._pictures import conditioner_for, gather
 
 
 def image_diffusion(
@@ -37,35 +33,19 @@ def image_diffusion(
     fill: float = 0.2,
 ) -> Plan:
     """A modulated transformer over patches of `patch` pixels. `prompts`: "text", "labels" or "nothing"."""
-    modality = Image(size=size, palette=palette, tile=tile)
-    dataset = read(source, modality, seed=seed)
-    said = [dataset[i].prompt for i in range(len(dataset))]
+    pictures = gather(source, size, palette, tile, batch, seed)
     if start is None:
         codec = Patches(size, patch, channels)
         torch.manual_seed(seed)
         backbone = Transformer(width, layers, heads=max(2, width // 64), modulated=True, rotary_base=100.0)
         process = Flow(codec.space, backbone, level_mean=0.4, fill=fill, deviation=0.6)
-        defaults = {"guidance": 2.0, "steps": 20, "solver": "heun"}
-        start = Generator(dataset.modality, codec, process, conditioner_for(prompts, width, said), settings=defaults)
-    if not isinstance(start.codec, Patches):
-        raise Refusal(f"start={start.name}: image_diffusion goes on only from a diffusion model of pictures")
-
-    def batches() -> Batches:
-        prepared = start.conditioner.prepare(said)
-        held_out = Batches(dataset.data, prepared, batch, index=dataset.validation) if dataset.validation else None
-        return Batches(dataset.data, prepared, batch, seed, held_out=held_out, index=dataset.training)
-
-    stage = Stage("diffusion", start, batches, Settings(rate=rate, average=average))
-    previews = [said[i] for i in (dataset.validation or dataset.training)[:8]]
-    return Plan(start, [stage], dataset, {"pictures": len(dataset.training)}, previews)
-
-
-def conditioner_for(prompts: str, width: int, said: list[Prompt]) -> Conditioner:
-    """Free text, labels (dicts and few distinct strings), or nothing, as asked for."""
-    if prompts == "nothing" or not any(said):
-        return Nothing()
-    if prompts == "labels" or any(isinstance(p, dict) for p in said):
-        return Attributes.learned(width, said)
-    if prompts == "text":
-        return Text.learned(width, said)
-    raise Refusal(f"prompts={prompts!r}: expected 'text', 'labels' or 'nothing'")
+        conditioner = conditioner_for(prompts, width, pictures.prompts)
+        settings = {"guidance": 2.0, "steps": 20, "solver": "heun"}
+        start = Generator(pictures.dataset.modality, codec, process, conditioner, settings=settings)
+    model = start
+    if not isinstance(model.codec, Patches) or not isinstance(model.process, Flow):
+        raise Refusal(f"start={model.name}: image_diffusion goes on only from a diffusion model of patches")
+    fit = Settings(rate=rate, average=average, compile=seconds is not None and seconds >= 600)
+    stage = Stage("diffusion", model, lambda: pictures.batches(model.conditioner), fit)
+    facts = {"pictures": len(pictures.dataset.training)}
+    return Plan(model, [stage], pictures.dataset, facts, pictures.previews)

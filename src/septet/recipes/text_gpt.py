@@ -47,7 +47,7 @@ def text_gpt(
     codec = start.codec
     if not isinstance(codec, Symbols) or not isinstance(start.process, Autoregressive):
         raise Refusal(f"start={start.name}: text_gpt goes on only from a text GPT; choose another model")
-    streams = [_stream(codec, [dataset[i].datum for i in part]) for part in (dataset.training, dataset.validation)]
+    streams = [stream(codec, [dataset[i].datum for i in part]) for part in (dataset.training, dataset.validation)]
     length = min(codec.length, 128) if short else codec.length
     settings = Settings(rate=rate or (0.03 if short else 0.02), compile=seconds is not None and seconds >= 600)
     held_out = Windows(streams[1], codec.length, batch) if len(streams[1]) > 1 else None
@@ -57,7 +57,7 @@ def text_gpt(
     return Plan(start, [stage], dataset, facts, previews=[None] * 2)
 
 
-def _stream(codec: Symbols, texts: list[str]) -> torch.Tensor:
+def stream(codec: Symbols, texts: list[str]) -> torch.Tensor:
     """All texts as one sequence, an end symbol after each."""
     end = torch.tensor([codec.space.markers["end"]])
     return torch.cat([part for text in texts for part in (codec.symbols_of(text), end)] or [end])

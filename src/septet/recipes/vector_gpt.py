@@ -45,12 +45,9 @@ def vector_gpt(
     codec = start.codec
     if not isinstance(codec, Paths):
         raise Refusal(f"start={start.name}: vector_gpt goes on only from a model of drawings; choose another")
-    rows, kept = [], []
-    for index in range(len(dataset)):
-        symbols = codec.encode([dataset[index].datum])[0]
-        if len(symbols) <= codec.length:
-            rows.append(symbols)
-            kept.append(index)
+    symbols = [codec.symbols_of(dataset[i].datum) for i in range(len(dataset))]
+    kept = [i for i, row in enumerate(symbols) if len(row) < codec.length]
+    rows = [codec.encode([dataset[i].datum])[0] for i in kept]
     symbols_BM = start.conditioner.prepare([prompts[i] for i in kept])
     held = set(dataset.validation)
     training = [k for k, i in enumerate(kept) if i not in held]

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from septet.optimisers import Muon, hidden_matrices
 from septet.parts import Context, Process
 
 NOTHING = Context()
@@ -71,7 +72,8 @@ class Modes:
         """The first mode's share, both modes' spreads, and the share of draws within three spreads of a mode."""
         x = latents_BNC[..., 0]
         first = x[:, 1] < 0
-        spreads = [(x[w] - x[w].mean(0)).square().mean().sqrt() for w in (first, ~first)]
+        quantiles = torch.tensor([0.1587, 0.8413])  # one deviation to either side; those between the modes aside
+        spreads = [x[w].quantile(quantiles, dim=0).diff(dim=0).mean() / 2 for w in (first, ~first)]
         distance = ((x[:, None] - self.CENTRE).norm(dim=2) / self.SPREAD).amin(1)
         return {
             "share": float(first.float().mean()),
@@ -81,27 +83,34 @@ class Modes:
         }
 
 
-def train(
-    process: Process, data: Callable[[int], Tensor], steps: int, rate: float, betas: tuple[float, float] = (0.9, 0.99)
-) -> None:
-    """Adam with a linear decay; the last half of the steps is averaged, as a training loop would."""
+def train(process: Process, data: Callable[[int], Tensor], steps: int, batch: int, rate: float) -> None:
+    """Muon for a single player, Adam without momentum for two; a linear decay; the last half of the steps is averaged."""
     torch.manual_seed(0)
-    optimisers = {player: torch.optim.Adam(process.parameters_of(player), betas=betas) for player in process.players}
+    optimisers = {player: _optimiser(process, player, rate) for player in process.players}
     averages = [p.detach().clone() for p in process.parameters()]
     process.train()
     for step in range(steps):
         for player, optimiser in optimisers.items():
-            optimiser.param_groups[0]["lr"] = rate * min(1.0, 1.5 * (1 - step / steps), (step + 1) / 20)
+            for group in optimiser.param_groups:
+                group["scale"] = min(1.0, 1.5 * (1 - step / steps), (step + 1) / 20)
+                group["lr"] = rate * group["scale"]
             optimiser.zero_grad()
-            process.loss(data(256), NOTHING, player, step / steps)[0].backward()
+            process.loss(data(batch), NOTHING, player, step / steps)[0].backward()
             optimiser.step()
-        weight = 0.02 if step > steps / 2 else 1.0
+        weight = 0.03 if step > steps / 2 else 1.0
         for average, p in zip(averages, process.parameters(), strict=True):
             average.lerp_(p.detach(), weight)
     with torch.no_grad():
         for average, p in zip(averages, process.parameters(), strict=True):
             p.copy_(average)
-    process.eval()
+    process.eval().requires_grad_(False)
+
+
+def _optimiser(process: Process, player: str, rate: float) -> torch.optim.Optimizer:
+    parameters = process.parameters_of(player)
+    if len(process.players) > 1:
+        return torch.optim.Adam(parameters, betas=(0.0, 0.99))
+    return Muon(parameters, hidden_matrices(process), rate, 0.5, 0.0)
 
 
 def check(what: str, value: float, law: float, margin: float) -> None:

@@ -1,0 +1,90 @@
+"""septet demo: a gallery of what the starters make, and a page that shows it with its records."""
+
+import html
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from .. import folders, models
+from ..generator import Generator, Given
+from ..output import Output, Outputs
+from . import cost, say
+
+ICONS = (
+    "bell off, outline", "user plus, filled", "cloud rain, outline", "folder heart, outline", "arrow down, filled",
+    "battery charging, outline", "chat dots, filled", "map pin, outline", "clock, outline", "star, filled",
+    "lock open, outline", "calendar check, outline", "camera, duotone", "truck, outline", "trash, filled", "music note, outline",
+)  # fmt: skip
+EMOJI = ("red apple", "yellow star", "green leaf", "blue heart", "cat face", "pizza", "smiling face", "rocket")
+OPENING = "It was a bright morning, and "
+PAGE = """<!doctype html><meta charset="utf-8"><title>septet demo</title>
+<style>body{{font:16px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem;color:#222}}
+.grid{{display:grid;grid-template-columns:repeat(auto-fill,minmax(9rem,1fr));gap:1rem}}
+figure{{margin:0;padding:.5rem;border:1px solid #ddd;border-radius:.5rem}}
+img{{width:100%;max-width:8rem;display:block;margin:auto}}figcaption{{font-size:.85rem}}
+pre{{white-space:pre-wrap}}details pre{{font-size:.7rem;overflow-wrap:anywhere}}</style>
+<h1>Made by septet</h1><p>Every file below was drawn on this machine by a model that ships with septet. None was picked;
+unfold a record to see the model, prompt and seed that make it again.</p>{sections}
+"""
+
+
+def demo(out: Path) -> None:
+    began = time.time()
+    sections, count = [], 0
+    for title, outputs in _sections():
+        paths = [_saved(output, out) for output in outputs]
+        count += len(paths)
+        shown = "".join(_figure(o, p) for o, p in zip(outputs, paths, strict=True))
+        sections.append(f'<h2>{html.escape(title)}</h2><div class="grid">{shown}</div>')
+        print(f"{title}: {len(paths)}")
+    page = out / "index.html"
+    folders.write(page, PAGE.format(sections="".join(sections)).encode())
+    say(f"Made {count} files and {page}, a page that shows them.\nCost: {cost(began)}.", 'septet generate icons "bell off"')
+
+
+def _sections() -> Iterator[tuple[str, Outputs]]:
+    ready = models.starters()
+    if "icons" in ready:
+        icons = models.load("icons")
+        yield "Icons, one for each of sixteen prompts", icons.generate(list(ICONS), seed=0, tile=16)
+        yield "An icon finished from its first half", _finished(icons)
+    if "emoji" in ready:
+        emoji = models.load("emoji")
+        yield "Emoji, one for each of eight prompts", emoji.generate(list(EMOJI), seed=0, tile=8)
+        yield "In-painting: the right half drawn anew", _inpainted(emoji)
+        if emoji.process.mixable:
+            yield "Interpolation", emoji.interpolate((EMOJI[0], EMOJI[2]), (0, 1), frames=8)
+    if "prose" in ready:
+        yield "A text", models.load("prose").generate(given=Given(OPENING), seed=0)
+
+
+def _finished(icons: Generator) -> Outputs:
+    whole = icons.generate(ICONS[2], seed=3)[0].datum
+    half = type(whole)(whole.figures[: max(1, len(whole.figures) // 2)])
+    return icons.generate(ICONS[2], count=4, seed=4, given=Given(half))
+
+
+def _inpainted(emoji: Generator) -> Outputs:
+    given = emoji.generate(EMOJI[0], seed=0)[0].datum
+    where = np.zeros(given.shape[:2], dtype=bool)
+    where[:, : given.shape[1] // 2] = True
+    return emoji.generate(EMOJI[0], count=2, seed=1, given=Given(given, where))
+
+
+def _saved(output: Output, out: Path) -> Path:
+    out.mkdir(parents=True, exist_ok=True)
+    return output.save(out)
+
+
+def _figure(output: Output, path: Path) -> str:
+    record = html.escape(json.dumps(output.record, indent=1))
+    prompt = html.escape(str(output.record["prompt"] or ""))
+    if isinstance(output.datum, str):
+        shown = f"<pre>{html.escape(output.datum)}</pre>"
+    else:
+        shown = f'<img src="{html.escape(path.name)}" alt="{prompt}">'
+    return f"<figure>{shown}<figcaption>{prompt}<details><summary>record</summary><pre>{record}</pre></details></figcaption></figure>"
+

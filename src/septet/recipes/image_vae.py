@@ -1,0 +1,62 @@
+"""Pictures by a VAE: a variational codec, and a Gaussian for each label in place of its prior."""
+
+from typing import Any
+
+import torch
+
+from ..codecs.variational import Variational
+from ..fitting import Settings
+from ..generator import Generator
+from ..processes.gaussian import Gaussian
+from ..space import Refusal
+from . import Plan, Stage
+from ._pictures import conditioner_for, gather
+
+FITTED = 20_000  # pictures that the Gaussians are measured on
+
+
+def image_vae(
+    source: Any,
+    seed: int = 0,
+    start: Generator | None = None,
+    seconds: float | None = None,
+    size: int = 32,
+    channels: int = 4,
+    palette: int | None = None,
+    tile: int | None = None,
+    prompts: str = "labels",
+    latent: int = 64,
+    width: int = 32,
+    hidden: int = 512,
+    batch: int = 64,
+    rate: float = 0.001,
+) -> Plan:
+    """An encoder to `latent` numbers a picture and a decoder, trained by the evidence bound with learned variance."""
+    pictures = gather(source, size, palette, tile, batch, seed)
+    said = pictures.prompts if prompts != "nothing" else [None] * len(pictures.prompts)
+    if start is None:
+        torch.manual_seed(seed)
+        codec = Variational((size, size), channels, latent, width=width, vector=True, hidden=hidden)
+        conditioner = conditioner_for(prompts if prompts == "nothing" else "labels", 8, said)
+        labels = conditioner.prepare([said[i] for i in pictures.dataset.training]).unique(dim=0).tolist()
+        process = Gaussian(codec.space, labels or [[]])
+        start = Generator(pictures.dataset.modality, codec, process, conditioner, prompt_dropout=0.0)
+        codec.requires_grad_(True)
+    model = start
+    codec, process = model.codec, model.process
+    if not isinstance(codec, Variational) or not isinstance(process, Gaussian):
+        raise Refusal(f"start={model.name}: image_vae goes on only from a VAE")
+    index = pictures.dataset.training[:FITTED]
+    symbols = model.conditioner.prepare([said[i] for i in index])
+
+    @torch.no_grad()
+    def fit_prior() -> None:
+        data = torch.as_tensor(pictures.dataset.data[index])
+        codec.eval()
+        codec.calibrate(data.split(256))
+        latents = [m + d * torch.randn(m.shape) for m, d in map(codec.encode_distribution, data.split(256))]
+        process.fit_to(torch.cat(latents), symbols)
+
+    fit = Settings(rate=rate, optimiser="adamw", weight_decay=0.0)
+    stage = Stage("vae", codec, lambda: pictures.batches(model.conditioner), fit, after=fit_prior)
+    return Plan(model, [stage], pictures.dataset, {"pictures": len(pictures.dataset.training)}, pictures.previews)
