@@ -254,6 +254,8 @@ def report(path: Path) -> str:
     lines = [f"{'set':18s}{'train':>8s}{'valid':>8s}{'test':>8s}{'median':>8s}{'90 %':>8s}"]
     for n, name in enumerate([*ICONS, "all"]):
         chosen = sets == n if name != "all" else sets >= 0
+        if not chosen.any():
+            continue
         counts = [int((splits[chosen] == split).sum()) for split in range(3)]
         marks = [round(float(np.percentile(lengths[chosen], p))) for p in (50, 90)]
         lines.append(f"{name:18s}" + "".join(f"{n:8d}" for n in (*counts, *marks)))

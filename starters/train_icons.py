@@ -38,7 +38,11 @@ def icons_gpt(
 ) -> Plan:
     """A causal transformer with captions as leading tokens; 5.6 M parameters."""
     rows, prompts, splits = icons.load(Path(source))
-    rows, prompts, splits = [*rows, *rows, *rows], [p for part in range(3) for p in _said(prompts, part)], np.tile(splits, 3)
+    rows, prompts, splits = (
+        [*rows, *rows, *rows],
+        [p for part in range(3) for p in _said(prompts, part)],
+        np.tile(splits, 3),
+    )
     torch.manual_seed(seed)
     codec = Paths()
     process = Autoregressive(codec.space, Transformer(width, layers, heads=4, dropout=dropout), fill=fill)
@@ -61,7 +65,11 @@ def icons_gpt(
 
 def _said(prompts: list[str], part: int) -> list[str]:
     """Each prompt in full; without the set's name; or without style and name, as people ask."""
-    return prompts if part == 0 else [prompt.rpartition(", ")[0] if part == 1 else prompt.partition(", ")[0] for prompt in prompts]
+    return (
+        prompts
+        if part == 0
+        else [prompt.rpartition(", ")[0] if part == 1 else prompt.partition(", ")[0] for prompt in prompts]
+    )
 
 
 if __name__ == "__main__":

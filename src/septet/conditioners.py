@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from .backbones.transformer import Transformer
-from .parts import Asset, Conditioner, Context, Places, Prompt
+from .part import Asset
+from .parts import Conditioner, Context, Places, Prompt
 from .space import Refusal
 
 WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)?")

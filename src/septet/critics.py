@@ -11,7 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from .parts import Context, Part
+from .part import Part
+from .parts import Context
 from .space import Refusal, Space
 
 

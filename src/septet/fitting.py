@@ -1,20 +1,22 @@
 """fit(): the only training loop. A generator that yields after each step, so that the caller decides when to log,
 save, look or stop."""
 
-import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from .optimisers import Averages, Muon, hidden_matrices, scale_at
+from .pace import Pace
 from .parts import Learner
 from .space import Refusal
+
+
+FEWEST = 10  # steps between two validations
 
 
 class Batches(Protocol):
@@ -54,46 +56,11 @@ class Settings:
             raise Refusal(f"accumulate={self.accumulate}: expected at least 1")
 
 
-def process_started() -> float:
-    """When this process began, seconds since the epoch; where the system does not tell, when this module was loaded."""
-    try:
-        ticks = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
-        up = float(Path("/proc/uptime").read_text().split()[0])
-        return time.time() - (up - ticks / os.sysconf("SC_CLK_TCK"))
-    except (OSError, ValueError, IndexError):
-        return _LOADED
-
-
-_LOADED = time.time()
-
-
-@dataclass
-class Pace:
-    """How long a stage lasts: `steps`, or until `seconds` of active time, of which `before` had passed when the stage
-    (or its resumption) began. `reserve_seconds` of them are kept for what comes after the last step."""
-
-    steps: int | None = None
-    seconds: float | None = None
-    before: float = 0.0
-    stage_before: float = 0.0
-    reserve_seconds: float = 1.0
-    began: float = field(default_factory=time.monotonic)
-
-    def elapsed(self) -> float:
-        return self.before + time.monotonic() - self.began
-
-    def progress(self, step: int) -> float:
-        if self.steps is not None:
-            return min(1.0, step / self.steps)
-        assert self.seconds is not None
-        span = self.seconds - self.reserve_seconds - self.stage_before
-        return min(1.0, max(0.0, (self.elapsed() - self.stage_before) / max(span, 1e-6)))
-
-
 @dataclass
 class Step:
     """What one step did. `losses` by name; `validation` in nats (or the process's unit) where it was measured, `best`
-    when it is the lowest so far. `averaged()` is a context in which the learner holds its averaged weights."""
+    when it is the lowest so far, which `best_step` (0 before any) had. `averaged()` is a context in which the learner
+    holds its averaged weights."""
 
     step: int
     progress: float
@@ -102,6 +69,7 @@ class Step:
     losses: dict[str, float]
     validation: float | None
     best: bool
+    best_step: int
     capture: Callable[[], dict[str, Any]]
     averaged: Callable[[], Any]
 
@@ -125,10 +93,8 @@ def fit(
     while (progress := pace.progress(loop.step)) < 1:
         losses, rate = loop.advance(batches, progress)
         ahead = pace.progress(loop.step)
-        validation, best = loop.validate_if_due(batches, ahead, pace)
-        yield Step(
-            loop.step, ahead, pace.elapsed(), rate, losses, validation, best, loop.capture, loop.averaged
-        )
+        measured = loop.validate_if_due(batches, ahead, pace), loop.best_step == loop.step
+        yield Step(loop.step, ahead, pace.elapsed(), rate, losses, *measured, loop.best_step, loop.capture, loop.averaged)
     loop.finish()
 
 
@@ -142,7 +108,7 @@ class _Loop:
         self.best: list[Tensor] | None = None
         self.best_loss, self.best_step, self.last_loss = float("inf"), 0, float("inf")
         self.validation_seconds = 0.0
-        self.due = 1 / settings.validations
+        self.due = 0.0
         if settings.compile:
             compile_backbones(learner)
         self.module = engine(learner)
@@ -174,7 +140,7 @@ class _Loop:
     def _update(self, batches: Batches, player: str, turn: int, progress: float, scale: float) -> dict[str, float]:
         s, sums = self.settings, {}
         for k in range(s.accumulate):
-            torch.manual_seed((self.seed * 1_000_003 + self.step) * 64 + turn * 32 + k)
+            torch.manual_seed(((self.seed * 1_000_003 + self.step) * 64 + turn * 32 + k) % 2**63)
             batch = moved(batches.at(self.step * s.accumulate + k), _device(self.learner))
             with precise(self.learner, s.precision):
                 total, figures = self.module(batch, player, progress)
@@ -194,25 +160,25 @@ class _Loop:
         optimiser.zero_grad(set_to_none=True)
         return sums
 
-    def validate_if_due(self, batches: Batches, progress: float, pace: Pace) -> tuple[float | None, bool]:
+    def validate_if_due(self, batches: Batches, progress: float, pace: Pace) -> float | None:
         """Validate when due; on a wall-clock budget no more than a twentieth of the time goes into it."""
-        if progress < min(self.due, 1.0):
-            return None, False
+        often = self.settings.validations if pace.steps is None else min(self.settings.validations, pace.steps / FEWEST)
+        self.due = self.due or min(1.0, 1 / often)
         busy = pace.steps is None and self.validation_seconds > 0.05 * pace.elapsed()
-        if busy and progress < 1:
-            return None, False
-        self.due = (int(progress * self.settings.validations + 1e-9) + 1) / self.settings.validations
+        if progress < self.due or (busy and progress < 1):
+            return None
+        self.due = min(1.0, (int(progress * often + 1e-9) + 1) / often)
         began = time.monotonic()
         with self.averaged():
             loss = validate(self.learner, batches, self.settings.validation_batches, self.settings.precision)
         self.validation_seconds += time.monotonic() - began
         if loss is None:
-            return None, False
-        self.last_loss, best = loss, loss < self.best_loss
-        if best:
+            return None
+        self.last_loss = loss
+        if loss < self.best_loss:
             self.best_loss, self.best_step = loss, self.step
             self.best = [value.clone() for value in self.averages.values]
-        return loss, best
+        return loss
 
     @contextmanager
     def averaged(self):

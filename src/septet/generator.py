@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from .guidance import Guidance
 from .output import Output, Outputs, record
-from .parts import Codec, Conditioner, Context, Learner, Modality, Part, Process, Prompt, State
+from .part import Part
+from .parts import Codec, Conditioner, Context, Learner, Modality, Process, Prompt, State
 from .space import Known, Refusal
 
 
@@ -156,7 +157,9 @@ class Generator(Part, Learner):
     ) -> Outputs:
         """`frames` outputs from one prompt and seed to another."""
         if not self.process.mixable:
-            raise Refusal(f"{type(self.process).__name__}: its noise cannot be mixed; interpolate with a diffusion, GAN or VAE")
+            raise Refusal(
+                f"{type(self.process).__name__}: its noise cannot be mixed; interpolate with a diffusion, GAN or VAE"
+            )
         if frames < 2:
             raise Refusal(f"frames={frames}: an interpolation takes at least 2")
         settings = self._checked(settings)

@@ -17,7 +17,7 @@ from torch.nn.modules.module import register_module_parameter_registration_hook
 from . import folders
 from .cards import CARD, card, card_text
 from .output import version
-from .parts import Part, assets, build, describe
+from .part import Part, assets, build, describe
 from .references import PICKLES, find_part, is_pickle, resolve, starters
 from .space import Refusal
 

@@ -3,8 +3,6 @@
 Shapes: B batch, N sites, M context tokens, D width, K noise levels a sample.
 """
 
-import functools
-import inspect
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -15,107 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from .part import Part
 from .space import Known, Refusal, Space
 
 Prompt = str | dict[str, str] | None
-
-
-class Part:
-    """Anything a model is built from. Records its constructor's arguments, so that a model folder can rebuild it.
-
-    Arguments are plain values, Spaces, Assets, other Parts, and lists, tuples or dicts of them. A part whose arguments
-    change raises `version` and turns old arguments into new ones in `upgrade`.
-    """
-
-    version = 1
-
-    def __init_subclass__(cls, **keywords):
-        super().__init_subclass__(**keywords)
-        if "__init__" not in cls.__dict__:
-            return
-        constructor, signature = cls.__init__, inspect.signature(cls.__init__)
-
-        @functools.wraps(constructor)
-        def recording(self, *positional, **named):
-            if "arguments" not in self.__dict__:
-                bound = signature.bind(self, *positional, **named)
-                bound.apply_defaults()
-                arguments = dict(list(bound.arguments.items())[1:])
-                object.__setattr__(self, "arguments", arguments)
-            constructor(self, *positional, **named)
-
-        type.__setattr__(cls, "__init__", recording)  # an assignment would hide the constructor from type checkers
-
-    @classmethod
-    def upgrade(cls, arguments: dict, version: int) -> dict:
-        """The arguments of an older `version` of this part, made fit for this one."""
-        raise Refusal(f"{cls.__name__} version {version}: this septet knows version {cls.version} and no way from there")
-
-    @classmethod
-    def tiny(cls) -> "Part":
-        """The smallest real instance; the contract suite tests every part through it."""
-        raise Refusal(f"{cls.__name__} has no tiny instance")
-
-
-@dataclass(frozen=True)
-class Asset:
-    """A long text among a part's arguments (a tokenizer), kept as a file of its own in the model folder."""
-
-    name: str
-    content: str
-
-
-def part_name(kind: type[Part]) -> str:
-    """What a part is called in a model folder: its class, for septet's own after its package ("conditioners.Text")."""
-    home = kind.__module__.split(".")
-    return f"{home[1]}.{kind.__name__}" if home[0] == "septet" and len(home) > 1 else kind.__name__
-
-
-def describe(value: Any) -> Any:
-    """The JSON tree of constructors that rebuilds `value`."""
-    if isinstance(value, Part):
-        arguments = {name: describe(v) for name, v in getattr(value, "arguments", {}).items()}
-        return {"part": part_name(type(value)), "version": value.version, "arguments": arguments}
-    if isinstance(value, Space):
-        tree = {"shape": list(value.shape), "symbols": value.symbols, "channels": value.channels}
-        return {"space": tree | {"markers": dict(value.markers)}}
-    if isinstance(value, Asset):
-        return {"file": value.name}
-    if isinstance(value, list | tuple):
-        return [describe(v) for v in value]
-    if isinstance(value, dict):
-        return {str(k): describe(v) for k, v in value.items()}
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    raise TypeError(f"{value!r}: a part's argument must be a plain value, a Space, an Asset or a Part")
-
-
-def assets(value: Any) -> dict[str, Asset]:
-    """Every Asset among the arguments below `value`, by file name."""
-    if isinstance(value, Asset):
-        return {value.name: value}
-    inner = getattr(value, "arguments", {}) if isinstance(value, Part) else value
-    if isinstance(inner, dict):
-        inner = list(inner.values())
-    return {n: a for v in inner for n, a in assets(v).items()} if isinstance(inner, list | tuple) else {}
-
-
-def build(tree: Any, find: Callable[[str], type[Part]], read: Callable[[str], str]) -> Any:
-    """The inverse of `describe`: `find` gives the class of a part's name, `read` the content of a file."""
-    if isinstance(tree, list):
-        return [build(v, find, read) for v in tree]
-    if not isinstance(tree, dict):
-        return tree
-    if set(tree) == {"part", "version", "arguments"}:
-        kind, arguments = find(tree["part"]), tree["arguments"]
-        if tree["version"] != kind.version:
-            arguments = kind.upgrade(arguments, tree["version"])
-        return kind(**{name: build(v, find, read) for name, v in arguments.items()})
-    if set(tree) == {"space"}:
-        return Space(**tree["space"])
-    if set(tree) == {"file"}:
-        return Asset(tree["file"], read(tree["file"]))
-    return {name: build(v, find, read) for name, v in tree.items()}
 
 
 @dataclass(frozen=True)
@@ -152,13 +53,8 @@ class Context:
             longest = max(a.shape[1], b.shape[1])
             return torch.cat([pad(a, longest), pad(b, longest)] if ragged else [a, b])
 
-        return Context(
-            join(self.tokens_BMD, other.tokens_BMD, True),
-            join(self.valid_BM, other.valid_BM, True),
-            join(self.vector_BD, other.vector_BD, False),
-            join(self.aligned_BND, other.aligned_BND, False),
-            join(self.symbols_BM, other.symbols_BM, True),
-        )
+        ragged = (True, True, False, False, True)
+        return Context(*map(join, vars(self).values(), vars(other).values(), ragged))
 
 
 @dataclass(frozen=True)
@@ -291,7 +187,9 @@ class Process(Part, nn.Module):
         """Refuse a kind of Known that this process was not trained for."""
         if known is not None and known.kind not in self.known:
             can = ", ".join(sorted(self.known)) or "none"
-            raise Refusal(f"{type(self).__name__} was not trained to fill in around a known {known.kind!r}; it takes: {can}")
+            raise Refusal(
+                f"{type(self).__name__} was not trained to fill in around a known {known.kind!r}; it takes: {can}"
+            )
 
 
 class Modality(Part):
@@ -313,10 +211,6 @@ class Modality(Part):
     def preview(self, datum: Any, size: int = 128) -> Any:
         """A PIL picture, RGBA, of at most size x size."""
 
-    def finish(self, datum: Any) -> Any:
-        """What a codec gave back, as this kind of datum."""
-        return datum
-
     def compose(self, drawn: Any, given: Any, where: Any) -> Any:
         """The drawn datum with the given one exactly back where `where` says."""
         raise Refusal(f"{self.name}: filling in around a given part is not defined for this kind of content")
@@ -324,6 +218,11 @@ class Modality(Part):
     @abstractmethod
     def features(self, data: Sequence[Any]) -> Tensor:
         """float32 (n, F): frozen features in which Euclidean distance means likeness."""
+
+    def views(self, data: Sequence[Any]) -> list[Iterator[Tensor]]:
+        """For each way of looking for copies (in colour, by shape): features of the data as they are, then under each
+        change that leaves a copy a copy (mirrored, moved)."""
+        return [iter([self.features(data)])]
 
     def take(self, value: Any) -> Any:
         """One datum from a value in memory (a PIL picture, an array, a string)."""
@@ -347,19 +246,5 @@ class Modality(Part):
         return self, []
 
     def finish(self, datum: Any) -> Any:
-        """A decoded datum set right by what was learned (its colours snapped to the palette)."""
+        """What a codec gave back as this kind of datum, set right by what was learned."""
         return datum
-
-
-def _stream(seed: int, step: int) -> np.random.Generator:
-    return np.random.Generator(np.random.Philox(key=np.array([seed % 2**64, step], dtype=np.uint64)))
-
-
-def normal(seeds: Sequence[int], shape: tuple[int, ...], step: int = 0) -> Tensor:
-    """(B, *shape) standard normal numbers, row i from the stream of seeds[i] alone."""
-    return torch.from_numpy(np.stack([_stream(s, step).standard_normal(shape, dtype=np.float32) for s in seeds]))
-
-
-def uniform(seeds: Sequence[int], shape: tuple[int, ...], step: int = 0) -> Tensor:
-    """(B, *shape) numbers uniform in [0, 1), row i from the stream of seeds[i] alone."""
-    return torch.from_numpy(np.stack([_stream(s, step).random(shape, dtype=np.float32) for s in seeds]))

@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from .folders import MANIFEST, previous
-from .parts import Part, part_name
+from .part import Part, part_name
 from .space import Refusal
 
 SOURCE = Path(__file__).parent

@@ -1,4 +1,4 @@
-"""A training run: a recipe's stages one after another, with a log, checkpoints, previews and, at the end, a model folder.
+"""A training run: a recipe's stages one after another, with a log, checkpoints and previews; at its end, a model folder.
 
 The run's own folder, beside the model's, holds what resuming needs and is removed when the model is saved.
 """
@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-
 from . import checkpoints, folders, models
+from .fitting import Step, fit, validate
 from .generator import Generator
+from .pace import Pace
 from .recipes import Plan, Stage, find
 from .space import Refusal
-from .fitting import Pace, Step, fit, validate
 
 MOMENTS = [10 ** (-2 + 2 * k / 11) for k in range(12)]  # shares of the time at which the previews are drawn
 UNITS = {"h": 3600, "m": 60, "s": 1}

@@ -78,7 +78,7 @@ class Known:
 
     @property
     def kind(self) -> str:
-        """"prefix" (one span, or the first sites of a sequence), "spans", or "any" (sites scattered on a grid)."""
+        """ "prefix" (one span, or the first sites of a sequence), "spans", or "any" (sites scattered on a grid)."""
         if self.spans is not None:
             return "prefix" if all(len(spans) == 1 for spans in self.spans) else "spans"
         return "any"

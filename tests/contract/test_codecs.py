@@ -5,11 +5,11 @@ import math
 import pytest
 import torch
 
-from septet import parts
 from septet.codecs.distances import Crispness, Squares
 from septet.codecs.pyramids import joined, split
 from septet.codecs.quantised import Quantised
 from septet.codecs.variational import Variational, bound
+from septet.part import build, describe
 from septet.space import Refusal
 
 KINDS = {kind.__name__: kind for kind in (Crispness, Quantised, Squares, Variational)}
@@ -87,7 +87,7 @@ def test_the_loss_falls_and_reaches_every_parameter(codec_and_data):
 def test_a_codec_is_rebuilt_from_its_description_and_state(codec_and_data):
     codec, data = codec_and_data
     train(codec, data, 3)
-    again = parts.build(parts.describe(codec), lambda name: KINDS[name.rpartition(".")[2]], lambda name: "")
+    again = build(describe(codec), lambda name: KINDS[name.rpartition(".")[2]], lambda name: "")
     again.load_state_dict(codec.state_dict())
     codec.eval()
     again.eval()

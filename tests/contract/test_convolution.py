@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from septet import parts
 from septet.backbones.convolution import Generative, Judge
 from septet.backbones.unet import UNet
+from septet.part import build, describe
 from septet.parts import Context, Places
 from septet.space import Refusal, Space
 
@@ -141,7 +141,7 @@ def test_a_symbol_space_is_refused(kind):
 def test_a_network_is_rebuilt_from_its_description_and_state(kind):
     torch.manual_seed(0)
     part, told = awake(kind.tiny()).eval(), context()
-    again = parts.build(parts.describe(part), lambda name: KINDS[name.rpartition(".")[2]], lambda name: "").eval()
+    again = build(describe(part), lambda name: KINDS[name.rpartition(".")[2]], lambda name: "").eval()
     again.load_state_dict(part.state_dict())
     if kind is UNet:
         x, places = torch.randn(2, 16, 32), Places(Space((4, 4), channels=1).coordinates())

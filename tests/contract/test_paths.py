@@ -11,14 +11,17 @@ from hypothesis import strategies as st
 from septet.codecs.paths import Paths
 from septet.modalities.drawing import Drawing, Figure
 from septet.modalities.vector import Vector, arrange, render, shades
-from septet.parts import build, describe
-from septet.space import PADDING, Refusal
+from septet.part import build, describe
+from septet.space import PADDING, Known, Refusal
 
 SHAPES = {
     "circle": '<circle cx="12" cy="12" r="9" fill="none" stroke="#000" stroke-width="2"/>',
     "disc of cubics": '<path d="M12 3C16.97 3 21 7.03 21 12S16.97 21 12 21 3 16.97 3 12 7.03 3 12 3z"/>',
     "ring": '<path d="M12 2a10 10 0 1 0 0 20 10 10 0 0 0 0-20zm0 4a6 6 0 1 1 0 12 6 6 0 0 1 0-12z"/>',
     "same-way ring": '<path d="M4 4h16v16h-16zM8 8h8v8h-8z"/>',
+    "ring with a hole and a cover": '<path d="M2 2h20v20H2zM5 5v6h6V5zM13 13h6v6h-6z"/>',
+    "upwards": '<path d="M19 17A9 9 0 0 0 5 7" fill="none" stroke="#000" stroke-width="2"/>',
+    "against the clock": '<path d="M4 4A12 12 0 0 0 20 20V4z"/>',
     "rounded": '<rect x="3" y="5" width="18" height="14" rx="3" fill="none" stroke="#000" stroke-width="1.5"/>',
     "half disc": '<path d="M12 4a8 8 0 0 1 0 16z"/>',
     "duotone": '<path opacity=".2" d="M4 4h16v16H4z"/><path d="M4 4h16v2H4z"/>',
@@ -72,12 +75,17 @@ def test_the_codec_is_rebuilt_from_its_description():
         Paths(7)
 
 
+def spans(known: Known) -> tuple[torch.Tensor, ...]:
+    assert known.spans is not None and len(known.spans) == 1
+    return known.spans[0]
+
+
 def test_known_is_a_beginning_or_what_lies_around_a_gap():
     codec, given_drawing = Paths(), arrange(Drawing(drawing("rounded").figures + drawing("dot").figures))
     whole = codec.encode([given_drawing])[0]
-    ((beginning,),) = codec.known(given_drawing).spans or ()
+    (beginning,) = spans(codec.known(given_drawing))
     assert torch.equal(beginning, whole[:-1])
-    ((before, after),) = codec.known(given_drawing, 1).spans or ()
+    before, after = spans(codec.known(given_drawing, 1))
     assert torch.equal(torch.cat([before, after]), whole[:-1]) and len(before) and len(after)
     with pytest.raises(Refusal, match="where=9"):
         codec.known(given_drawing, 9)
@@ -92,6 +100,20 @@ def test_any_symbols_are_a_drawing_that_renders_and_encodes(symbols):
         assert all(math.isfinite(abs(point)) for segment in figure.segments for point in segment[1:])
     render(back, 8)
     assert bool((codec.symbols_of(arrange(back)) >= 0).all())
+
+
+@pytest.mark.parametrize("stop", [PADDING, 0])
+def test_nothing_is_read_after_the_end_or_padding(stop):
+    codec = Paths()
+    whole = codec.symbols_of(drawing("ring"))
+    assert codec.space.markers["end"] == 0
+    (back,) = codec.decode(torch.cat([whole, torch.tensor([stop]), whole])[None])
+    assert back == codec.decode(whole[None])[0] and back.figures
+
+
+def test_a_point_under_a_pen_is_a_dot():
+    shade = shades(Drawing((Figure((("M", 12 + 12j),), fill=False, width=4.0),)), 24)
+    assert 0.8 < shade.sum() / (math.pi * 4) < 1.2  # a disc of the pen's width
 
 
 def test_a_cut_sequence_keeps_all_that_was_finished():

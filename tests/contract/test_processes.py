@@ -13,7 +13,8 @@ from torch import Tensor
 from septet.backbones.transformer import Transformer
 from septet.critics import MLPCritic, MLPGenerator
 from septet.guidance import Guidance
-from septet.parts import Context, Part, Process, build, describe, part_name
+from septet.part import Part, build, describe, part_name
+from septet.parts import Context, Process
 from septet.processes.adversarial import Adversarial
 from septet.processes.autoregressive import Autoregressive
 from septet.processes.flow import Flow
@@ -27,10 +28,16 @@ PLAYERS = [(kind, player) for kind in KINDS for player in kind.players]
 SEEDS = [3, 1, 4, 15]
 
 
+def tiny(kind: type[Process]) -> Process:
+    process = kind.tiny()
+    assert isinstance(process, kind)
+    return process
+
+
 @pytest.fixture(params=KINDS, ids=lambda kind: kind.__name__)
 def process(request) -> Process:
     """A tiny instance with weights that do something: several start at zero."""
-    return disturbed(request.param.tiny())
+    return disturbed(tiny(request.param))
 
 
 def disturbed(process: Process) -> Process:
@@ -64,7 +71,7 @@ def mean_loss(process: Process, player: str) -> Tensor:
 @pytest.mark.parametrize("kind, player", PLAYERS, ids=lambda value: getattr(value, "__name__", value))
 def test_a_player_learns_and_touches_nobody_else(kind: type[Process], player: str):
     torch.manual_seed(0)
-    process = kind.tiny().train()
+    process = tiny(kind).train()
     mine = process.parameters_of(player)
     others = [p for p in process.parameters() if not any(p is q for q in mine)]
     kept = [p.detach().clone() for p in others]
@@ -188,9 +195,9 @@ def test_a_rebuilt_process_draws_the_same(process: Process):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_space_of_the_wrong_kind_is_refused_by_name(kind: type[Process]):
-    tiny = kind.tiny()
-    wrong = Space((4,), channels=2) if tiny.space.discrete else Space((4,), symbols=5)
-    arguments = tiny.__dict__["arguments"] | {"space": wrong}
+    right = tiny(kind)
+    wrong = Space((4,), channels=2) if right.space.discrete else Space((4,), symbols=5)
+    arguments = right.__dict__["arguments"] | {"space": wrong}
     with pytest.raises(Refusal, match=kind.__name__):
         kind(**arguments)
 
@@ -207,7 +214,7 @@ def test_a_space_of_the_wrong_kind_is_refused_by_name(kind: type[Process]):
     ],
 )
 def test_an_impossible_setting_is_refused_in_words(kind: type[Process], settings: dict, words: str):
-    process = kind.tiny()
+    process = tiny(kind)
     with pytest.raises(Refusal, match=words):
         process.sample(process.noise([0]), Context(), **settings)
 

@@ -84,7 +84,7 @@ class Modes:
 
 
 def train(process: Process, data: Callable[[int], Tensor], steps: int, batch: int, rate: float) -> None:
-    """Muon for a single player, Adam without momentum for two; a linear decay; the last half of the steps is averaged."""
+    """Muon for one player, Adam without momentum for two; a linear decay; the last half of the steps is averaged."""
     torch.manual_seed(0)
     optimisers = {player: _optimiser(process, player, rate) for player in process.players}
     averages = [p.detach().clone() for p in process.parameters()]

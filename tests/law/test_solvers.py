@@ -87,6 +87,7 @@ class Echo(Backbone):
     width = 3
 
     def forward(self, x_BND, places, context, levels=None, cache=None):
+        assert context.vector_BD is not None
         return x_BND * 0 + context.vector_BD[:, None]
 
 

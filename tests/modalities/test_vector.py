@@ -165,7 +165,7 @@ def test_given_figures_come_back_exactly():
 def test_a_preview_is_a_picture_of_its_size():
     picture = Vector().preview(Vector().take(svg(HOUSE)), 40)
     assert picture.mode == "RGBA" and picture.size == (40, 40)
-    assert render(Drawing(), 8).getextrema()[3] == (0, 0)
+    assert render(Drawing(), 8).getchannel("A").getextrema() == (0, 0)
     with pytest.raises(Refusal, match="int"):
         Vector().take(3)
 

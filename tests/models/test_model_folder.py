@@ -16,7 +16,7 @@ from septet.backbones.transformer import Transformer
 from septet.codecs.symbols import Symbols
 from septet.generator import Generator
 from septet.modalities import text as modalities
-from septet.parts import Part, part_name
+from septet.part import Part, part_name
 from septet.processes.autoregressive import Autoregressive
 from septet.references import find_part
 from septet.space import Refusal

@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save
 from toys import CARD, PARTS, Scale, Toy, saved, toy
 
 from septet import folders, models, references
-from septet.parts import Asset
+from septet.part import Asset
 from septet.space import Refusal, Space
 
 

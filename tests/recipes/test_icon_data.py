@@ -1,4 +1,4 @@
-"""The captioned icons that the `icons` starter learns from: names as captions, splits without leaks, files without code."""
+"""The captioned icons that the `icons` starter learns from: names as captions, splits without leaks, plain files."""
 
 import hashlib
 import sys

@@ -39,7 +39,7 @@ class Cache:
     def admit(self, valid_BN: Tensor) -> None:
         """Make room for N more sites, of which some are padding that nobody may see; call once before the layers."""
         if self.length + valid_BN.shape[1] > self.capacity:
-            raise Refusal(f"{self.length + valid_BN.shape[1]} sites: the cache holds {self.capacity}; shorten the input")
+            raise Refusal(f"{self.length + valid_BN.shape[1]} sites: the cache holds {self.capacity}; shorten it")
         self.valid_BT = valid_BN if self.valid_BT is None else torch.cat([self.valid_BT, valid_BN], 1)
         self.length += valid_BN.shape[1]
 

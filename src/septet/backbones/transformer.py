@@ -13,7 +13,7 @@ from .layers import Attention, Cache, GatedMLP, LevelEmbedding, rotary_angles
 
 
 class Block(nn.Module):
-    """Pre-norm attention and gated MLP; `offset` holds this block's own shift, scale and gate beside the shared ones."""
+    """Pre-norm attention and gated MLP; `offset` is its own shift, scale and gate beside the shared ones."""
 
     def __init__(self, width: int, attention: Attention, hidden: int, dropout: float, modulated: bool):
         super().__init__()
@@ -63,11 +63,15 @@ class Transformer(Backbone):
         if heads % kv_heads:
             raise Refusal(f"heads={heads}, kv_heads={kv_heads}: the first must be a multiple of the second")
         if head_width % 2:
-            raise Refusal(f"head_width={head_width}: rotary positions need an even number; choose another width or heads")
+            raise Refusal(
+                f"head_width={head_width}: rotary positions need an even number; choose another width or heads"
+            )
         hidden = hidden or -(-width * 8 // 3 // 32) * 32
         self.width, self.head_width, self.rotary_base = width, head_width, rotary_base
         self.blocks = nn.ModuleList(
-            Block(width, Attention(width, heads, kv_heads, head_width, query_key_norm, bias), hidden, dropout, modulated)
+            Block(
+                width, Attention(width, heads, kv_heads, head_width, query_key_norm, bias), hidden, dropout, modulated
+            )
             for _ in range(layers)
         )
         self.norm = nn.RMSNorm(width, eps=1e-6)
@@ -92,7 +96,9 @@ class Transformer(Backbone):
     def tiny(cls) -> "Transformer":
         return cls(width=32, layers=2, heads=2, modulated=True)
 
-    def forward(self, x_BND: Tensor, places: Places, context: Context, levels=None, cache: Cache | None = None) -> Tensor:
+    def forward(
+        self, x_BND: Tensor, places: Places, context: Context, levels=None, cache: Cache | None = None
+    ) -> Tensor:
         B, N, _ = x_BND.shape
         tokens, valid = self._leading(context) if cache is None or cache.length == 0 else (None, None)
         M = 0 if tokens is None else tokens.shape[1]

@@ -24,7 +24,9 @@ Seed = Annotated[int, typer.Option(help="Same seed, same result.")]
 def train(
     kind: Annotated[str, typer.Argument(help="text, image or vector.")],
     source: Annotated[Path, typer.Argument(help="A folder of files, or one file.")],
-    options: Annotated[list[str] | None, typer.Argument(help="option=value of the recipe; see `septet recipes`.")] = None,
+    options: Annotated[
+        list[str] | None, typer.Argument(help="option=value of the recipe; see `septet recipes`.")
+    ] = None,
     recipe: Annotated[str | None, typer.Option(help="See `septet recipes`; the kind may be left out.")] = None,
     start: Annotated[str | None, typer.Option("--from", help="Go on from this model; `nothing` for none.")] = None,
     budget: Annotated[str | None, typer.Option(help="Time for everything: 90s, 20m, 1h30m. Default 20m.")] = None,
@@ -52,7 +54,9 @@ def generate(
     prompts: Annotated[Path | None, typer.Option(help="CSV with columns prompt, name, count, seed.")] = None,
     out: Annotated[Path, typer.Option(help="Folder for the files.")] = Path("made"),
     image: Annotated[Path | None, typer.Option(help="A file to change: with --mask, or with --strength.")] = None,
-    mask: Annotated[Path | None, typer.Option(help="White where --image is to be drawn anew, black where it stays.")] = None,
+    mask: Annotated[
+        Path | None, typer.Option(help="White where --image is to be drawn anew, black where it stays.")
+    ] = None,
     strength: Annotated[float | None, typer.Option(help="How far --image is varied, above 0 to 1.")] = None,
     like: Annotated[Path | None, typer.Option(help="More like this file.")] = None,
     tile: Annotated[int, typer.Option(help="Outputs drawn at a time; bits depend on it.")] = 8,
@@ -64,6 +68,20 @@ def generate(
     edit = generating.Edit(image, mask, strength, like)
     request = generating.Request(what, model, prompt, options or [], count, seed, prompts, out, tile)
     generating.generate(request, {k: v for k, v in settings.items() if v is not None}, edit)
+
+
+@app.command()
+def audit(
+    model: Annotated[str, typer.Argument(help="A starter's name, a model folder, or hf:owner/name.")],
+    data: Annotated[Path | None, typer.Option(help="What it was trained on, where that has moved.")] = None,
+    count: Annotated[int | None, typer.Option(help="How many to draw. Default 200, fewer if slow.")] = None,
+    seed: Seed = 0,
+    out: Annotated[Path | None, typer.Option(help="Folder for audit.json. Default the model's own.")] = None,
+) -> None:
+    """Compare what a model draws with its training data and with data it never saw."""
+    from . import auditing
+
+    auditing.audit(auditing.Request(model, data, count, seed, out))
 
 
 @app.command()
@@ -104,7 +122,7 @@ def cost(began: float) -> str:
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 if sys.platform == "darwin" else 1024) / 1024
     energy = time.process_time() * WATTS_A_CORE / 3600
-    return f"{time.time() - began:.1f} s, {peak:,.1f} GB of memory, about {energy:.2g} Wh (estimated at {WATTS_A_CORE} W a core)"
+    return f"{time.time() - began:.1f} s, {peak:,.1f} GB of memory, {energy:.2g} Wh (estimate: {WATTS_A_CORE} W a core)"
 
 
 WATTS_A_CORE = 10

@@ -13,12 +13,13 @@ from ..generator import Generator, Given
 from ..output import Output, Outputs
 from . import cost, say
 
-ICONS = (
-    "bell off, outline", "user plus, filled", "cloud rain, outline", "folder heart, outline", "arrow down, filled",
-    "battery charging, outline", "chat dots, filled", "map pin, outline", "clock, outline", "star, filled",
-    "lock open, outline", "calendar check, outline", "camera, duotone", "truck, outline", "trash, filled", "music note, outline",
-)  # fmt: skip
-EMOJI = ("red apple", "yellow star", "green leaf", "blue heart", "cat face", "pizza", "smiling face", "rocket")
+ICONS = [
+    *("bell off, outline", "user plus, filled", "cloud rain, outline", "folder heart, outline"),
+    *("arrow down, filled", "battery charging, outline", "chat dots, filled", "map pin, outline"),
+    *("clock, outline", "star, filled", "lock open, outline", "calendar check, outline"),
+    *("camera, duotone", "truck, outline", "trash, filled", "music note, outline"),
+]
+EMOJI = ["red apple", "yellow star", "green leaf", "blue heart", "cat face", "pizza", "smiling face", "rocket"]
 OPENING = "It was a bright morning, and "
 PAGE = """<!doctype html><meta charset="utf-8"><title>septet demo</title>
 <style>body{{font:16px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem;color:#222}}
@@ -42,18 +43,21 @@ def demo(out: Path) -> None:
         print(f"{title}: {len(paths)}")
     page = out / "index.html"
     folders.write(page, PAGE.format(sections="".join(sections)).encode())
-    say(f"Made {count} files and {page}, a page that shows them.\nCost: {cost(began)}.", 'septet generate icons "bell off"')
+    say(
+        f"Made {count} files and {page}, a page that shows them.\nCost: {cost(began)}.",
+        'septet generate icons "bell off"',
+    )
 
 
 def _sections() -> Iterator[tuple[str, Outputs]]:
     ready = models.starters()
     if "icons" in ready:
         icons = models.load("icons")
-        yield "Icons, one for each of sixteen prompts", icons.generate(list(ICONS), seed=0, tile=16)
+        yield "Icons, one for each of sixteen prompts", icons.generate(ICONS, seed=0, tile=16)
         yield "An icon finished from its first half", _finished(icons)
     if "emoji" in ready:
         emoji = models.load("emoji")
-        yield "Emoji, one for each of eight prompts", emoji.generate(list(EMOJI), seed=0, tile=8)
+        yield "Emoji, one for each of eight prompts", emoji.generate(EMOJI, seed=0, tile=8)
         yield "In-painting: the right half drawn anew", _inpainted(emoji)
         if emoji.process.mixable:
             yield "Interpolation", emoji.interpolate((EMOJI[0], EMOJI[2]), (0, 1), frames=8)
@@ -86,5 +90,5 @@ def _figure(output: Output, path: Path) -> str:
         shown = f"<pre>{html.escape(output.datum)}</pre>"
     else:
         shown = f'<img src="{html.escape(path.name)}" alt="{prompt}">'
-    return f"<figure>{shown}<figcaption>{prompt}<details><summary>record</summary><pre>{record}</pre></details></figcaption></figure>"
-
+    details = f"<details><summary>record</summary><pre>{record}</pre></details>"
+    return f"<figure>{shown}<figcaption>{prompt}{details}</figcaption></figure>"

@@ -120,7 +120,9 @@ def _lines(path: Path) -> list[dict[str, str]]:
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise Refusal(f"{path} cannot be read as CSV: {error}") from error
     if not lines or "prompt" not in lines[0]:
-        raise Refusal(f"{path}: expected a first line naming the columns prompt, name, count, seed, then at least one row")
+        raise Refusal(
+            f"{path}: expected a first line naming the columns prompt, name, count, seed, then at least one row"
+        )
     return lines
 
 

@@ -10,8 +10,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from .. import models, recipes, runs
 from ..generator import Generator
+from ..pace import process_started
 from ..space import Refusal
-from ..fitting import process_started
 from . import RECIPES, cost, say
 
 
@@ -58,7 +58,12 @@ def _example(model: Generator | None) -> str:
 def _follow(run: Any) -> runs.Progress:
     """Show a live line on a terminal, else a line now and then, until the run ends."""
     console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[figures]}"), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[figures]}"),
+        TimeRemainingColumn(),
+    )
     last, said, validation = None, 0.0, ""
     with Progress(*columns, console=console, disable=not sys.stderr.isatty()) as bar:
         task = bar.add_task("reading", total=1.0, figures="")

@@ -6,7 +6,7 @@ Shapes: B batch, C channels; _ stands for the axes of the grid.
 import torch
 from torch import Tensor, nn
 
-from ..parts import Part
+from ..part import Part
 
 
 class Squares(Part, nn.Module):

@@ -205,7 +205,11 @@ class _Reader:
         points = [complex(*values[i : i + 2]) for i in range(0, len(values), 2)]
         if name == "line":
             return self.add("L", *points)
-        return self.add("C", *points) if name == "cubic" else self.add("A", math.tan(math.radians(name) / 4), *points)
+        return (
+            self.add("C", *points)
+            if name == "cubic"
+            else self.add("A", math.tan(math.radians(float(name)) / 4), *points)
+        )
 
     def start(self, name: Any) -> bool:
         """A new outline; a paint starts a new figure."""

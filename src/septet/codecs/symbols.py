@@ -8,7 +8,8 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor
 
-from ..parts import Asset, Codec
+from ..part import Asset
+from ..parts import Codec
 from ..space import PADDING, Known, Refusal, Space
 
 GAP = "[gap]"  # in a given text: here something is missing
@@ -65,7 +66,9 @@ class Symbols(Codec):
     def symbols_of(self, text: str) -> Tensor:
         """(n,) symbols of the whole text, without end or limit."""
         if self.kind == "bytes":
-            return torch.frombuffer(bytearray(text.encode()), dtype=torch.uint8).long() if text else torch.zeros(0).long()
+            return (
+                torch.frombuffer(bytearray(text.encode()), dtype=torch.uint8).long() if text else torch.zeros(0).long()
+            )
         if self.kind == "characters":
             return torch.tensor([self.index.get(c, 0) for c in text], dtype=torch.int64)
         assert self.tokenizer is not None

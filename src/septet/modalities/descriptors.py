@@ -4,7 +4,7 @@ Shapes: B batch, H W a picture's height and width, S = 32 the side they are brou
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from torch import Tensor
 SIDE = 32
 DIRECTIONS = 8
 CHUNK = 256
+SHIFT, ZOOM = 2 / 16, 1.12  # of a picture's half side; how far a copy may be moved or cropped and still be looked for
 
 
 def _premultiplied(picture_HW4: np.ndarray) -> Tensor:
@@ -56,18 +57,46 @@ def _histograms(edges_BDSS: Tensor, cells: int) -> Tensor:
     return clipped / (clipped.norm(dim=1, keepdim=True) + 0.02)
 
 
+def _features(x_B4SS: Tensor) -> Tensor:
+    luma, low = torch.tensor([0.299, 0.587, 0.114]), _cosines(6)  # luma: ITU-R BT.601
+    y = (x_B4SS[:, :3] * luma[:, None, None]).sum(1)
+    planes = torch.stack([y, x_B4SS[:, 3], x_B4SS[:, 0] - y, x_B4SS[:, 2] - y], 1)
+    waves = low @ planes @ low.T / SIDE
+    edges = _directions(x_B4SS)
+    blocks = [_histograms(edges, cells) for cells in (2, 3, 6)]
+    layout = torch.cat([waves[:, :2].flatten(1), waves[:, 2:, :4, :4].flatten(1)], 1)
+    return torch.cat([*blocks, 2 * layout], 1)
+
+
 def picture_features(pictures: Sequence[np.ndarray]) -> Tensor:
     """float32 (B, F) of uint8 (H, W, 4) pictures of any sizes: edge directions at three scales, and the layout of
     brightness, colour and alpha by low frequencies. Euclidean distance means likeness."""
     found = [torch.zeros(0, DIRECTIONS * (4 + 9 + 36) + 2 * 36 + 2 * 16)]
-    luma, low = torch.tensor([0.299, 0.587, 0.114]), _cosines(6)  # luma: ITU-R BT.601
     for begin in range(0, len(pictures), CHUNK):
-        x = torch.stack([_premultiplied(picture) for picture in pictures[begin : begin + CHUNK]])
-        y = (x[:, :3] * luma[:, None, None]).sum(1)
-        planes = torch.stack([y, x[:, 3], x[:, 0] - y, x[:, 2] - y], 1)
-        waves = low @ planes @ low.T / SIDE
-        edges = _directions(x)
-        blocks = [_histograms(edges, cells) for cells in (2, 3, 6)]
-        layout = torch.cat([waves[:, :2].flatten(1), waves[:, 2:, :4, :4].flatten(1)], 1)
-        found.append(torch.cat([*blocks, 2 * layout], 1))
+        found.append(_features(torch.stack([_premultiplied(picture) for picture in pictures[begin : begin + CHUNK]])))
     return torch.cat(found)
+
+
+def _silhouette(x_B4SS: Tensor) -> Tensor:
+    """How far each pixel is from the colour of the picture's rim, as alpha without colour: what recolouring keeps."""
+    rim = torch.cat([x_B4SS[..., 0, :], x_B4SS[..., -1, :], x_B4SS[..., 0], x_B4SS[..., -1]], -1)
+    apart = (x_B4SS - rim.median(-1).values[..., None, None]).abs().amax(1, keepdim=True)
+    apart = apart / apart.amax((2, 3), keepdim=True).clamp(min=0.05)
+    return torch.cat([torch.zeros_like(x_B4SS[:, :3]), apart], 1)
+
+
+def _moved(x_B4SS: Tensor) -> Iterator[Tensor]:
+    """The pictures as they are, then moved, cropped and shrunk a little, and all of that mirrored."""
+    moves = [(1.0, 0.0, 0.0), (1.0, SHIFT, 0.0), (1.0, -SHIFT, 0.0), (1.0, 0.0, SHIFT), (1.0, 0.0, -SHIFT)]
+    moves += [(ZOOM, 0.0, 0.0), (1 / ZOOM, 0.0, 0.0)]
+    for mirror in (1.0, -1.0):
+        for zoom, x, y in moves:
+            matrix = torch.tensor([[mirror * zoom, 0.0, x], [0.0, zoom, y]]).expand(len(x_B4SS), 2, 3)
+            grid = F.affine_grid(matrix, list(x_B4SS.shape), align_corners=False)
+            yield F.grid_sample(x_B4SS, grid, padding_mode="border", align_corners=False)
+
+
+def picture_views(pictures: Sequence[np.ndarray]) -> list[Iterator[Tensor]]:
+    """Modality.views of uint8 (H, W, 4) pictures: in colour, and as silhouettes."""
+    x = torch.stack([_premultiplied(picture) for picture in pictures])
+    return [(_features(moved) for moved in _moved(x)), (_features(moved) for moved in _moved(_silhouette(x)))]

@@ -6,7 +6,7 @@ Shapes: H W a picture's height and width, S the one size. A picture is uint8 (H,
 import io
 import json
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from torch import Tensor
 from .. import folders
 from ..parts import Modality
 from ..space import Refusal
-from .descriptors import picture_features
+from .descriptors import picture_features, picture_views
 from .pixels import fit, palette, snapped, tiles
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "AVIF")
@@ -165,6 +165,9 @@ class Image(Modality):
     def features(self, data: Sequence[Any]) -> Tensor:
         """float32 (n, 496): see descriptors.picture_features."""
         return picture_features([self.take(datum) for datum in data])
+
+    def views(self, data: Sequence[Any]) -> list[Iterator[Tensor]]:
+        return picture_views([self.take(datum) for datum in data])
 
     def sketch(self, datum: np.ndarray) -> np.ndarray:
         """Which places of a thumbnail are clearly brighter, darker, or more or less covered than the next (a difference

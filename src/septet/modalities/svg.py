@@ -111,7 +111,8 @@ def _shapes(source: bytes) -> Iterator[Any]:
         root.set("xmlns", NAMESPACE)
     document: Any = svgelements.SVG.parse(io.StringIO(ElementTree.tostring(root, encoding="unicode")), reify=True)
     for element in document.elements():
-        if isinstance(element, svgelements.Shape) and element.values.get("visibility") not in ("hidden", "collapse"):
+        values: Any = element.values
+        if isinstance(element, svgelements.Shape) and values.get("visibility") not in ("hidden", "collapse"):
             yield element
 
 
@@ -128,10 +129,10 @@ def _segments(path: Any) -> Iterator[tuple]:
     opening = None  # where the next outline starts if no move says otherwise
     for s in path:
         end = complex(s.end) if s.end is not None else 0j
-        if isinstance(s, svgelements.Move):
+        if type(s).__name__ == "Move":
             opening = None
             yield ("M", end)
-        elif isinstance(s, svgelements.Close):
+        elif type(s).__name__ == "Close":
             opening = end
             yield ("Z",)
         else:
@@ -143,13 +144,13 @@ def _segments(path: Any) -> Iterator[tuple]:
 
 def _drawn(s: Any, end: complex) -> Iterator[tuple]:
     """One segment that leaves a line."""
-    start = complex(s.start)
-    if isinstance(s, svgelements.QuadraticBezier):
+    kind, start = type(s).__name__, complex(s.start)
+    if kind == "QuadraticBezier":
         control = complex(s.control)  # degree elevation: Farin, Curves and Surfaces, eq. 6.1
         yield ("C", (start + 2 * control) / 3, (end + 2 * control) / 3, end)
-    elif isinstance(s, svgelements.CubicBezier):
+    elif kind == "CubicBezier":
         yield ("C", complex(s.control1), complex(s.control2), end)
-    elif isinstance(s, svgelements.Arc) and abs(s.sweep) > 1e-3:
+    elif kind == "Arc" and abs(s.sweep) > 1e-3:
         radii = abs(complex(s.prx) - complex(s.center)), abs(complex(s.pry) - complex(s.center))
         if abs(radii[0] - radii[1]) > 2e-3 * max(radii):
             yield from _segments(s.as_cubic_curves(math.ceil(abs(s.sweep) * 2 / math.pi - 0.01)))

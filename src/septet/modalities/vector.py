@@ -5,7 +5,7 @@ Shapes: B drawings, S pixels a side.
 
 import io
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -175,6 +175,10 @@ class Vector(Modality):
         if not data:
             return likeness(torch.zeros(1, SIDE, SIDE))[:0]
         return likeness(torch.from_numpy(np.stack([shades(drawing, SIDE) for drawing in data])))
+
+    def views(self, data: Sequence[Drawing]) -> list[Iterator[Tensor]]:
+        shades_BSS = torch.from_numpy(np.stack([shades(drawing, SIDE) for drawing in data]))
+        return [map(likeness, (shades_BSS, shades_BSS.flip(-1)))]
 
     @classmethod
     def tiny(cls) -> "Vector":

@@ -10,8 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from ..critics import MLPCritic, MLPGenerator, critic_loss, generator_loss, scores_and_penalty
-from ..parts import Context, Part, Process, State, normal
+from ..part import Part
+from ..parts import Context, Process, State
 from ..space import Known, Refusal, Space
+from ..streams import normal
 
 
 class Adversarial(Process):

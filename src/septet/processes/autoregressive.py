@@ -4,7 +4,6 @@ Shapes: B batch, N sites, D width, V symbols.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -12,43 +11,10 @@ from torch import Tensor, nn
 
 from ..backbones.layers import Cache
 from ..guidance import Guidance, doubled, guided, repeated
-from ..parts import Backbone, Context, Places, Process, State, uniform
+from ..parts import Backbone, Context, Places, Process, State
 from ..space import PADDING, Known, Refusal, Space
-
-
-@dataclass(frozen=True)
-class Filter:
-    """Which symbols a draw may take: the `top_k` most likely, the smallest set of mass `top_p` (Holtzman et al. 2020),
-    those at least `min_p` times as likely as the best (Nguyen et al. 2024), after dividing scores by `temperature`."""
-
-    temperature: float = 1.0
-    top_k: int | None = None
-    top_p: float | None = None
-    min_p: float | None = None
-
-    def __post_init__(self):
-        if not 0 <= self.temperature < 100:
-            raise Refusal(f"temperature={self.temperature}: expected 0 (always the likeliest) to 100")
-        for name, value in (("top_p", self.top_p), ("min_p", self.min_p)):
-            if value is not None and not 0 < value <= 1:
-                raise Refusal(f"{name}={value}: expected a share above 0 and at most 1")
-        if self.top_k is not None and self.top_k < 1:
-            raise Refusal(f"top_k={self.top_k}: expected at least 1")
-
-    def choose(self, scores_BV: Tensor, uniform_B: Tensor) -> Tensor:
-        """One symbol a sample, by the inverse of the distribution function at `uniform_B`."""
-        if self.temperature == 0:
-            return scores_BV.argmax(-1)
-        chances, order = (scores_BV.double() / self.temperature).softmax(-1).sort(-1, descending=True)
-        if self.top_k is not None:
-            chances[:, self.top_k :] = 0
-        if self.min_p is not None:
-            chances = chances * (chances >= self.min_p * chances[:, :1])
-        if self.top_p is not None:
-            chances = chances * (chances.cumsum(-1) - chances < self.top_p)
-        heights = chances.cumsum(-1)
-        place = torch.searchsorted(heights, uniform_B.double()[:, None] * heights[:, -1:], right=True)
-        return order.gather(1, place.clamp(max=scores_BV.shape[1] - 1))[:, 0]
+from ..streams import uniform
+from .filters import Filter
 
 
 class Autoregressive(Process):
@@ -59,7 +25,9 @@ class Autoregressive(Process):
     def __init__(self, space: Space, backbone: Backbone, fill: float = 0.0, softcap: float | None = 15.0):
         super().__init__()
         if space.symbols is None:
-            raise Refusal(f"Autoregressive: needs symbols, {space} holds real channels; use a quantised codec or a flow")
+            raise Refusal(
+                f"Autoregressive: needs symbols, {space} holds real channels; use a quantised codec or a flow"
+            )
         missing = {"prefix", "suffix", "middle", "end"} - set(space.markers)
         if fill and missing:
             raise Refusal(f"fill={fill}: the codec lacks the markers {', '.join(sorted(missing))}")
@@ -153,7 +121,9 @@ class Autoregressive(Process):
         given = self._given(known, B)
         most = length or self.space.sites - max(len(g) for g in given)
         if most < 1:
-            raise Refusal(f"{max(len(g) for g in given)} known symbols: the model draws {self.space.sites} at most; give fewer")
+            raise Refusal(
+                f"{max(len(g) for g in given)} known symbols: the model draws {self.space.sites} at most; give fewer"
+            )
         context = doubled(guidance, context)
         drawn = torch.full((B, most), PADDING, dtype=torch.int64)
         running, reader = torch.ones(B, dtype=torch.bool), _Reader(self, given, context, guidance)

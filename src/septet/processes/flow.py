@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from ..guidance import Guidance, doubled, guided, repeated
-from ..parts import Backbone, Context, Places, Process, State, normal
+from ..parts import Backbone, Context, Places, Process, State
 from ..space import Known, Refusal, Space
+from ..streams import normal
 from .regions import random_regions
 
 

@@ -10,8 +10,9 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from ..parts import Context, Process, State, normal
+from ..parts import Context, Process, State
 from ..space import Known, Refusal, Space
+from ..streams import normal
 
 
 class Gaussian(Process):

@@ -11,9 +11,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..guidance import Guidance, doubled, guided, repeated
-from ..parts import Backbone, Context, Places, Process, State, uniform
+from ..parts import Backbone, Context, Places, Process, State
 from ..space import PADDING, Known, Refusal, Space
-from .autoregressive import Filter
+from ..streams import uniform
+from .filters import Filter
 from .regions import random_regions
 
 

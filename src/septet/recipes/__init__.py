@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..data.dataset import Dataset
+from ..fitting import Batches, Settings
 from ..generator import Generator
 from ..parts import Learner
 from ..space import Refusal
-from ..fitting import Batches, Settings
 
 RESERVED = ("source", "seed", "start", "seconds")  # arguments of every recipe that are no options
 

@@ -9,11 +9,11 @@ from ..codecs.symbols import Symbols
 from ..conditioners import Nothing
 from ..data.batches import Windows
 from ..data.dataset import read
+from ..fitting import Settings
 from ..generator import Generator
 from ..modalities.text import Text
 from ..processes.autoregressive import Autoregressive
 from ..space import Refusal
-from ..fitting import Settings
 from . import Plan, Stage
 
 

@@ -9,11 +9,11 @@ from ..codecs.paths import Paths
 from ..conditioners import Nothing, Text
 from ..data.batches import Batches
 from ..data.dataset import read
+from ..fitting import Settings
 from ..generator import Generator
 from ..modalities.vector import Vector
 from ..processes.autoregressive import Autoregressive
 from ..space import Refusal
-from ..fitting import Settings
 from . import Plan, Stage
 
 

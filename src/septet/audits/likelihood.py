@@ -1,0 +1,119 @@
+"""How well a model predicts held-out data: its validation loss beside that on training data and, for text, perplexity
+and bits a byte beside a simple baseline.
+
+Shapes: n bytes.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from ..data.batches import Windows
+from ..data.dataset import Dataset
+from ..generator import Generator
+from ..recipes.text_gpt import stream
+from ..space import Refusal
+
+BATCH = 16
+MOST = 256  # items, or windows of text, from each side
+ORDER = 3  # bytes of context of the baseline
+BASELINE_BYTES = 20_000_000  # of training text, its last ones, that the baseline counts
+
+
+def measure(model: Generator, dataset: Dataset) -> dict[str, Any] | None:
+    """Losses on held-out and training data, a unit of `unit`; None where the process has no validation loss or nothing
+    is held out. At most `MOST` items of each."""
+    found: dict[str, Any] = {"unit": "nats a symbol" if model.process.space.discrete else "validation loss"}
+    for name, index in (("held_out", dataset.validation), ("training", dataset.training)):
+        texts = len(index) > 0 and isinstance(dataset[index[0]].datum, str)
+        batches = _windows(model, dataset, index) if texts else _batches(model, dataset, index)
+        loss = _mean_loss(model, batches)
+        if loss is None:
+            return None
+        found[name] = loss
+    if texts:
+        found |= _a_byte(model, found["held_out"], [dataset[i].datum for i in dataset.validation])
+        pair = (b"\n".join(dataset[i].datum.encode() for i in part) for part in (dataset.training, dataset.validation))
+        found["baseline_bits_a_byte"] = baseline(*pair)
+    return found
+
+
+def _a_byte(model: Generator, nats: float, texts: list[str]) -> dict[str, float]:
+    """Nats a symbol in other units, by the bytes and symbols of the whole held-out text (an end symbol a text)."""
+    symbols, size = len(stream(model.codec, texts)), sum(len(text.encode()) for text in texts)  # pyright: ignore
+    return {"perplexity": math.exp(min(nats, 700.0)), "bits_a_byte": nats * symbols / size / math.log(2)}
+
+
+def _windows(model: Generator, dataset: Dataset, index: Sequence[int]) -> Iterator[dict[str, Any]]:
+    symbols = stream(model.codec, [dataset[i].datum for i in index])  # pyright: ignore
+    length = model.process.space.sites
+    return Windows(symbols[: MOST * length], length, BATCH).all()
+
+
+def _batches(model: Generator, dataset: Dataset, index: Sequence[int]) -> Iterator[dict[str, Any]]:
+    few = [index[i] for i in np.unique(np.linspace(0, len(index) - 1, min(MOST, len(index)), dtype=int))]
+    few = [i for i in few if _fits(model, dataset[i].datum)]
+    for begin in range(0, len(few), BATCH):
+        items = [dataset[i] for i in few[begin : begin + BATCH]]
+        prompts = model.conditioner.prepare([item.prompt for item in items])
+        data = [model.modality.finish(item.datum) for item in items]
+        yield {"latents": model.encode(data), "prompt": prompts}
+
+
+def _fits(model: Generator, datum: Any) -> bool:
+    """Whether the codec takes a datum; recipes leave out what is too long."""
+    try:
+        model.encode([datum])
+    except Refusal:
+        return False
+    return True
+
+
+@torch.no_grad()
+def _mean_loss(model: Generator, batches: Iterator[dict[str, Any]]) -> float | None:
+    total, weight = 0.0, 0.0
+    with torch.random.fork_rng(devices=[]):
+        for number, batch in enumerate(batches):
+            torch.manual_seed(number)
+            figures = model.eval().validation({name: value.to(model.device) for name, value in batch.items()})
+            if figures is None:
+                return None
+            total += float(figures["loss"]) * float(figures["weight"])
+            weight += float(figures["weight"])
+    return total / weight if weight else None
+
+
+def baseline(training: bytes, held_out: bytes) -> float:
+    """Bits a byte of `held_out` by counts of bytes after up to `ORDER` others in `training`, interpolated (Witten and
+    Bell 1991, method C)."""
+    seen, asked = (np.frombuffer(x, np.uint8).astype(np.int64) for x in (training[-BASELINE_BYTES:], held_out))
+    chance_n = np.full(len(asked), 1 / 256)
+    for order in range(ORDER + 1):
+        keys, wanted = _runs(seen, order + 1), _runs(asked, order + 1)
+        pairs, counts = np.unique(keys[order:], return_counts=True)
+        contexts, first, kinds = np.unique(pairs >> 8, return_index=True, return_counts=True)
+        totals = np.add.reduceat(counts, first) if len(first) else counts
+        hits = _looked_up(pairs, counts, wanted)
+        total, kind = _looked_up(contexts, totals, wanted >> 8), _looked_up(contexts, kinds, wanted >> 8)
+        mixed = (hits + kind * chance_n) / np.maximum(total + kind, 1)
+        complete = (np.arange(len(asked)) >= order) & (total > 0)
+        chance_n = np.where(complete, mixed, chance_n)
+    return float(-np.log2(chance_n).mean())
+
+
+def _runs(bytes_n: np.ndarray, length: int) -> np.ndarray:
+    """Each byte with those before it, `length` in all, as one number."""
+    key = bytes_n.copy()
+    for back in range(1, length):
+        key[back:] += bytes_n[:-back] << (8 * back)
+    return key
+
+
+def _looked_up(keys: np.ndarray, values: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    if not len(keys):
+        return np.zeros(len(wanted), np.int64)
+    place = np.searchsorted(keys, wanted).clip(max=len(keys) - 1)
+    return np.where(keys[place] == wanted, values[place], 0)

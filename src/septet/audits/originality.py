@@ -1,0 +1,145 @@
+"""Whether generated data are new or stand closer to a training item than data that were never trained on do.
+
+Shapes: Q queries, R training items, F features, W ways of looking, n honest items.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..data.duplicates import BANDS, ROWS, digest, near, signature
+from ..parts import Modality
+from ..space import Refusal
+from . import spans
+from .calibration import COPY, FEWEST, PLENTY, Verdict, p_values, word_of
+
+__all__ = ["Calibration", "Verdict", "calibrate", "judge"]
+
+CHUNK = 256
+HONEST = 500  # items that calibrate, at most
+CROWD = 50  # neighbours that say how dense the training data are around a datum
+
+
+@dataclass(frozen=True)
+class _Nearness:
+    """(W, Q) each: the distance to the nearest training item by each way of looking, its index, and the ratio to half
+    the mean distance to the `CROWD` nearest (Carlini et al. 2023)."""
+
+    distance_WQ: np.ndarray
+    index_WQ: np.ndarray
+    ratio_WQ: np.ndarray
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What data are judged against: training data, and the scores of honest data, which are held-out items and, where
+    these are few, training items judged against all others."""
+
+    modality: Modality
+    names: Sequence[str]
+    features_W: list[Tensor]
+    place_of: dict[bytes, int]
+    scale_W1: np.ndarray
+    honest_n: np.ndarray
+    held_out: int
+
+    def verdicts(self, data: Sequence[Any]) -> list[Verdict]:
+        """One for each datum. What equals a training item in content is a copy whatever its p."""
+        found = _nearness(data, self.features_W, self.modality)
+        scores_WQ = found.ratio_WQ / self.scale_W1
+        p_Q, way_Q = p_values(scores_WQ.min(0), self.honest_n), scores_WQ.argmin(0)
+        verdicts = []
+        for q, (datum, p, way) in enumerate(zip(data, p_Q, way_Q, strict=True)):
+            same = self.place_of.get(digest(self.modality.take(datum)))
+            if same is not None:
+                verdicts.append(Verdict("copy", self.names[same], 0.0, min(float(p), COPY)))
+                continue
+            name = self.names[int(found.index_WQ[way, q])]
+            verdicts.append(Verdict(word_of(float(p)), name, float(found.distance_WQ[way, q]), float(p)))
+        return verdicts
+
+    def honest_shares(self) -> dict[str, float]:
+        """How many of the honest data would be called a copy, and close."""
+        words = [word_of(float(p)) for p in p_values(self.honest_n, self.honest_n)]
+        return {word: words.count(word) / len(words) for word in ("copy", "close")}
+
+
+def judge(
+    generated: Sequence[Any], training: Sequence[Any], held_out: Sequence[Any], modality: Modality, names: Sequence[str]
+) -> list[Verdict]:
+    """A verdict for each generated datum; `names` are the training items'. At most a hundredth of honest data are
+    called copies and a twentieth close. Refuses where there are too few data to calibrate."""
+    if len(generated) and isinstance(generated[0], str):
+        return spans.judge(list(generated), list(training), list(held_out)).verdicts(names)
+    return calibrate(training, held_out, modality, names).verdicts(generated)
+
+
+def calibrate(
+    training: Sequence[Any], held_out: Sequence[Any], modality: Modality, names: Sequence[str], seed: int = 0
+) -> Calibration:
+    """What `Calibration.verdicts` needs, from data of one modality that is not text."""
+    stream = np.random.Generator(np.random.Philox(seed))
+    chosen = [held_out[i] for i in stream.permutation(len(held_out))[:HONEST]]
+    extra = stream.permutation(len(training))[: HONEST - len(chosen)] if len(chosen) < PLENTY else []
+    if len(chosen) + len(extra) < FEWEST or len(training) < 2:
+        raise Refusal(f"too few held-out items to calibrate: {len(chosen)}, and {len(training)} to train on; add data")
+    features_W = _plain(training, modality)
+    ratios = [_nearness(chosen, features_W, modality).ratio_WQ] if chosen else []
+    if len(extra):
+        twins = _twins(training, modality)
+        others = [twins[i] for i in extra]
+        ratios.append(_nearness([training[i] for i in extra], features_W, modality, others).ratio_WQ)
+    ratio_Wn = np.concatenate(ratios, 1)
+    scale_W1 = np.quantile(ratio_Wn, 0.05, 1, keepdims=True).clip(1e-9)  # so that no way of looking drowns another
+    place_of = {digest(modality.take(datum)): i for i, datum in enumerate(training)}
+    honest_n = (ratio_Wn / scale_W1).min(0)
+    return Calibration(modality, names, features_W, place_of, scale_W1, honest_n, len(chosen))
+
+
+def _chunks(data: Sequence[Any]) -> Iterator[list[Any]]:
+    for begin in range(0, len(data), CHUNK):
+        yield [data[i] for i in range(begin, min(begin + CHUNK, len(data)))]
+
+
+def _plain(data: Sequence[Any], modality: Modality) -> list[Tensor]:
+    """By each way of looking, the features of the data as they are."""
+    found = [[next(way) for way in modality.views(chunk)] for chunk in _chunks(data)]
+    return [torch.cat(list(parts)) for parts in zip(*found, strict=True)]
+
+
+def _nearness(
+    data: Sequence[Any], features_W: list[Tensor], modality: Modality, excluded: Sequence[Sequence[int]] | None = None
+) -> _Nearness:
+    """`excluded` are the training items that each datum is not compared with."""
+    rows: list[list[np.ndarray]] = []
+    crowd = max(1, min(CROWD, len(features_W[0]) // 4))
+    for number, chunk in enumerate(_chunks(data)):
+        row = []
+        for way, training_RF in zip(modality.views(chunk), features_W, strict=True):
+            distance_QR = torch.full((len(chunk), len(training_RF)), torch.inf)
+            for changed_QF in way:
+                torch.minimum(distance_QR, torch.cdist(changed_QF, training_RF), out=distance_QR)
+            for q in range(len(chunk) if excluded else 0):
+                distance_QR[q, torch.as_tensor(excluded[number * CHUNK + q])] = torch.inf
+            closest = distance_QR.topk(crowd, largest=False)
+            known = closest.values.isfinite()
+            mean_Q = closest.values.where(known, 0).sum(1) / known.sum(1).clamp(min=1)
+            row.append((closest.values[:, 0], closest.indices[:, 0], closest.values[:, 0] / (0.5 * mean_Q + 1e-9)))
+        rows.append([torch.stack(column).numpy() for column in zip(*row, strict=True)])
+    return _Nearness(*(np.concatenate(parts, 1) for parts in zip(*rows, strict=True)))
+
+
+def _twins(data: Sequence[Any], modality: Modality) -> list[list[int]]:
+    """For each item, those that the split of the data would have kept on its side: itself and its near duplicates."""
+    sketches = [modality.sketch(data[i]) for i in range(len(data))]
+    empty = np.zeros(BANDS * ROWS, np.uint32)
+    signatures = np.stack([signature(sketch) if len(sketch) else empty for sketch in sketches])
+    groups = near(signatures, lambda i: sketches[i], [i for i, sketch in enumerate(sketches) if len(sketch)])
+    members: dict[int, list[int]] = {}
+    for i in range(len(data)):
+        members.setdefault(groups.find(i), []).append(i)
+    return [members[groups.find(i)] for i in range(len(data))]

@@ -1,0 +1,194 @@
+"""septet audit."""
+
+import json
+import os
+import sys
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import Progress
+
+from .. import folders, models, references
+from ..audits import copying, fidelity, likelihood, originality, spans
+from ..audits.calibration import CLOSE, COPY, Verdict
+from ..data.dataset import Dataset, read
+from ..generator import Generator
+from ..output import Output, version
+from ..space import Refusal
+from . import cost, reports, say
+
+COUNT = 200
+TILE = 16
+PATIENCE_SECONDS, ENOUGH = 300, 50  # drawing ends after so long, once there are so many
+RUN_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Request:
+    """What was asked for on the command line."""
+
+    model: str
+    data: Path | None
+    count: int | None
+    seed: int
+    out: Path | None
+
+
+def audit(request: Request) -> None:
+    """Print what the model drew is worth and whether it copies, and write the figures to audit.json."""
+    began = time.time()
+    if request.count is not None and not 1 <= request.count <= 1_000_000:
+        raise Refusal(f"count={request.count}: expected 1 to 1,000,000")
+    folder = models.resolve(request.model)
+    model, run = models.load(request.model), _run(folder)
+    source = _source(request, run)
+    print(f"Reading {source} ...", file=sys.stderr)
+    dataset = read(source, model.modality, seed=int(run.get("seed") or 0))
+    same = run.get("fingerprint") == dataset.fingerprint
+    if not same:
+        print("These are not the very data it was trained on (another fingerprint): what counts as held out here may")
+        print("have been trained on, and the other way round.")
+    outputs = _drawn(model, dataset, request)
+    figures: dict[str, Any] = {
+        "septet": version(),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "model_sha256": model.digest,
+        "source": str(source),
+        "same_data": same,
+        "drawn": len(outputs),
+        "seed": request.seed,
+        "settings": model.settings,
+    }
+    figures |= _figures(model, dataset, outputs)
+    for line in reports.sentences(figures):
+        print(line)
+    print()
+    for line in reports.table(figures):
+        print(line)
+    path = _write(folder, figures, request.out)
+    say(f"\nMade {path}.\nCost: {cost(began)}.", f"septet show {request.model}")
+
+
+def _run(folder: Path) -> dict[str, Any]:
+    """The facts of the run that trained the model; none where they were not kept."""
+    try:
+        found = folders.read_json(folder / "run.json", RUN_BYTES)
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _source(request: Request, run: dict[str, Any]) -> Path:
+    if request.data is not None:
+        return request.data
+    if not run.get("source"):
+        raise Refusal(f"{request.model} does not tell what folder it was trained on; give it with --data DIR")
+    source = Path(str(run["source"]))
+    if not source.exists():
+        raise Refusal(f"{source}, on which {request.model} was trained, is not there; give its place with --data DIR")
+    return source
+
+
+def _drawn(model: Generator, dataset: Dataset, request: Request) -> list[Output]:
+    """Outputs for held-out prompts, over and over; for nothing where the model takes no prompts."""
+    told = model.conditioner.nothing(1).shape[1] > 0
+    index = dataset.validation or dataset.training
+    count = request.count or COUNT
+    rows = [(dataset[index[k % len(index)]].prompt if told else None, request.seed + k) for k in range(count)]
+    outputs: list[Output] = []
+    began = said = time.monotonic()
+    with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty(), transient=True) as bar:
+        task = bar.add_task("drawing", total=count)
+        for moment in model.generating(rows, tile=TILE):
+            outputs += moment.outputs
+            bar.update(task, completed=len(outputs))
+            if not sys.stderr.isatty() and time.monotonic() - said > 10:
+                said = time.monotonic()
+                print(f"drawn {len(outputs)} of {count}", file=sys.stderr, flush=True)
+            slow = time.monotonic() - began > PATIENCE_SECONDS and len(outputs) >= ENOUGH
+            if slow and request.count is None:
+                print(f"Drawing is slow: {len(outputs)} instead of {count}; ask for more with --count.")
+                break
+    return outputs
+
+
+def _figures(model: Generator, dataset: Dataset, outputs: list[Output]) -> dict[str, Any]:
+    made = [output.datum for output in outputs]
+    finish, sides = model.modality.finish, (dataset.training, dataset.validation)
+    training, held_out = ([finish(dataset.data[i]) for i in side] for side in sides)  # in the colours that were learned
+    names = [dataset.sources[i] for i in dataset.training]
+    figures: dict[str, Any] = {"likelihood": likelihood.measure(model, dataset)}
+    if model.modality.name == "text":
+        return figures | {"originality": _of_text(outputs, training, held_out, names)}
+    try:
+        figures["fidelity"] = fidelity.compare(made, training, held_out, model.modality)
+    except Refusal as error:
+        figures["fidelity"] = {"refused": str(error)}
+    try:
+        calibration = originality.calibrate(training, held_out, model.modality, names)
+        shares = calibration.honest_shares()
+        honest = {"items": len(calibration.honest_n), "of_these_held_out": calibration.held_out, **shares}
+        found = _told(outputs, calibration.verdicts(made)) | {"honest": honest}
+    except Refusal as error:
+        found = {"refused": str(error)}
+    return figures | {"originality": found | _of_sets(model, made, training, held_out)}
+
+
+def _of_text(outputs: list[Output], training: list[str], held_out: list[str], names: list[str]) -> dict[str, Any]:
+    try:
+        judged = spans.judge([output.text for output in outputs], training, held_out)
+    except Refusal as error:
+        return {"refused": str(error)}
+    longest = max(judged.generated, key=lambda span: span.length)
+    return _told(outputs, judged.verdicts(names)) | {
+        "honest": {"items": len(judged.held_out), "of_these_held_out": len(judged.held_out), **judged.honest_shares},
+        "longest_span": {"characters": longest.length, "in": names[longest.source], "text": longest.text[:500]},
+        "spans": {"generated": _lengths(judged.generated), "held_out": _lengths(judged.held_out)},
+    }
+
+
+def _lengths(found: list[spans.Span]) -> dict[str, float]:
+    lengths = sorted(span.length for span in found)
+    covered = sum(span.covered for span in found) / len(found)
+    return {"median": lengths[len(lengths) // 2], "longest": lengths[-1], "covered_share": covered}
+
+
+def _told(outputs: list[Output], verdicts: list[Verdict]) -> dict[str, Any]:
+    """How many verdicts of each word, and those that are not "new", nearest first."""
+    counts = {word: sum(v.word == word for v in verdicts) for word in ("new", "close", "copy")}
+    pairs = sorted(zip(verdicts, outputs, strict=True), key=lambda pair: pair[0].p)
+    listed = [
+        {"prompt": o.record["prompt"], "seed": o.record["seed"], "verdict": str(v), "distance": v.distance, "p": v.p}
+        for v, o in pairs
+        if v.word != "new"
+    ]
+    return {"counts": counts, "allowed": {"copy": COPY, "close": CLOSE}, "not_new": listed}
+
+
+def _of_sets(model: Generator, made: list[Any], training: list[Any], held_out: list[Any]) -> dict[str, Any]:
+    """AuthPct and C_T, which need data to compare with."""
+    if len(training) < 2 or not held_out:
+        return {}
+    features = [model.modality.features(data) for data in (made, held_out, training)]
+    shares = [copying.authentic_share(x, features[2]) for x in features[:2]]
+    return {"authentic_share": dict(zip(("generated", "held_out"), shares, strict=True))} | {
+        "copying_score": copying.copying_score(*features)
+    }
+
+
+def _write(folder: Path, figures: dict[str, Any], out: Path | None) -> Path:
+    """Into the model's folder; elsewhere if asked to, or where that cannot be written."""
+    text = json.dumps(figures, indent=1) + "\n"
+    own = folder.parent != references.STARTERS and os.access(folder, os.W_OK)
+    if out is None and own:
+        models.attach(folder, models.AUDIT, text)
+        return folder / models.AUDIT
+    target = out or Path("made") / f"{folder.name}-audit"
+    with folders.refusing(target):
+        target.mkdir(parents=True, exist_ok=True)
+    folders.write(target / models.AUDIT, text.encode())
+    return target / models.AUDIT

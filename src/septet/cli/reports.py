@@ -1,0 +1,98 @@
+"""What an audit found, in sentences for people first and in figures after them."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from ..audits.calibration import COPY
+
+LISTED = 10  # copies that are named
+
+
+def sentences(figures: dict[str, Any]) -> Iterator[str]:
+    """The audit in plain words."""
+    yield from _originality(figures["originality"], figures["drawn"])
+    yield from _fidelity(figures.get("fidelity"))
+    yield from _likelihood(figures["likelihood"])
+
+
+def _originality(found: dict[str, Any], drawn: int) -> Iterator[str]:
+    if "refused" in found:
+        yield f"Originality was not judged: {found['refused']}."
+    else:
+        counts, honest = found["counts"], found["honest"]
+        yield (
+            f"Of {drawn} drawn, {counts['new']} are new, {counts['close']} close to a training item and "
+            f"{counts['copy']} copies. Of {honest['items']} real ones that were judged alike and never trained on, "
+            f"{honest['close']:.1%} would be called close and {honest['copy']:.1%} copies."
+        )
+        expected = COPY * drawn
+        if counts["copy"] > expected + 3 * max(1.0, expected) ** 0.5:
+            yield "The model copies: far more stand this near to training items than data it never saw would."
+        elif counts["copy"]:
+            yield "That is no more than chance allows."
+        for item in found["not_new"][:LISTED]:
+            prompt = f"{item['prompt']!r}, " if item["prompt"] else ""
+            yield f"  {prompt}seed {item['seed']}: {item['verdict']} (p = {item['p']:.2g})"
+    if "longest_span" in found:
+        span, held_out = found["longest_span"], found["spans"]["held_out"]["longest"]
+        yield (
+            f"The longest span copied from training text has {span['characters']} characters ({span['in']}); "
+            f"in held-out text of the same lengths it has {held_out}."
+        )
+    score = found.get("copying_score")
+    if score is not None and score < -3:
+        yield f"As a set the drawn are nearer to the training data than held-out data are (C_T {score:.1f}): copying."
+
+
+def _fidelity(found: dict[str, Any] | None) -> Iterator[str]:
+    if found is None:
+        return
+    if "refused" in found:
+        yield f"Fidelity was not measured: {found['refused']}."
+        return
+    made, floor = found["generated"], found["floor"]
+    yield (
+        f"The drawn cover {made['coverage']:.0%} of the kinds of training data, where {found['floor_from']} cover "
+        f"{floor['coverage']:.0%}; {made['precision']:.0%} look real by the same measure, where "
+        f"{floor['precision']:.0%} of real ones do."
+    )
+
+
+def _likelihood(found: dict[str, Any] | None) -> Iterator[str]:
+    if found is None:
+        return
+    gap = found["held_out"] - found["training"]
+    yield (
+        f"It predicts held-out data at {found['held_out']:.4f} and training data at {found['training']:.4f} "
+        f"({found['unit']}; lower is better); a wide gap ({gap:+.4f}) is overfitting."
+    )
+    if "bits_a_byte" in found:
+        yield (
+            f"That is a perplexity of {found['perplexity']:.2f}, and {found['bits_a_byte']:.3f} bits a byte of "
+            f"held-out text, where counting which byte follows which three takes {found['baseline_bits_a_byte']:.3f}."
+        )
+
+
+def table(figures: dict[str, Any]) -> Iterator[str]:
+    """The figures, each beside its floor."""
+    found = figures.get("fidelity")
+    if found and "refused" not in found:
+        yield f"{'':22}{'drawn':>10}{'floor':>10}"
+        for name in ("frechet_distance", "kernel_distance", "precision", "recall", "density", "coverage"):
+            yield f"{name.replace('_', ' '):22}{found['generated'][name]:10.4f}{found['floor'][name]:10.4f}"
+        yield (
+            f"N = {found['items']} a side, k = {found['neighbours']}, Fréchet distance in {found['axes']} principal "
+            f"axes; floor: {found['floor_from']}."
+        )
+        yield "In septet's own frozen features: never to be compared with a published FID or KID."
+    shares = figures["originality"].get("authentic_share")
+    if shares:
+        yield f"{'authentic share':22}{shares['generated']:10.4f}{shares['held_out']:10.4f}  (floor: held-out data)"
+    score = figures["originality"].get("copying_score")
+    if score is not None:
+        yield f"{'copying score C_T':22}{score:10.2f}            (below -3: copying)"
+    spans = figures["originality"].get("spans")
+    if spans:
+        yield f"{'copied spans':22}{'drawn':>10}{'held out':>10}"
+        for name in ("median", "longest", "covered_share"):
+            yield f"{name.replace('_', ' '):22}{spans['generated'][name]:10.4g}{spans['held_out'][name]:10.4g}"

@@ -1,0 +1,42 @@
+"""How long a training lasts: a number of steps, or a wall-clock budget."""
+
+import os
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+def process_started() -> float:
+    """When this process began, seconds since the epoch; where the system does not tell, when this module was loaded."""
+    try:
+        ticks = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
+        up = float(Path("/proc/uptime").read_text().split()[0])
+        return time.time() - (up - ticks / os.sysconf("SC_CLK_TCK"))
+    except (OSError, ValueError, IndexError):
+        return _LOADED
+
+
+_LOADED = time.time()
+
+
+@dataclass
+class Pace:
+    """How long a stage lasts: `steps`, or until `seconds` of active time, of which `before` had passed when the stage
+    (or its resumption) began. `reserve_seconds` of them are kept for what comes after the last step."""
+
+    steps: int | None = None
+    seconds: float | None = None
+    before: float = 0.0
+    stage_before: float = 0.0
+    reserve_seconds: float = 1.0
+    began: float = field(default_factory=time.monotonic)
+
+    def elapsed(self) -> float:
+        return self.before + time.monotonic() - self.began
+
+    def progress(self, step: int) -> float:
+        if self.steps is not None:
+            return min(1.0, step / self.steps)
+        assert self.seconds is not None
+        span = self.seconds - self.reserve_seconds - self.stage_before
+        return min(1.0, max(0.0, (self.elapsed() - self.stage_before) / max(span, 1e-6)))

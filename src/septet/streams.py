@@ -1,0 +1,24 @@
+"""Random numbers for drawing: one stream a sample, whatever the batch.
+
+Shapes: B batch.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+def _stream(seed: int, step: int) -> np.random.Generator:
+    return np.random.Generator(np.random.Philox(key=np.array([seed % 2**64, step], dtype=np.uint64)))
+
+
+def normal(seeds: Sequence[int], shape: tuple[int, ...], step: int = 0) -> Tensor:
+    """(B, *shape) standard normal numbers, row i from the stream of seeds[i] alone."""
+    return torch.from_numpy(np.stack([_stream(s, step).standard_normal(shape, dtype=np.float32) for s in seeds]))
+
+
+def uniform(seeds: Sequence[int], shape: tuple[int, ...], step: int = 0) -> Tensor:
+    """(B, *shape) numbers uniform in [0, 1), row i from the stream of seeds[i] alone."""
+    return torch.from_numpy(np.stack([_stream(s, step).random(shape, dtype=np.float32) for s in seeds]))
