@@ -17,7 +17,8 @@ import torch
 from torch import Tensor
 
 from septet.codecs.variational import Variational, bound
-from septet.fitting import Pace, Settings, fit
+from septet.fitting import Settings, fit
+from septet.pace import Pace
 
 DATA = Path(__file__).parents[2] / "shared" / "data" / "mnist.npz"
 THRESHOLD_NATS = 89.8  # a published VAE library's figure

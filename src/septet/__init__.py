@@ -7,9 +7,12 @@ __version__ = "0.1.0"
 # Public name -> the module that holds it, imported at first use: `import septet` alone stays light.
 _HOMES = {
     "Generator": "septet.generator",
+    "Given": "septet.generator",
     "Output": "septet.output",
     "Refusal": "septet.space",
     "load": "septet.models",
+    "train": "septet.runs",
+    "training": "septet.runs",
 }
 
 __all__ = ["__version__", *_HOMES]

@@ -109,8 +109,8 @@ class _Loop:
         self.best_loss, self.best_step, self.last_loss = float("inf"), 0, float("inf")
         self.validation_seconds = 0.0
         self.due = 0.0
-        if settings.compile:
-            compile_backbones(learner)
+        for block in (b for part in learner.modules() for b in getattr(part, "blocks", []) if settings.compile):
+            block.compile()  # in place: the names of parameters stay as they were
         self.module = engine(learner)
 
     def _optimiser(self, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
@@ -172,10 +172,8 @@ class _Loop:
         with self.averaged():
             loss = validate(self.learner, batches, self.settings.validation_batches, self.settings.precision)
         self.validation_seconds += time.monotonic() - began
-        if loss is None:
-            return None
-        self.last_loss = loss
-        if loss < self.best_loss:
+        self.last_loss = self.last_loss if loss is None else loss
+        if loss is not None and loss < self.best_loss:
             self.best_loss, self.best_step = loss, self.step
             self.best = [value.clone() for value in self.averages.values]
         return loss
@@ -236,13 +234,6 @@ def validate(learner: Learner, batches: Batches, most: int | None, precision: st
         total += float(figures["loss"].detach()) * float(figures["weight"])
         weight += float(figures["weight"])
     return total / weight if weight else None
-
-
-def compile_backbones(learner: nn.Module) -> None:
-    """Compile each backbone block in place: names of parameters stay as they were."""
-    for module in learner.modules():
-        for block in getattr(module, "blocks", []):
-            block.compile()
 
 
 def precise(learner: nn.Module, precision: str):

@@ -9,6 +9,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .space import Refusal
+
+
+SEEDS = 2**63
+
+
+def checked_seed(seed: int) -> int:
+    """A seed in its range, or a Refusal."""
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < SEEDS:
+        raise Refusal(f"seed={seed}: expected a whole number from 0 to {SEEDS - 1:,}")
+    return seed
+
 
 def _stream(seed: int, step: int) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(key=np.array([seed % 2**64, step], dtype=np.uint64)))

@@ -12,7 +12,8 @@ SOURCE = Path(__file__).parents[2] / "src" / "septet"
 # Lowest first. A module may import the rows above its own, and its own package; never a neighbour in its row.
 ORDER = [
     {"space"},
-    {"parts", "folders"},
+    {"part", "streams", "folders", "pace"},
+    {"parts"},
     {"cards", "references"},
     {"backbones", "modalities", "marks"},
     {"conditioners", "critics", "guidance"},
@@ -21,9 +22,10 @@ ORDER = [
     {"generator"},
     {"data"},
     {"optimisers", "checkpoints"},
-    {"training"},
+    {"fitting"},
     {"models"},
     {"recipes"},
+    {"runs"},
     {"audits", "serve"},
     {"cli"},
 ]

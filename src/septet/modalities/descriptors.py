@@ -14,6 +14,7 @@ from torch import Tensor
 SIDE = 32
 DIRECTIONS = 8
 CHUNK = 256
+FAINT = 0.1  # of the largest difference from the rim; what is below is noise
 SHIFT, ZOOM = 2 / 16, 1.12  # of a picture's half side; how far a copy may be moved or cropped and still be looked for
 
 
@@ -78,11 +79,20 @@ def picture_features(pictures: Sequence[np.ndarray]) -> Tensor:
 
 
 def _silhouette(x_B4SS: Tensor) -> Tensor:
-    """How far each pixel is from the colour of the picture's rim, as alpha without colour: what recolouring keeps."""
+    """How far each pixel is from the colour of the picture's rim, as alpha without colour, moved and scaled to the
+    middle: what recolouring, moving and cropping keep."""
     rim = torch.cat([x_B4SS[..., 0, :], x_B4SS[..., -1, :], x_B4SS[..., 0], x_B4SS[..., -1]], -1)
-    apart = (x_B4SS - rim.median(-1).values[..., None, None]).abs().amax(1, keepdim=True)
-    apart = apart / apart.amax((2, 3), keepdim=True).clamp(min=0.05)
-    return torch.cat([torch.zeros_like(x_B4SS[:, :3]), apart], 1)
+    apart_BSS = (x_B4SS - rim.median(-1).values[..., None, None]).abs().amax(1)
+    apart_BSS = (apart_BSS / apart_BSS.amax((1, 2), keepdim=True).clamp(min=0.05) - FAINT).clamp(min=0) / (1 - FAINT)
+    axis = torch.linspace(-1, 1, SIDE)
+    mass, across, down = apart_BSS.sum((1, 2)).clamp(min=1e-6), apart_BSS.sum(1), apart_BSS.sum(2)
+    x, y = (across * axis).sum(1) / mass, (down * axis).sum(1) / mass
+    spread = (across * (axis - x[:, None]) ** 2).sum(1) + (down * (axis - y[:, None]) ** 2).sum(1)
+    zoom, zero = ((spread / mass).sqrt() / 0.6).clamp(0.3, 1.3), torch.zeros_like(x)
+    matrix = torch.stack([torch.stack([zoom, zero, x], 1), torch.stack([zero, zoom, y], 1)], 1)
+    grid = F.affine_grid(matrix, [len(x), 1, SIDE, SIDE], align_corners=True)
+    alpha = F.grid_sample(apart_BSS[:, None], grid, align_corners=True)
+    return torch.cat([torch.zeros_like(x_B4SS[:, :3]), alpha], 1)
 
 
 def _moved(x_B4SS: Tensor) -> Iterator[Tensor]:
@@ -99,4 +109,8 @@ def _moved(x_B4SS: Tensor) -> Iterator[Tensor]:
 def picture_views(pictures: Sequence[np.ndarray]) -> list[Iterator[Tensor]]:
     """Modality.views of uint8 (H, W, 4) pictures: in colour, and as silhouettes."""
     x = torch.stack([_premultiplied(picture) for picture in pictures])
-    return [(_features(moved) for moved in _moved(x)), (_features(moved) for moved in _moved(_silhouette(x)))]
+    soft = torch.tensor([1.0, 2.0, 1.0]) / 4  # noise is no originality
+    kernel = (soft[:, None] * soft).expand(4, 1, 3, 3)
+    x = F.conv2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), kernel, groups=4)
+    shapes = _silhouette(x)
+    return [map(_features, _moved(x)), map(_features, (shapes, shapes.flip(-1)))]

@@ -1,0 +1,47 @@
+"""What a run began with, kept in its folder, so that it goes on as the same run or says why it cannot."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from . import folders
+from .space import Refusal
+
+RUN = "run.json"
+
+
+def record(root: Path, begun: Mapping[str, Any]) -> None:
+    """Keeps what a run begins with: recipe, options, seed, steps or budget, the model it starts from, its data."""
+    folders.write(root / RUN, json.dumps(begun, indent=1, default=str).encode())
+
+
+def agreed(root: Path, asked: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """What the run in `root` began with. What is asked for differently is refused; None, or an option left out, asks
+    for what was. `defaults` are the options of the recipe."""
+    try:
+        begun = folders.read_json(root / RUN, 1 << 20)
+    except FileNotFoundError as error:
+        raise Refusal(f"{root}: nothing to resume; train without --resume") from error
+    except (OSError, ValueError) as error:
+        raise Refusal(f"{root / RUN} cannot be read ({error}); train without --resume") from error
+    for name, value in asked.items():
+        if name != "options" and value is not None and value != begun.get(name):
+            raise Refusal(_differs(name, value, begun.get(name)))
+    for name, value in asked["options"].items():
+        was = begun["options"].get(name, defaults.get(name))
+        if value != was:
+            raise Refusal(_differs(name, value, was))
+    if begun["start"] is not None and asked["start"] is None:
+        raise Refusal(f"this run began from the model {begun['start']}: give that again with --from")
+    return begun
+
+
+def same_data(begun: Mapping[str, Any], fingerprint: str, source: Any) -> None:
+    """Refuses to go on with other data."""
+    if begun["fingerprint"] != fingerprint:
+        raise Refusal(f"{source}: the data have changed since the run began; train without --resume to begin again")
+
+
+def _differs(name: str, value: Any, was: Any) -> str:
+    return f"{name}={value}: the run to resume has {name}={was}; leave it out, or train without --resume"

@@ -1,0 +1,165 @@
+"""One stage of a training run: fitted, logged, previewed and stored, or taken up where it was left."""
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from . import checkpoints, folders
+from .fitting import Step, fit, validate
+from .generator import Generator
+from .pace import Pace
+from .previews import Previews
+from .recipes import Plan, Stage
+from .space import Refusal
+
+LOG_SECONDS = 0.5  # between two rows of the log
+
+
+@dataclass
+class Progress:
+    """One step of a run, as its caller sees it. `message` says what happened besides, in a sentence."""
+
+    stage: str
+    step: Step | None
+    share: float  # of the whole run
+    message: str | None = None
+    model: Generator | None = None
+
+
+@dataclass
+class Course:
+    """How a run goes, and how far it has come: `offset` steps in the stages that ended, each with its summary."""
+
+    root: Path
+    seconds: float | None
+    steps: int | None
+    seed: int
+    resume: bool
+    checkpoint_seconds: float
+    clock: float  # when the work began, as time.monotonic tells it
+    before: float = 0.0
+    offset: int = 0
+    logged: float = 0.0
+    summary: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def log(self) -> Path:
+        return self.root / "training.jsonl"
+
+    def active(self) -> float:
+        """Seconds this run has been worked on, before an interruption included."""
+        return self.before + time.monotonic() - self.clock
+
+    def log_step(self, stage: str, step: Step) -> None:
+        """A row of training.jsonl, now and then, and whenever the held-out loss was measured. Steps count through all
+        stages."""
+        if step.validation is None and time.monotonic() - self.logged < LOG_SECONDS and step.step > 1:
+            return
+        self.logged = time.monotonic()
+        row: dict[str, Any] = {"step": self.offset + step.step, "elapsed_seconds": round(self.active(), 2)}
+        row |= {"stage": stage} | {name: round(value, 5) for name, value in step.losses.items()}
+        row["rate"] = round(step.rate, 6)
+        if step.validation is not None:
+            row["validation_loss"] = round(step.validation, 5)
+        with folders.refusing(self.log), open(self.log, "a") as file:
+            file.write(json.dumps(row) + "\n")
+
+
+class StageRun:
+    """The stage of a plan that stands at `index`."""
+
+    def __init__(self, course: Course, plan: Plan, index: int, previews: Previews):
+        self.course, self.plan, self.stage, self.previews = course, plan, plan.stages[index], previews
+        shares = [stage.share for stage in plan.stages]
+        self.begun, self.whole = sum(shares[:index]) / sum(shares), shares[index] / sum(shares)  # of the whole run
+        self.rest = shares[index] / sum(shares[index:])
+        self.final = index + 1 == len(shares)
+        self.root = course.root / f"{index + 1}-{self.stage.name}"
+        self.saved = self.stepped = time.monotonic()
+        self.save_seconds = self.validation_seconds = 0.0
+
+    def go(self) -> Iterator[Progress]:
+        course, stage = self.course, self.stage
+        self.root.mkdir(parents=True, exist_ok=True)
+        state, facts = self._restored()
+        if facts.get("finished"):
+            stage.learner.load_state_dict(state["learner"])
+            stage.learner.eval()
+            self._end(facts["summary"])
+            return
+        course.before = max(course.before, facts.get("elapsed_seconds", 0.0))
+        self.previews.restore(facts.get("previews", 0))
+        batches, pace = stage.batches(), self._pace(facts)
+        count, kept = (state["numbers"]["step"], state["numbers"]["best_step"]) if state else (0, 0)
+        for step in fit(stage.learner, batches, stage.settings, pace, course.seed, state):
+            count, kept = step.step, step.best_step
+            self._reserve(pace, step)
+            course.log_step(stage.name, step)
+            share, message = self.begun + self.whole * step.progress, self._preview(step) if self.final else None
+            yield Progress(stage.name, step, share, message, self.plan.generator if self.final else None)
+            if time.monotonic() - self.saved > course.checkpoint_seconds and step.progress < 1:
+                self._commit(count, step.capture(), pace)
+        if not count:
+            raise Refusal(f"budget {course.seconds:g}s: no time was left for the {stage.name}; give more")
+        loss = validate(stage.learner, batches, 64 if pace.steps else 16, stage.settings.precision)
+        self._end({"steps": count, "validation_loss": loss, "kept_step": kept or count})
+        if not self.final:
+            self._commit(count, {"learner": stage.learner.state_dict()}, pace, finished=True)
+
+    def _end(self, summary: dict[str, Any]) -> None:
+        if self.stage.after:
+            self.stage.after()
+        self.course.summary[self.stage.name] = summary
+        self.course.offset += summary["steps"]
+
+    def _pace(self, facts: dict) -> Pace:
+        course = self.course
+        began = facts.get("stage_before", course.active())
+        if course.steps is not None:
+            return Pace(steps=max(1, round(course.steps * self.whole)), before=course.active(), stage_before=began)
+        assert course.seconds is not None
+        end = began + (course.seconds - began) * self.rest
+        if end - began < 1:
+            raise Refusal(f"budget {course.seconds:g}s: what came before took {began:.0f} s of it; give more time")
+        return Pace(seconds=end, before=course.active(), stage_before=began, reserve_seconds=2.0 if self.final else 0.0)
+
+    def _reserve(self, pace: Pace, step: Step) -> None:
+        """On a budget, keep time for what comes after the last step: validating twice, a preview, saving."""
+        took, self.stepped = time.monotonic() - self.stepped, time.monotonic()
+        if step.validation is not None:
+            self.validation_seconds = took
+        if self.final and pace.steps is None:
+            after = 2.2 * self.validation_seconds + 1.5 * self.previews.seconds + self.save_seconds / 2
+            pace.reserve_seconds = max(pace.reserve_seconds, 1.0 + after)
+
+    def _preview(self, step: Step) -> str | None:
+        course = self.course
+        if not self.previews.due(step.progress, None if course.seconds is None else course.active()):
+            return None
+        with step.averaged():
+            if self.stage.after:
+                self.stage.after()
+            self.previews.draw(self.plan.generator, step.progress)
+        return f"drew the preview ({self.previews.path})"
+
+    def _restored(self) -> tuple[Any, dict]:
+        if not self.course.resume:
+            return None, {}
+        found = checkpoints.latest(self.root)
+        tensors, facts = ({}, {}) if found is None else found
+        if not facts.get("finished"):
+            checkpoints.truncate_log(self.course.log, facts.get("row", self.course.offset))
+        return (checkpoints.unflatten(tensors, facts["skeleton"]) if facts else None), facts
+
+    def _commit(self, count: int, state: dict, pace: Pace, finished: bool = False) -> None:
+        began, course = time.monotonic(), self.course
+        tensors, skeleton = checkpoints.flatten(state)
+        facts = {"skeleton": skeleton, "elapsed_seconds": course.active(), "stage_before": pace.stage_before}
+        facts |= {"row": course.offset + (0 if finished else count), "previews": len(self.previews.rows)}
+        facts |= {"finished": finished, "summary": course.summary.get(self.stage.name)}
+        checkpoints.commit(self.root, count, tensors, facts)
+        self.saved = time.monotonic()
+        self.save_seconds = self.saved - began
