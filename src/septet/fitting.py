@@ -15,7 +15,6 @@ from .pace import Pace
 from .parts import Learner
 from .space import Refusal
 
-
 FEWEST = 10  # steps between two validations
 
 
@@ -48,19 +47,18 @@ class Settings:
     validation_batches: int = 16
 
     def __post_init__(self):
-        if self.optimiser not in ("muon", "adamw"):
-            raise Refusal(f"optimiser={self.optimiser!r}: expected 'muon' or 'adamw'")
-        if self.precision not in ("bf16", "fp32"):
-            raise Refusal(f"precision={self.precision!r}: expected 'bf16' or 'fp32'")
+        for name, allowed in (("optimiser", ("muon", "adamw")), ("precision", ("bf16", "fp32"))):
+            if (value := getattr(self, name)) not in allowed:
+                raise Refusal(f"{name}={value!r}: expected {allowed[0]!r} or {allowed[1]!r}")
         if self.accumulate < 1:
             raise Refusal(f"accumulate={self.accumulate}: expected at least 1")
 
 
 @dataclass
 class Step:
-    """What one step did. `losses` by name; `validation` in nats (or the process's unit) where it was measured, `best`
-    when it is the lowest so far, which `best_step` (0 before any) had. `averaged()` is a context in which the learner
-    holds its averaged weights."""
+    """What one step did. `losses` by name; `validation` in nats (or the process's unit) where it was measured, and
+    `best_step` the one at which it was lowest, 0 before any. `averaged()` is a context in which the learner holds its
+    averaged weights."""
 
     step: int
     progress: float
@@ -68,10 +66,13 @@ class Step:
     rate: float
     losses: dict[str, float]
     validation: float | None
-    best: bool
     best_step: int
     capture: Callable[[], dict[str, Any]]
     averaged: Callable[[], Any]
+
+    @property
+    def best(self) -> bool:
+        return self.best_step == self.step
 
 
 def fit(
@@ -93,8 +94,8 @@ def fit(
     while (progress := pace.progress(loop.step)) < 1:
         losses, rate = loop.advance(batches, progress)
         ahead = pace.progress(loop.step)
-        measured = loop.validate_if_due(batches, ahead, pace), loop.best_step == loop.step
-        yield Step(loop.step, ahead, pace.elapsed(), rate, losses, *measured, loop.best_step, loop.capture, loop.averaged)
+        validation, now = loop.validate_if_due(batches, ahead, pace), pace.elapsed()
+        yield Step(loop.step, ahead, now, rate, losses, validation, loop.best_step, loop.capture, loop.averaged)
     loop.finish()
 
 

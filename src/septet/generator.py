@@ -16,7 +16,9 @@ from .guidance import Guidance
 from .output import Output, Outputs, record
 from .part import Part
 from .parts import Codec, Conditioner, Context, Learner, Modality, Process, Prompt, State
+from .settings import chosen
 from .space import Known, Refusal
+from .streams import checked_seed
 
 
 @dataclass(frozen=True)
@@ -130,8 +132,10 @@ class Generator(Part, Learner):
     ) -> Iterator[Moment]:
         """Draw (prompt, seed) pairs in tiles of `tile` at a time, a Moment after each step. Short tiles are padded, so
         that an output's bits depend on its seed, the tile size, threads and versions, and not on its companions."""
-        settings = self._checked(settings)
+        settings = chosen(self.process, settings, self.settings)
         guidance = settings.pop("guidance", 1.0)
+        for _, seed in requests:
+            checked_seed(seed)
         tile = min(tile, len(requests)) if tile > 0 else len(requests)
         self.eval()
         done = 0
@@ -162,9 +166,9 @@ class Generator(Part, Learner):
             )
         if frames < 2:
             raise Refusal(f"frames={frames}: an interpolation takes at least 2")
-        settings = self._checked(settings)
+        settings = chosen(self.process, settings, self.settings)
         guidance, started = settings.pop("guidance", 1.0), time.monotonic()
-        first, last = self.process.noise(seeds)
+        first, last = self.process.noise([checked_seed(seed) for seed in seeds])
         shares = torch.linspace(0, 1, frames)
         noise = torch.stack([_between(first, last, float(share)) for share in shares])
         context, pull = self._context([prompts[0]] * frames, guidance)
@@ -178,15 +182,6 @@ class Generator(Part, Learner):
         facts = {**settings, "guidance": guidance, "interpolated": [list(map(str, prompts)), list(seeds)]}
         rows = [(prompts[0] if share < 0.5 else prompts[1], seeds[0]) for share in shares]
         return Outputs(self._outputs(state, rows, None, facts, time.monotonic() - started))
-
-    def _checked(self, settings: dict[str, Any]) -> dict[str, Any]:
-        inner = {"noise", "context", "known", "near", "strength", "self"}
-        allowed = [n for n in inspect.signature(self.process.draws).parameters if n not in inner]
-        for name in settings:
-            if name not in allowed:
-                raise Refusal(f"{name}={settings[name]}: a {type(self.process).__name__} takes {', '.join(allowed)}")
-        kept = {n: v for n, v in self.settings.items() if n in allowed}
-        return kept | {name: value for name, value in settings.items() if value is not None}
 
     @torch.no_grad()
     def _context(self, prompts: list[Prompt], weight: float) -> tuple[Context, dict[str, Any]]:
@@ -207,6 +202,8 @@ class Generator(Part, Learner):
                 raise Refusal(f"strength={given.strength}: a {type(self.process).__name__} cannot vary given content")
             return {"near": self.codec.encode([given.content]).repeat(batch, 1, 1), "strength": given.strength}
         known = self.codec.known(given.content, given.where)
+        if known.kind == "spans" and "spans" not in self.process.known and "any" in self.process.known:
+            known = known.on_grid(self.process.space)
         if known.spans is not None:
             return {"known": Known(spans=known.spans * batch)}
         assert known.values is not None and known.where_BN is not None

@@ -74,22 +74,26 @@ class Output:
             raise Refusal(f"this output is {self.modality.name}, not text; use .image, .datum or .save()")
         return self.datum
 
-    def save(self, path: str | Path | None = None) -> Path:
+    def save(self, path: str | Path | None = None, suffix: str | None = None) -> Path:
         """Writes the datum with its record and returns where. Nothing is ever overwritten: without `path`, or with a
-        folder, the next free NAME-SEED is taken; a `path` that exists is refused."""
+        folder, the next free NAME-SEED is taken; a `path` that exists is refused. `suffix` is that of the file, one of
+        modality.suffixes, where `path` has none."""
+        suffix = suffix or self.modality.suffixes[0]
+        if suffix not in self.modality.suffixes:
+            raise Refusal(f"format {suffix}: {self.modality.name} is written as {', '.join(self.modality.suffixes)}")
         given = None if path is None else Path(path)
         if given is None or given.is_dir():
-            return self._save_free(given or MADE)
-        target = given if given.suffix else given.with_name(given.name + self.modality.suffix)
+            return self._save_free(given or MADE, suffix)
+        target = given if given.suffix else given.with_name(given.name + suffix)
         if not self._place(target):
             raise Refusal(f"{target} exists and is not overwritten; give another name")
         return target
 
-    def _save_free(self, folder: Path) -> Path:
+    def _save_free(self, folder: Path, suffix: str) -> Path:
         model = re.sub(r"[^A-Za-z0-9._-]+", "-", str(self.record.get("model") or "")).strip("-.")[:64]
         name, repeat = f"{model or 'septet'}-{self.record.get('seed', 0)}", 1
         while True:
-            target = folder / f"{name if repeat == 1 else f'{name}-{repeat}'}{self.modality.suffix}"
+            target = folder / f"{name if repeat == 1 else f'{name}-{repeat}'}{suffix}"
             if self._place(target):
                 return target
             repeat += 1

@@ -197,7 +197,7 @@ class Modality(Part):
 
     name: str
     extensions: tuple[str, ...]  # of the files it reads, lower case, with the dot
-    suffix: str  # of the files it writes
+    suffixes: tuple[str, ...]  # of the files it can write, the usual one first
 
     @abstractmethod
     def read(self, path: Path) -> Any:

@@ -1,15 +1,20 @@
-"""A training run: a recipe's stages one after another, with a log, checkpoints and previews; at its end, a model folder.
+"""A training run: a recipe's stages one after another, with a log, checkpoints and previews; then, a model folder.
 
 The run's own folder, beside the model's, holds what resuming needs and is removed when the model is saved.
 """
 
 import json
+import os
 import re
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from torch import nn
+from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from . import checkpoints, models, recipes, resuming
 from .generator import Generator
@@ -19,6 +24,7 @@ from .space import Refusal
 from .stages import Course, Progress, StageRun
 from .streams import checked_seed
 
+COPIES = 5  # of the weights while they are trained: themselves, gradients, averages, the optimiser's and the best
 UNITS = {"h": 3600, "m": 60, "s": 1}
 
 
@@ -105,7 +111,8 @@ class Run:
     def _go(self) -> Iterator[Progress]:
         begun = self._begun()
         options, seed, seconds = begun["options"], begun["seed"], begun["seconds"]
-        plan = self.recipe(self.source, seed=seed, start=self.start, seconds=seconds, **options)
+        with _bounded():
+            plan = self.recipe(self.source, seed=seed, start=self.start, seconds=seconds, **options)
         for sentence in plan.dataset.report:
             yield Progress("data", None, 0.0, sentence)
         if self.resume:
@@ -151,6 +158,24 @@ class Run:
         models.save(plan.generator, self.folder, card=facts, log=course.log, files=files)
         said = [f"saved {self.folder}", *(f"{name}: {_told(s)}" for name, s in course.summary.items())]
         return Progress("saved", None, 1.0, "; ".join(said), plan.generator)
+
+
+@contextmanager
+def _bounded() -> Iterator[None]:
+    """Refuses a recipe's options as soon as they ask for more than memory holds."""
+    room, total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"), 0
+
+    def count(module: nn.Module, name: str, parameter: nn.Parameter | None) -> None:
+        nonlocal total
+        total += 0 if parameter is None else parameter.nbytes * COPIES
+        if total > room:
+            raise Refusal(f"these options ask for a model that {room / 1e9:.0f} GB of memory cannot train; lower them")
+
+    hook = register_module_parameter_registration_hook(count)
+    try:
+        yield
+    finally:
+        hook.remove()
 
 
 def _told(summary: dict[str, Any]) -> str:

@@ -89,3 +89,17 @@ class Known:
             return Known(spans=tuple(self.spans[i] for i in index))
         assert self.values is not None and self.where_BN is not None
         return Known(self.values[index], self.where_BN[index])
+
+    def on_grid(self, space: Space) -> "Known":
+        """Spans as the sites of a sequence: an eighth of the space's sites is left open at each gap, and the sequence
+        ends after the last span."""
+        assert self.spans is not None
+        open_sites, rows, end = torch.full((max(1, space.sites // 8),), PADDING), [], space.markers.get("end")
+        for spans in self.spans:
+            row = torch.cat([part for span in spans for part in (span, open_sites)][:-1])
+            row = row if end is None else torch.cat([row, torch.tensor([end])])
+            if len(row) > space.sites:
+                raise Refusal(f"{len(row)} sites with the gaps: the model draws {space.sites} at most; give less")
+            rows.append(row)
+        values = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=PADDING)
+        return Known(values, values != PADDING)

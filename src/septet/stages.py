@@ -12,7 +12,7 @@ from .fitting import Step, fit, validate
 from .generator import Generator
 from .pace import Pace
 from .previews import Previews
-from .recipes import Plan, Stage
+from .recipes import Plan
 from .space import Refusal
 
 LOG_SECONDS = 0.5  # between two rows of the log

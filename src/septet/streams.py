@@ -11,7 +11,6 @@ from torch import Tensor
 
 from .space import Refusal
 
-
 SEEDS = 2**63
 
 

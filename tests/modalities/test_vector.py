@@ -5,6 +5,7 @@ import json
 import xml.etree.ElementTree as ElementTree
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -173,3 +174,14 @@ def test_a_preview_is_a_picture_of_its_size():
 def test_arranging_again_changes_nothing():
     drawing = Vector().take(svg(HOUSE + '<path d="M2 2h3v3H2zM19 2h3v3h-3z"/>'))
     assert arrange(drawing) == drawing
+
+
+def test_a_drawing_is_also_written_as_a_png_with_its_record(tmp_path: Path):
+    drawing = Vector().take('<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24"><path d="M4 4h16v16H4z"/></svg>')
+    Vector().write(drawing, tmp_path / "square.png", {"seed": 7})
+    with Image.open(tmp_path / "square.png") as picture:
+        assert picture.size == (512, 512) and json.loads(picture.text["septet"]) == {"seed": 7}
+        assert picture.convert("RGBA").getpixel((256, 256)) == (0, 0, 0, 255)
+        assert picture.convert("RGBA").getpixel((20, 20))[3] == 0
+    with pytest.raises(Refusal, match="gif"):
+        Vector().write(drawing, tmp_path / "square.gif", {})

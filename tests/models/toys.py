@@ -72,7 +72,7 @@ def equal(first: nn.Module, second: nn.Module) -> bool:
 class Dot(Modality):
     """Pictures of one colour, or texts, written as they are with the record beside."""
 
-    name, extensions, suffix = "dot", (".png",), ".png"
+    name, extensions, suffixes = "dot", (".png",), (".png",)
 
     def write(self, datum: Any, path: Path, record: dict[str, Any]) -> None:
         if isinstance(datum, str):

@@ -85,6 +85,17 @@ def attend(query_BHNE: Tensor, key_BGTE: Tensor, value_BGTE: Tensor, mask: Tenso
     return scores.softmax(-1) @ value_BGTE
 
 
+class Norm(nn.Module):
+    """Root mean square normalisation (Zhang & Sennrich 2019), at the precision of its weight under autocast too."""
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.rms_norm(x.to(self.weight.dtype), self.weight.shape, self.weight, 1e-6)
+
+
 class Attention(nn.Module):
     """Grouped-query attention with rotary positions."""
 
@@ -95,8 +106,8 @@ class Attention(nn.Module):
         self.key = nn.Linear(width, kv_heads * head_width, bias=bias)
         self.value = nn.Linear(width, kv_heads * head_width, bias=bias)
         self.out = nn.Linear(heads * head_width, width, bias=False)
-        self.query_norm = nn.RMSNorm(head_width, eps=1e-6) if norm else nn.Identity()
-        self.key_norm = nn.RMSNorm(head_width, eps=1e-6) if norm else nn.Identity()
+        self.query_norm = Norm(head_width) if norm else nn.Identity()
+        self.key_norm = Norm(head_width) if norm else nn.Identity()
 
     def forward(self, x_BND: Tensor, turn: tuple[Tensor, Tensor], mask, causal: bool, cache=None, layer=0) -> Tensor:
         B, N, _ = x_BND.shape

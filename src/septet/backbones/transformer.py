@@ -17,7 +17,7 @@ class Block(nn.Module):
 
     def __init__(self, width: int, attention: Attention, hidden: int, dropout: float, modulated: bool):
         super().__init__()
-        self.attention_norm, self.mlp_norm = nn.RMSNorm(width, eps=1e-6), nn.RMSNorm(width, eps=1e-6)
+        self.attention_norm, self.mlp_norm = Norm(width), Norm(width)
         self.attention, self.mlp = attention, GatedMLP(width, hidden)
         self.dropout = dropout
         self.offset = nn.Parameter(torch.zeros(6 * width)) if modulated else None
@@ -74,7 +74,7 @@ class Transformer(Backbone):
             )
             for _ in range(layers)
         )
-        self.norm = nn.RMSNorm(width, eps=1e-6)
+        self.norm = Norm(width)
         self.level_embedding = LevelEmbedding(width) if modulated else None
         self.modulation = nn.Linear(width, 8 * width) if modulated else None
         self._initialise()

@@ -4,13 +4,12 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 
 app = typer.Typer(
     add_completion=False,
-    no_args_is_help=True,
     pretty_exceptions_enable=False,
     help="Train on your own files, generate new content, audit what was learned and made.",
 )
@@ -31,7 +30,7 @@ def train(
     start: Annotated[str | None, typer.Option("--from", help="Go on from this model; `nothing` for none.")] = None,
     budget: Annotated[str | None, typer.Option(help="Time for everything: 90s, 20m, 1h30m. Default 20m.")] = None,
     steps: Annotated[int | None, typer.Option(help="Steps instead of a time; resumes bit for bit.")] = None,
-    seed: Seed = 0,
+    seed: Annotated[int | None, typer.Option(help="Same seed, same result. Default 0.")] = None,
     out: Annotated[Path | None, typer.Option(help="The model's folder. Default models/NAME.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
 ) -> None:
@@ -59,6 +58,7 @@ def generate(
     ] = None,
     strength: Annotated[float | None, typer.Option(help="How far --image is varied, above 0 to 1.")] = None,
     like: Annotated[Path | None, typer.Option(help="More like this file.")] = None,
+    form: Annotated[str | None, typer.Option("--format", help="Of the files: svg, png, webp or txt.")] = None,
     tile: Annotated[int, typer.Option(help="Outputs drawn at a time; bits depend on it.")] = 8,
 ) -> None:
     """Make new content."""
@@ -66,7 +66,8 @@ def generate(
 
     settings: dict[str, Any] = {"guidance": guidance, "steps": steps}
     edit = generating.Edit(image, mask, strength, like)
-    request = generating.Request(what, model, prompt, options or [], count, seed, prompts, out, tile)
+    suffix = None if form is None else "." + form.lower().removeprefix(".")
+    request = generating.Request(what, model, prompt, options or [], count, seed, prompts, out, tile, suffix)
     generating.generate(request, {k: v for k, v in settings.items() if v is not None}, edit)
 
 
@@ -135,21 +136,35 @@ def say(sentence: str, following: str | None = None) -> None:
         print(f"Next: {following}")
 
 
-def main() -> None:
-    """The entry point. A Refusal is one sentence and exit code 2; nothing shows a traceback but our own mistakes."""
+def main(arguments: list[str] | None = None) -> None:
+    """The entry point. What a user did wrong is one sentence and exit code 2; nothing shows a traceback but our own
+    mistakes."""
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # read when torch loads: bounded spinning of its threads
     try:
-        app()
-    except KeyboardInterrupt:
+        arguments = sys.argv[1:] if arguments is None else arguments
+        sys.exit(app(arguments or ["--help"], prog_name="septet", standalone_mode=False))
+    except UsageError as error:
+        _fail(f"{error.format_message().rstrip('.')}; see septet --help")
+    except (KeyboardInterrupt, typer.Abort):
         print("\nInterrupted. A training that was under way goes on with --resume.", file=sys.stderr)
         sys.exit(130)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
-    except Exception as error:
+    except MemoryError:
+        _fail(NO_MEMORY)
+    except (ValueError, RuntimeError) as error:
         from ..space import Refusal
 
-        if not isinstance(error, Refusal):
+        if not isinstance(error, Refusal) and "allocate memory" not in str(error):
             raise
-        print(f"septet: {error}", file=sys.stderr)
-        sys.exit(2)
+        _fail(str(error) if isinstance(error, Refusal) else NO_MEMORY)
+
+
+UsageError: Any = typer.BadParameter.__base__  # click's, of which some versions of typer have a copy of their own
+NO_MEMORY = "there is not enough memory for this; ask for less at a time, or a smaller model"
+
+
+def _fail(sentence: str) -> NoReturn:
+    print(f"septet: {sentence}", file=sys.stderr)
+    sys.exit(2)

@@ -1,9 +1,10 @@
 """septet generate."""
 
 import csv
+import shlex
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,15 @@ from rich.progress import Progress
 
 from .. import models
 from ..generator import Generator, Given
-from ..output import Output, Outputs
+from ..output import Output
 from ..space import Refusal
+from ..streams import checked_seed
 from . import STARTERS, cost, say
 
 LONGEST_PROMPT = 10_000  # characters
+MOST = 1_000_000  # outputs of a prompt
+SHOWN = 3  # texts that are printed as well
+LIKE = 0.6  # the strength of "more like this"
 
 
 @dataclass(frozen=True)
@@ -34,6 +39,7 @@ class Request:
     prompts: Path | None
     out: Path
     tile: int
+    suffix: str | None
 
 
 @dataclass(frozen=True)
@@ -48,11 +54,12 @@ class Edit:
 
 @dataclass(frozen=True)
 class Row:
-    """A prompt with a seed, and the file it goes to; None for the next free name."""
+    """A prompt with a seed, the name it was given, and the file it goes to; None for the next free one."""
 
     prompt: str | None
     seed: int
     path: Path | None = None
+    name: str | None = None
 
 
 def generate(request: Request, settings: dict[str, Any], edit: Edit) -> None:
@@ -65,7 +72,7 @@ def generate(request: Request, settings: dict[str, Any], edit: Edit) -> None:
         print(f"{len(rows) - len(left)} of {len(rows)} are there already and stay as they are.")
     _tell_unseen(model, left)
     saved: list[Path] = []
-    outputs = Outputs()
+    texts: list[str] = []  # the first few
     with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty(), transient=True) as bar:
         task = bar.add_task("drawing", total=max(1, len(left)))
         for prompt, group in _by_given(model, left):
@@ -76,9 +83,11 @@ def generate(request: Request, settings: dict[str, Any], edit: Edit) -> None:
                 share = (moment.state.step + 1) / moment.state.steps if not moment.outputs else 0
                 bar.update(task, completed=len(saved) + share * min(request.tile, len(queue)))
                 for output in moment.outputs:
-                    saved.append(_save(output, queue.pop(0), request.out))
-                    outputs.append(output)
-    _report(model, request, saved, outputs, began)
+                    saved.append(_save(output, queue.pop(0), request))
+                    texts += [output.text] if model.modality.name == "text" and len(texts) < SHOWN else []
+    for text in texts:
+        print(text + "\n")
+    _report(request, saved, began)
 
 
 def _reference(request: Request) -> str:
@@ -93,27 +102,33 @@ def _options(words: list[str]) -> dict[str, Any]:
         name, equals, value = word.partition("=")
         if not equals:
             raise Refusal(f"setting {word!r}: expected name=value; put a prompt of several words in quotes")
-        try:
-            settings[name] = float(value) if "." in value or "e" in value else int(value)
-        except ValueError:
-            settings[name] = value
+        for kind in (int, float, str):
+            try:
+                settings[name] = kind(value)
+                break
+            except ValueError:
+                continue
     return settings
 
 
 def _rows(request: Request, model: Generator) -> list[Row]:
-    if not 1 <= request.count <= 1_000_000:
-        raise Refusal(f"count={request.count}: expected 1 to 1,000,000")
     if request.prompts is None:
-        rows = [Row(request.prompt, request.seed + k) for k in range(request.count)]
+        asked = [(request.prompt, request.count, request.seed, None)]
     else:
-        rows = [row for line in _lines(request.prompts) for row in _rows_of(line, request, model)]
-    for row in rows:
-        if row.prompt is not None and len(row.prompt) > LONGEST_PROMPT:
-            raise Refusal(f"a prompt of {len(row.prompt):,} characters: at most {LONGEST_PROMPT:,}; shorten it")
-    return rows
+        asked = [_asked(line, request) for line in _lines(request.prompts)]
+    for prompt, count, seed, _ in asked:
+        if not 1 <= count <= MOST:
+            raise Refusal(f"count={count}: expected 1 to {MOST:,}")
+        checked_seed(seed + count - 1 if seed >= 0 else seed)
+        if prompt is not None and len(prompt) > LONGEST_PROMPT:
+            raise Refusal(f"a prompt of {len(prompt):,} characters: at most {LONGEST_PROMPT:,}; shorten it")
+        if prompt is not None and any(0xD800 <= ord(c) <= 0xDFFF for c in prompt):
+            raise Refusal("the prompt holds bytes that are not UTF-8; write it in UTF-8")
+    rows = [Row(prompt, seed + k, name=name) for prompt, count, seed, name in asked for k in range(count)]
+    return rows if request.prompts is None else _named(rows, request.out, request.suffix or model.modality.suffixes[0], model)
 
 
-def _lines(path: Path) -> list[dict[str, str]]:
+def _lines(path: Path) -> list[dict[str, str | None]]:
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
             lines = list(csv.DictReader(file))
@@ -126,16 +141,28 @@ def _lines(path: Path) -> list[dict[str, str]]:
     return lines
 
 
-def _rows_of(line: dict[str, str], request: Request, model: Generator) -> list[Row]:
+def _asked(line: dict[str, str | None], request: Request) -> tuple[str, int, int, str]:
+    """The prompt, count, seed and name of a line of the CSV file."""
+    prompt = line["prompt"] or ""
     try:
         count, seed = int(line.get("count") or request.count), int(line.get("seed") or request.seed)
     except ValueError as error:
         raise Refusal(f"{request.prompts}: count and seed must be whole numbers, got {line}") from error
-    name = "".join(c if c.isalnum() or c in "-_" else "-" for c in line.get("name") or line["prompt"])[:64].strip("-")
-    return [
-        Row(line["prompt"], seed + k, request.out / f"{name or model.name}-{seed + k}{model.modality.suffix}")
-        for k in range(count)
-    ]
+    return prompt, count, seed, line.get("name") or prompt
+
+
+def _named(rows: list[Row], out: Path, suffix: str, model: Generator) -> list[Row]:
+    """Each row with the file it goes to, the same at every call: a number tells apart what would share a name. A row
+    that repeats another, prompt and seed, is left out."""
+    taken: dict[Path, Row] = {}
+    for row in rows:
+        name = "".join(c if c.isalnum() or c in "-_" else "-" for c in row.name or "")[:64].strip("-") or model.name
+        for repeat in range(1, len(rows) + 1):
+            path = out / f"{name}-{row.seed}{'' if repeat == 1 else f'-{repeat}'}{suffix}"
+            there = taken.setdefault(path, row)
+            if (there.prompt, there.name) == (row.prompt, row.name):
+                break
+    return [replace(row, path=path) for path, row in taken.items()]
 
 
 def _begins(model: Generator) -> bool:
@@ -154,14 +181,19 @@ def _by_given(model: Generator, rows: list[Row]) -> list[tuple[str | None, list[
 
 
 def _given(model: Generator, edit: Edit, prompt: str | None) -> Given | None:
-    if prompt:
-        return Given(prompt)
+    if _begins(model) and edit.like is None and edit.image is None:
+        _refuse_stray(edit)
+        return Given(prompt) if prompt else None
     if edit.like is not None:
-        return Given(_fitted(model, edit.like), strength=edit.strength or 0.6)
+        if edit.image is not None or edit.mask is not None:
+            raise Refusal("--like goes without --image and --mask: give one file to go by")
+        strength = LIKE if edit.strength is None else edit.strength
+        return Given(_fitted(model, edit.like), strength=strength)
     if edit.image is None:
-        if edit.mask is not None or edit.strength is not None:
-            raise Refusal("--mask and --strength need --image FILE, the file to change")
+        _refuse_stray(edit)
         return None
+    if edit.mask is not None and edit.strength is not None:
+        raise Refusal("--mask and --strength: give one of the two")
     if edit.mask is None and edit.strength is None:
         if model.modality.name == "image":
             raise Refusal("--image needs --mask FILE (white where it is to be drawn anew) or --strength X (0 to 1)")
@@ -169,11 +201,16 @@ def _given(model: Generator, edit: Edit, prompt: str | None) -> Given | None:
     content = _fitted(model, edit.image)
     if edit.mask is None:
         return Given(content, strength=edit.strength)
-    try:
-        drawn = Image.open(edit.mask).convert("L").resize(content.shape[1::-1], Image.Resampling.NEAREST)
-    except OSError as error:
-        raise Refusal(f"{edit.mask} is not a picture that can be read: {error}") from error
+    if model.modality.name != "image":
+        raise Refusal(f"--mask: {model.name} draws {model.modality.name}, and a mask is for pictures; leave it out")
+    drawn = Image.fromarray(model.modality.read(edit.mask)).convert("L")
+    drawn = drawn.resize(content.shape[1::-1], Image.Resampling.NEAREST)
     return Given(content, where=np.asarray(drawn) < 128)
+
+
+def _refuse_stray(edit: Edit) -> None:
+    if edit.mask is not None or edit.strength is not None:
+        raise Refusal("--mask and --strength need --image FILE, the file to change")
 
 
 def _fitted(model: Generator, path: Path) -> Any:
@@ -183,22 +220,27 @@ def _fitted(model: Generator, path: Path) -> Any:
 
 
 def _tell_unseen(model: Generator, rows: list[Row]) -> None:
-    unseen = list(dict.fromkeys(word for row in rows for word in model.conditioner.unseen(row.prompt)))
+    unknown = getattr(model.codec, "unknown", None) if _begins(model) else None  # characters, where it knows some
+    look = unknown or model.conditioner.unseen
+    unseen = list(dict.fromkeys(word for row in rows for word in look(row.prompt or "")))
     if unseen:
-        print(f"Never seen in training: {', '.join(unseen[:20])}. The model can only guess at them.")
+        print(f"Never seen in training: {', '.join(map(_shown, unseen[:20]))}. The model can only guess at them.")
 
 
-def _save(output: Output, row: Row, out: Path) -> Path:
+def _shown(word: str) -> str:
+    return word if word.isprintable() else repr(word)
+
+
+def _save(output: Output, row: Row, request: Request) -> Path:
     if row.path is not None:
         return output.save(row.path)
-    out.mkdir(parents=True, exist_ok=True)
-    return output.save(out)
+    request.out.mkdir(parents=True, exist_ok=True)
+    return output.save(request.out, request.suffix)
 
 
-def _report(model: Generator, request: Request, saved: list[Path], outputs: Outputs, began: float) -> None:
-    if model.modality.name == "text":
-        for output in outputs[:3]:
-            print(output.text + "\n")
+def _report(request: Request, saved: list[Path], began: float) -> None:
     where = str(saved[0]) if len(saved) == 1 else f"{len(saved)} files in {request.out}"
-    following = f"septet generate {request.what} {request.prompt!r} --seed {request.seed + request.count}"
-    say(f"Made {where if saved else 'nothing new'}.\nCost: {cost(began)}.", following if saved else None)
+    words = ["septet generate", request.what, *([] if request.prompt is None else [shlex.quote(request.prompt)])]
+    words += ["--seed", str(request.seed + request.count)]
+    words += [] if request.model is None else ["--model", shlex.quote(request.model)]
+    say(f"Made {where if saved else 'nothing new'}.\nCost: {cost(began)}.", " ".join(words) if saved else None)

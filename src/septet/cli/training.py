@@ -23,7 +23,7 @@ def train(
     start: str | None,
     budget: str | None,
     steps: int | None,
-    seed: int,
+    seed: int | None,
     out: Path | None,
     resume: bool,
 ) -> None:
@@ -31,11 +31,10 @@ def train(
     name = _recipe_name(kind, recipe)
     chosen = recipes.parsed(recipes.find(name), options)
     folder = out or Path("models") / (source.resolve().stem or kind)
-    if budget is None and steps is None:
+    if budget is None and steps is None and not resume:
         budget = "20m"
-    first = _start(start)
-    run = runs.training(source, name, folder, budget, steps, seed, first, resume, began, **chosen)
-    last = _follow(run)
+    length = {"budget": budget, "steps": steps, "resume": resume, "began": began}
+    last = _follow(runs.training(source, name, folder, seed=seed, start=_start(start), **length, **chosen))
     say(f"{last.message}.\nCost: {cost(began)}.", f"septet generate {folder} {_example(last.model)} --count 4")
 
 
@@ -44,7 +43,11 @@ def _recipe_name(kind: str, recipe: str | None) -> str:
         if kind not in RECIPES:
             raise Refusal(f"kind {kind!r}: expected one of {', '.join(RECIPES)}")
         return RECIPES[kind]
-    return recipe if recipe in recipes.names() else f"{kind}_{recipe}"
+    if recipe in recipes.names():
+        return recipe
+    if f"{kind}_{recipe}" not in recipes.names():
+        raise Refusal(f"recipe {recipe!r}: expected one of {', '.join(recipes.names())}")
+    return f"{kind}_{recipe}"
 
 
 def _start(reference: str | None) -> Generator | None:

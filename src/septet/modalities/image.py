@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 from PIL import Image as Pillow
 from PIL import ImageOps
-from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
 from .. import folders
 from ..parts import Modality
 from ..space import Refusal
 from .descriptors import picture_features, picture_views
+from .records import png_with
 from .pixels import fit, palette, snapped, tiles
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "AVIF")
@@ -65,7 +65,7 @@ class Image(Modality):
 
     name = "image"
     extensions = (".png", ".jpg", ".jpeg", ".jfif", ".webp", ".gif", ".bmp", ".avif", ".apng")
-    suffix = ".png"
+    suffixes = (".png", ".webp")
 
     def __init__(
         self,
@@ -129,15 +129,13 @@ class Image(Modality):
 
     def write(self, datum: Any, path: Path, record: dict[str, Any]) -> None:
         """A PNG with the record as the text chunk `septet`, or a lossless WebP with it as the EXIF user comment."""
-        path, text, stream = Path(path), json.dumps(record), io.BytesIO()
+        path, stream = Path(path), io.BytesIO()
         picture = Pillow.fromarray(self.take(datum))
         if path.suffix.lower() == ".png":
-            chunks = PngInfo()
-            chunks.add_text("septet", text)
-            picture.save(stream, "PNG", pnginfo=chunks, optimize=True)
+            stream.write(png_with(record, picture))
         elif path.suffix.lower() == ".webp":
             exif = Pillow.Exif()
-            exif.get_ifd(EXIF)[USER_COMMENT] = ASCII + text.encode("ascii")
+            exif.get_ifd(EXIF)[USER_COMMENT] = ASCII + json.dumps(record).encode("ascii")
             picture.save(stream, "WEBP", lossless=True, exact=True, exif=exif)
         else:
             raise Refusal(f"{path.name}: pictures are written as .png or .webp, which hold their record; rename it")

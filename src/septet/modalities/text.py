@@ -66,7 +66,7 @@ class Text(Modality):
 
     name = "text"
     extensions = (".txt", ".text", ".md", ".markdown", ".rst", ".org", ".adoc", ".tex", ".log", ".srt")
-    suffix = ".txt"
+    suffixes = (".txt",)
 
     @classmethod
     def tiny(cls) -> "Text":

@@ -21,12 +21,14 @@ from .. import folders
 from ..parts import Modality
 from ..space import Refusal
 from .drawing import Drawing, Figure, bounds, outlines, to_svg
+from .records import png_with
 from .svg import MOST_BYTES, parse_svg
 
 __all__ = ["Drawing", "Figure", "Vector", "arrange", "likeness", "render", "shades"]
 
 Box = tuple[float, float, float, float]  # left, top, right, bottom
 MOST_TRIALS = 64  # figures whose fill rule is tried alone
+PNG_SIDE = 512
 SIDE = 32  # pixels of the rendering that features look at
 
 
@@ -128,7 +130,7 @@ class Vector(Modality):
 
     name = "vector"
     extensions = (".svg",)
-    suffix = ".svg"
+    suffixes = (".svg", ".png")
 
     def read(self, path: Path) -> Drawing:
         """The drawing in an SVG file, arranged; a file with none, or with more than a drawing, is a Refusal."""
@@ -139,8 +141,13 @@ class Vector(Modality):
             raise Refusal(f"{path}: {error}") from None
 
     def write(self, datum: Drawing, path: Path, record: dict[str, Any]) -> None:
-        """An SVG file in currentColor with the record as JSON in <metadata>, whole or not at all."""
-        folders.write(Path(path), to_svg(datum, record).encode())
+        """An SVG file in currentColor with the record as JSON in <metadata>; as .png, a rendering of PNG_SIDE pixels."""
+        path = Path(path)
+        if path.suffix.lower() not in self.suffixes:
+            raise Refusal(f"{path.name}: drawings are written as {' or '.join(self.suffixes)}; rename it")
+        as_png = path.suffix.lower() == ".png"
+        content = png_with(record, render(datum, PNG_SIDE)) if as_png else to_svg(datum, record).encode()
+        folders.write(path, content)
 
     def preview(self, datum: Drawing, size: int = 128) -> Image.Image:
         return render(datum, size)

@@ -3,6 +3,7 @@ of its options."""
 
 import importlib
 import inspect
+import math
 import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,6 +15,8 @@ from ..generator import Generator
 from ..parts import Learner
 from ..space import Refusal
 
+MOST = 1_000_000  # that an option can be, if it is a whole number
+SHARES = ("dropout", "fill", "average", "codec_share")  # options from 0 to below 1
 RESERVED = ("source", "seed", "start", "seconds")  # arguments of every recipe that are no options
 
 
@@ -68,9 +71,29 @@ def parsed(recipe: Callable[..., Plan], words: list[str]) -> dict[str, Any]:
     for word in words:
         name, equals, value = word.partition("=")
         if not equals or name not in known:
-            raise Refusal(f"option {word!r}: {recipe.__name__} takes {', '.join(f'{n}={v}' for n, v in known.items())}")
+            raise Refusal(_unknown(recipe, word))
         chosen[name] = _typed(name, value, known[name])
     return chosen
+
+
+def checked(recipe: Callable[..., Plan], chosen: dict[str, Any]) -> dict[str, Any]:
+    """The chosen options, or a Refusal of one that the recipe does not take or no recipe could use."""
+    known = options(recipe)
+    for name, value in chosen.items():
+        if name not in known:
+            raise Refusal(_unknown(recipe, f"{name}={value}"))
+        if name in SHARES and not 0 <= value < 1:
+            raise Refusal(f"{name}={value}: expected a share from 0 to below 1")
+        if isinstance(value, float) and not (math.isfinite(value) and value >= 0):
+            raise Refusal(f"{name}={value}: expected a number of at least 0")
+        least = 0 if known[name] == 0 else 1
+        if isinstance(value, int) and not isinstance(value, bool) and not least <= value <= MOST:
+            raise Refusal(f"{name}={value}: expected {least} to {MOST:,}")
+    return chosen
+
+
+def _unknown(recipe: Callable[..., Plan], word: str) -> str:
+    return f"option {word!r}: {recipe.__name__} takes {', '.join(f'{n}={v}' for n, v in options(recipe).items())}"
 
 
 def _typed(name: str, value: str, default: Any) -> Any:
@@ -87,7 +110,7 @@ def _typed(name: str, value: str, default: Any) -> Any:
             continue
         if isinstance(default, int) and kind is float:
             break
-        return kind(number)
+        return float(number) if isinstance(default, float) else number
     if default is None:
         return value
     raise Refusal(f"{name}={value}: expected a{'n integer' if isinstance(default, int) else ' number'}, as {default}")

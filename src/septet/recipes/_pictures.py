@@ -43,9 +43,16 @@ class Pictures:
         return Batches(items, prompts, self.batch, self.seed, views, validation, index=self.dataset.training)
 
 
-def gather(source: Any, size: int, palette: int | None, tile: int | None, batch: int, seed: int) -> Pictures:
-    """The pictures of `source` at one size."""
-    return Pictures(read(source, Image(size=size, palette=palette, tile=tile), seed=seed), batch, seed)
+def gather(
+    source: Any, size: int, palette: int | None, tile: int | None, batch: int, seed: int, start: Generator | None
+) -> Pictures:
+    """The pictures of `source` at one size, that of the model to `start` from where there is one."""
+    colours = None
+    if start is not None:
+        if not isinstance(start.modality, Image):
+            raise Refusal(f"start={start.name}: it draws {start.modality.name}, not pictures; choose another model")
+        size, palette, colours = start.modality.size, start.modality.palette, start.modality.colours
+    return Pictures(read(source, Image(size, palette, tile, colours), seed=seed), batch, seed)
 
 
 def conditioner_for(prompts: str, width: int, said: list[Prompt]) -> Conditioner:
@@ -63,7 +70,7 @@ def conditioner_for(prompts: str, width: int, said: list[Prompt]) -> Conditioner
 def encoded(codec: Codec, items: Any, rows: int = 256) -> Tensor:
     """The latents of all items."""
     codec.eval()
-    parts = [codec.encode(torch.as_tensor(items[begin : begin + rows])) for begin in range(0, len(items), rows)]
+    parts = [codec.encode(torch.tensor(items[begin : begin + rows])) for begin in range(0, len(items), rows)]
     return torch.cat(parts)
 
 

@@ -35,7 +35,7 @@ def image_bert(
 ) -> Plan:
     """Two stages: a codec to 1,000 symbols on a grid `down` times coarser, then a full transformer over them, which
     fills any region that is left open."""
-    pictures = gather(source, size, palette, tile, batch, seed)
+    pictures = gather(source, size, palette, tile, batch, seed, start)
     trained = start is not None
     if start is None:
         torch.manual_seed(seed)
@@ -43,7 +43,7 @@ def image_bert(
         backbone = Transformer(width, layers, heads=max(2, width // 64), dropout=dropout, rotary_base=100.0)
         process = Masked(codec.space, backbone, fill=fill)
         conditioner = conditioner_for(prompts, width, pictures.prompts)
-        settings = {"guidance": 1.5, "steps": 12}
+        settings = {"guidance": 1.5, "steps": min(12, codec.space.sites)}
         start = Generator(pictures.dataset.modality, codec, process, conditioner, settings=settings)
     fits = (Settings(rate=0.002, optimiser="adamw"), Settings(rate=rate, average=0.998))
     return tokens_plan(pictures, start, fits, codec_share, trained)

@@ -33,7 +33,7 @@ def image_diffusion(
     fill: float = 0.2,
 ) -> Plan:
     """A modulated transformer over patches of `patch` pixels. `prompts`: "text", "labels" or "nothing"."""
-    pictures = gather(source, size, palette, tile, batch, seed)
+    pictures = gather(source, size, palette, tile, batch, seed, start)
     if start is None:
         codec = Patches(size, patch, channels)
         torch.manual_seed(seed)

@@ -35,7 +35,7 @@ def image_gan(
     average: float = 0.999,
 ) -> Plan:
     """One step from noise to picture. `penalty` weighs both gradient penalties and shrinks to a tenth."""
-    pictures = gather(source, size, palette, tile, batch, seed)
+    pictures = gather(source, size, palette, tile, batch, seed, start)
     if start is None:
         codec = Patches(size, 1, channels)
         torch.manual_seed(seed)

@@ -33,7 +33,7 @@ def image_gpt(
     codec_share: float = 0.25,
 ) -> Plan:
     """Two stages: a codec to 1,000 symbols on a grid `down` times coarser, then a causal transformer over them."""
-    pictures = gather(source, size, palette, tile, batch, seed)
+    pictures = gather(source, size, palette, tile, batch, seed, start)
     trained = start is not None
     if start is None:
         torch.manual_seed(seed)

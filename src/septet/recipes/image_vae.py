@@ -32,7 +32,7 @@ def image_vae(
     rate: float = 0.001,
 ) -> Plan:
     """An encoder to `latent` numbers a picture and a decoder, trained by the evidence bound with learned variance."""
-    pictures = gather(source, size, palette, tile, batch, seed)
+    pictures = gather(source, size, palette, tile, batch, seed, start)
     said = pictures.prompts if prompts != "nothing" else [None] * len(pictures.prompts)
     if start is None:
         torch.manual_seed(seed)

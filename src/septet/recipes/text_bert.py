@@ -36,7 +36,7 @@ def text_bert(
         torch.manual_seed(seed)
         codec = Symbols.learned([dataset[i].datum for i in dataset.training], tokens, length)
         process = Masked(codec.space, Transformer(width, layers, heads=max(2, width // 64)), fill=0.2)
-        start = Generator(Text(), codec, process, Nothing(), settings={"steps": 16})
+        start = Generator(Text(), codec, process, Nothing(), settings={"steps": min(16, codec.space.sites)})
     codec = start.codec
     if not isinstance(codec, Symbols) or not isinstance(start.process, Masked):
         raise Refusal(f"start={start.name}: text_bert goes on only from a text BERT")

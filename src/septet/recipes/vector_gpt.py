@@ -38,7 +38,9 @@ def vector_gpt(
     if start is None:
         codec = Paths(length=length)
         torch.manual_seed(seed)
-        process = Autoregressive(codec.space, Transformer(width, layers, heads=width // 64, dropout=dropout), fill=fill)
+        process = Autoregressive(
+            codec.space, Transformer(width, layers, heads=max(1, width // 64), dropout=dropout), fill=fill
+        )
         conditioner = Text.learned(width, prompts) if any(prompts) else Nothing()
         start = Generator(Vector(), codec, process, conditioner, settings={"guidance": 1.5, "temperature": 0.7})
         rate = rate or 0.02

@@ -1,0 +1,94 @@
+"""Text on tiny Shakespeare: 110 seconds of training by the command line, then nats a character on the last tenth.
+
+    python benchmarks/shakespeare.py [--quick] [--seeds 3] [--budget 110s] [--data FOLDER]
+
+The last 10 % of the characters, which training never sees, are cut into windows of the model's own context length that
+do not overlap; the last is short. Every character counts, the first of a window too: there the model has seen nothing
+but its own start. The weights are those in the saved folder, in fp32.
+"""
+
+import gzip
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import measure.report as report
+import torch
+from measure.report import Figure
+
+from septet import models
+from septet.data.dataset import read
+from septet.generator import Generator
+from septet.modalities.text import Text
+from septet.parts import Context
+
+THRESHOLD_NATS = 1.65
+ROWS = 16
+
+
+def trained(source: Path, folder: Path, budget: str, seed: int) -> tuple[Generator, float]:
+    """The model that the command line makes, and how many seconds that took from start to exit."""
+    command = [Path(sys.executable).with_name("septet"), "train", "text", source, "tokens=characters"]
+    command += ["--budget", budget, "--seed", seed, "--out", folder]
+    began = time.monotonic()
+    run = subprocess.run([str(word) for word in command], stdout=subprocess.PIPE, text=True, cwd=source.parent)
+    seconds = time.monotonic() - began
+    if run.returncode:
+        raise SystemExit(f"septet train ended with code {run.returncode}; its message stands above")
+    return models.load(folder), seconds
+
+
+@torch.no_grad()
+def nats_a_character(model: Generator, text: str) -> float:
+    """The mean over all characters, each window beginning anew."""
+    unknown = model.codec.unknown(text)
+    if unknown:
+        raise SystemExit(f"the validation text holds characters that training never saw: {unknown}")
+    symbols, length = model.codec.symbols_of(text), model.process.space.sites
+    windows, total = list(symbols.split(length)), 0.0
+    for begin in range(0, len(windows), ROWS):
+        rows = windows[begin : begin + ROWS]
+        latents_BN = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=-1)
+        total += float(model.process.likelihood(latents_BN, Context()).double().sum())
+    return total / len(symbols)
+
+
+def main() -> None:
+    parser = report.asking(__doc__)
+    parser.add_argument("--seeds", type=int, default=3, help="how many, from 0")
+    parser.add_argument("--budget", default="110s")
+    asked, began = parser.parse_args(), time.monotonic()
+    archive = asked.data / "tinyshakespeare.txt.gz"
+    if not archive.exists():
+        report.skip(f"Skipped: {archive} does not exist; give its folder with --data.")
+        return
+    text = gzip.decompress(archive.read_bytes()).decode()
+    text = text[:20_000] if asked.quick else text
+    seeds, budget = (1, "10s") if asked.quick else (asked.seeds, asked.budget)
+    held_out = text[int(len(text) * 0.9) :]
+    with tempfile.TemporaryDirectory(prefix="septet-shakespeare-") as name:
+        source = Path(name) / "shakespeare.txt"
+        source.write_bytes(text.encode())
+        found = read(source, Text())
+        if [found[i].datum for i in found.validation] != [held_out]:
+            raise SystemExit("septet held out another part than the last 10 % of the characters")
+        nats, seconds = [], []
+        for seed in range(seeds):
+            model, took = trained(source, Path(name) / f"seed-{seed}", budget, seed)
+            nats.append(nats_a_character(model, held_out))
+            seconds.append(took)
+            print(f"seed {seed}: {nats[-1]:.4f} nats a character after {took:.1f} s", flush=True)
+    figures = [
+        Figure("median over seeds", statistics.median(nats), "nats", at_most=THRESHOLD_NATS),
+        *(Figure(f"seed {seed}", value, "nats") for seed, value in enumerate(nats)),
+        Figure("command, median", statistics.median(seconds), "s"),
+    ]
+    facts = {"budget": budget, "context": model.process.space.sites, "validation_characters": len(held_out)}
+    report.answer(figures, began, asked.quick, **facts)
+
+
+if __name__ == "__main__":
+    main()

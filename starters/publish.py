@@ -1,0 +1,40 @@
+"""Puts a trained model into the package as a starter: half precision, a thinned log, a card that says all."""
+
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from septet import models
+from septet.space import Refusal
+
+STARTERS = Path(__file__).parent.parent / "src" / "septet" / "starters"
+MOST_BYTES = 12_000_000  # of a starter's folder
+LOG_ROWS = 600
+
+
+def publish(folder: Path, name: str, facts: dict[str, Any], settings: dict[str, Any]) -> Path:
+    """The model in `folder` as the starter `name`; `facts` go on its card, `settings` are its sampling settings."""
+    model = models.load(folder)
+    model.arguments["settings"] = settings
+    run = json.loads((folder / "run.json").read_text()) | facts | {"source": None, "name": name}
+    files: dict[str, str | bytes] = {"run.json": json.dumps(run, indent=1)}
+    if (folder / "previews.png").exists():
+        files["previews.png"] = (folder / "previews.png").read_bytes()
+    with tempfile.TemporaryDirectory() as temporary:
+        log = Path(temporary) / "training.jsonl"
+        log.write_text("".join(thinned((folder / "training.jsonl").read_text().splitlines(keepends=True))))
+        out = models.save(model, STARTERS / name, card=run, log=log, files=files, dtype=torch.float16)
+    size = sum(file.stat().st_size for file in out.iterdir())
+    if size > MOST_BYTES:
+        raise Refusal(f"{out} has {size:,} bytes: a starter has at most {MOST_BYTES:,}; train a smaller model")
+    print(f"{out}: {size:,} bytes")
+    return out
+
+
+def thinned(rows: list[str]) -> list[str]:
+    """About LOG_ROWS rows of a log, those with a validation loss among them."""
+    every = max(1, len(rows) // LOG_ROWS)
+    return [row for index, row in enumerate(rows) if index % every == 0 or "validation_loss" in row]

@@ -1,0 +1,44 @@
+"""Small folders of a person's files, and the command line in this process."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from septet.cli import main
+
+PROSE = "the cat sat on the mat. the dog ran to the sea. " * 40
+
+
+@pytest.fixture(scope="session")
+def sources(tmp_path_factory) -> dict[str, Path]:
+    """A folder of pictures in two subfolders, one of texts, one of drawings."""
+    root = tmp_path_factory.mktemp("sources")
+    for kind in ("pictures/red", "pictures/blue", "texts", "drawings"):
+        (root / kind).mkdir(parents=True)
+    stream = np.random.default_rng(0)
+    for number in range(12):
+        pixels = stream.integers(0, 256, (8, 8, 4), dtype=np.uint8)
+        pixels[..., number % 2 * 2] = 255
+        pixels[..., 3] = 255
+        Image.fromarray(pixels).save(root / "pictures" / ("red", "blue")[number % 2] / f"{number}.png")
+        path = f"M{number} {number} L20 {number + 2} L{number + 3} 20 Z"
+        drawing = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24"><path d="{path}"/></svg>'
+        (root / "drawings" / f"kite-{number}.svg").write_text(drawing)
+    (root / "texts" / "prose.txt").write_text(PROSE)
+    return {"image": root / "pictures", "text": root / "texts", "vector": root / "drawings"}
+
+
+@pytest.fixture
+def septet(capsys) -> Callable[..., tuple[int, str, str]]:
+    """Runs a command line; gives its exit code and what it wrote to stdout and stderr."""
+
+    def run(*words: object) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as ended:
+            main([str(word) for word in words])
+        written = capsys.readouterr()
+        return int(ended.value.code or 0), written.out, written.err
+
+    return run
