@@ -67,7 +67,7 @@ def main() -> None:
         return
     text = gzip.decompress(archive.read_bytes()).decode()
     text = text[:20_000] if asked.quick else text
-    seeds, budget = (1, "10s") if asked.quick else (asked.seeds, asked.budget)
+    seeds, budget = (1, "40s") if asked.quick else (asked.seeds, asked.budget)
     held_out = text[int(len(text) * 0.9) :]
     with tempfile.TemporaryDirectory(prefix="septet-shakespeare-") as name:
         source = Path(name) / "shakespeare.txt"

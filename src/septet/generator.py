@@ -212,7 +212,9 @@ class Generator(Part, Learner):
 
     @torch.no_grad()
     def _outputs(self, state: State, rows: Sequence, given: Given | None, facts: dict, seconds: float) -> list[Output]:
-        data = [self.modality.finish(datum) for datum in self.codec.decode(state.latents[: len(rows)])]
+        weights = next(self.codec.parameters(), None)
+        drawn = self.codec.decode(state.latents[: len(rows)].to("cpu" if weights is None else weights.device))
+        data = [self.modality.finish(d) for d in (drawn.cpu() if isinstance(drawn, Tensor) else drawn)]
         if given is not None and given.strength is None and given.where is not None:
             data = [self.modality.compose(datum, given.content, given.where) for datum in data]
         outputs = []

@@ -17,6 +17,7 @@ from torch import nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from . import checkpoints, models, recipes, resuming
+from .devices import device_of
 from .generator import Generator
 from .previews import Previews
 from .recipes import Plan
@@ -67,7 +68,8 @@ class Run:
 
     Give `budget`, a time for everything, or `steps`, of all stages together. `seed` is 0 if left out. `start` is a
     model to go on from. `resume` goes on with the run that was interrupted: what is left out is as it was there, what
-    differs is refused. `began` is when a budget's clock started, seconds since the epoch; now, if left out.
+    differs is refused. `device`: see devices.device_of. `began` is when a budget's clock started, seconds since the
+    epoch; now, if left out.
     """
 
     def __init__(
@@ -82,6 +84,7 @@ class Run:
         resume: bool = False,
         began: float | None = None,
         checkpoint_seconds: float = 60.0,
+        device: str = "auto",
         **options: Any,
     ):
         if (budget is None) == (steps is None) and not (resume and budget is None):
@@ -94,6 +97,7 @@ class Run:
         self.source, self.recipe, self.start, self.resume = source, recipes.find(recipe), start, resume
         self.options, self.seed = recipes.checked(self.recipe, options), seed if seed is None else checked_seed(seed)
         self.seconds, self.steps = None if budget is None else seconds_of(budget), steps
+        self.device = device_of(device)
         self.root, self.checkpoint_seconds = run_folder(self.folder), checkpoint_seconds
         self.clock = time.monotonic() - (0 if began is None else time.time() - began)
 
@@ -113,6 +117,7 @@ class Run:
         options, seed, seconds = begun["options"], begun["seed"], begun["seconds"]
         with _bounded():
             plan = self.recipe(self.source, seed=seed, start=self.start, seconds=seconds, **options)
+        plan.generator.to(self.device)
         for sentence in plan.dataset.report:
             yield Progress("data", None, 0.0, sentence)
         if self.resume:

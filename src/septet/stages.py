@@ -54,9 +54,10 @@ class Course:
         return self.before + time.monotonic() - self.clock
 
     def log_step(self, stage: str, step: Step) -> None:
-        """A row of training.jsonl, now and then, and whenever the held-out loss was measured. Steps count through all
-        stages."""
-        if step.validation is None and time.monotonic() - self.logged < LOG_SECONDS and step.step > 1:
+        """A row of training.jsonl, now and then, at the first and last step, and whenever the held-out loss was
+        measured. Steps count through all stages."""
+        due = step.step == 1 or step.progress >= 1 or step.validation is not None
+        if not due and time.monotonic() - self.logged < LOG_SECONDS:
             return
         self.logged = time.monotonic()
         row: dict[str, Any] = {"step": self.offset + step.step, "elapsed_seconds": round(self.active(), 2)}

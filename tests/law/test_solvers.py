@@ -97,7 +97,7 @@ def test_guided_symbols(kind: type[Autoregressive] | type[Masked]):
     process, count, weight = kind(Space((1,), symbols=3), Echo(), softcap=None), 20_000, 2.0
     with torch.no_grad():
         process.head.weight.copy_(torch.eye(3))
-    told, untold = torch.tensor([0.5, 0.3, 0.2]).log(), torch.tensor([0.2, 0.3, 0.5]).log()
+    told, untold = torch.tensor([0.2, 0.3, 0.5]).log(), torch.tensor([0.5, 0.3, 0.2]).log()
     settings = {} if kind is Autoregressive else {"steps": 1, "order": "random"}
     guidance = Guidance(weight, Context(vector_BD=untold.expand(count, 3)))
     noise, context = process.noise(range(count)), Context(vector_BD=told.expand(count, 3))

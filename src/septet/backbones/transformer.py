@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ..parts import Backbone, Context, Places
 from ..space import Refusal
-from .layers import Attention, Cache, GatedMLP, LevelEmbedding, rotary_angles
+from .layers import Attention, Cache, GatedMLP, LevelEmbedding, Norm, rotary_angles
 
 
 class Block(nn.Module):

@@ -8,6 +8,8 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
+__all__ = ["RECIPES", "STARTERS", "app", "cost", "main", "say"]
+
 app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -16,6 +18,7 @@ app = typer.Typer(
 RECIPES = {"text": "text_gpt", "image": "image_diffusion", "vector": "vector_gpt"}
 STARTERS = {"text": "prose", "image": "emoji", "vector": "icons"}
 Model = Annotated[str | None, typer.Option(help="A starter's name, a model folder, or hf:owner/name.")]
+Device = Annotated[str, typer.Option(help="auto (a GPU where there is one), cpu, or cuda:0.")]
 Seed = Annotated[int, typer.Option(help="Same seed, same result.")]
 
 
@@ -33,11 +36,12 @@ def train(
     seed: Annotated[int | None, typer.Option(help="Same seed, same result. Default 0.")] = None,
     out: Annotated[Path | None, typer.Option(help="The model's folder. Default models/NAME.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
+    device: Device = "auto",
 ) -> None:
     """Learn a model from your files."""
     from . import training
 
-    training.train(kind, source, options or [], recipe, start, budget, steps, seed, out, resume)
+    training.train(kind, source, options or [], recipe, start, budget, steps, seed, out, resume, device)
 
 
 @app.command()
@@ -60,6 +64,7 @@ def generate(
     like: Annotated[Path | None, typer.Option(help="More like this file.")] = None,
     form: Annotated[str | None, typer.Option("--format", help="Of the files: svg, png, webp or txt.")] = None,
     tile: Annotated[int, typer.Option(help="Outputs drawn at a time; bits depend on it.")] = 8,
+    device: Device = "auto",
 ) -> None:
     """Make new content."""
     from . import generating
@@ -67,7 +72,7 @@ def generate(
     settings: dict[str, Any] = {"guidance": guidance, "steps": steps}
     edit = generating.Edit(image, mask, strength, like)
     suffix = None if form is None else "." + form.lower().removeprefix(".")
-    request = generating.Request(what, model, prompt, options or [], count, seed, prompts, out, tile, suffix)
+    request = generating.Request(what, model, prompt, options or [], count, seed, prompts, out, tile, suffix, device)
     generating.generate(request, {k: v for k, v in settings.items() if v is not None}, edit)
 
 

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from .. import models
+from ..devices import device_of
 from ..generator import Generator, Given
 from ..output import Output
 from ..space import Refusal
@@ -40,6 +41,7 @@ class Request:
     out: Path
     tile: int
     suffix: str | None
+    device: str
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ class Row:
 
 def generate(request: Request, settings: dict[str, Any], edit: Edit) -> None:
     began = time.time()
-    model = models.load(_reference(request))
+    model = models.load(_reference(request), device=device_of(request.device))
     settings |= _options(request.options)
     rows = _rows(request, model)
     left = [row for row in rows if row.path is None or not row.path.exists()]
@@ -125,7 +127,11 @@ def _rows(request: Request, model: Generator) -> list[Row]:
         if prompt is not None and any(0xD800 <= ord(c) <= 0xDFFF for c in prompt):
             raise Refusal("the prompt holds bytes that are not UTF-8; write it in UTF-8")
     rows = [Row(prompt, seed + k, name=name) for prompt, count, seed, name in asked for k in range(count)]
-    return rows if request.prompts is None else _named(rows, request.out, request.suffix or model.modality.suffixes[0], model)
+    return (
+        rows
+        if request.prompts is None
+        else _named(rows, request.out, request.suffix or model.modality.suffixes[0], model)
+    )
 
 
 def _lines(path: Path) -> list[dict[str, str | None]]:

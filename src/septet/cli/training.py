@@ -9,10 +9,14 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from .. import models, recipes, runs
+from ..data.files import listed
 from ..generator import Generator
 from ..pace import process_started
 from ..space import Refusal
-from . import RECIPES, cost, say
+from . import RECIPES, STARTERS, cost, say
+
+FEW = 2000  # files below which a training starts from a starter
+UNSHAPING = {"batch", "rate", "average"}  # options that leave the model's shape alone
 
 
 def train(
@@ -26,6 +30,7 @@ def train(
     seed: int | None,
     out: Path | None,
     resume: bool,
+    device: str,
 ) -> None:
     began = process_started()
     name = _recipe_name(kind, recipe)
@@ -33,8 +38,9 @@ def train(
     folder = out or Path("models") / (source.resolve().stem or kind)
     if budget is None and steps is None and not resume:
         budget = "20m"
-    length = {"budget": budget, "steps": steps, "resume": resume, "began": began}
-    last = _follow(runs.training(source, name, folder, seed=seed, start=_start(start), **length, **chosen))
+    length = {"budget": budget, "steps": steps, "resume": resume, "began": began, "device": device}
+    first = _start(start, kind, name, source, set(chosen) - UNSHAPING)
+    last = _follow(runs.training(source, name, folder, seed=seed, start=first, **length, **chosen))
     say(f"{last.message}.\nCost: {cost(began)}.", f"septet generate {folder} {_example(last.model)} --count 4")
 
 
@@ -50,8 +56,22 @@ def _recipe_name(kind: str, recipe: str | None) -> str:
     return f"{kind}_{recipe}"
 
 
-def _start(reference: str | None) -> Generator | None:
-    return None if reference in (None, "nothing") else models.load(reference)
+def _start(reference: str | None, kind: str, recipe: str, source: Path, shaping: set[str]) -> Generator | None:
+    """The model to go on from: the one asked for; or, for few pictures or drawings and no option that shapes the model,
+    the starter that the recipe can go on from."""
+    if reference is not None:
+        return None if reference == "nothing" else models.load(reference)
+    starter = STARTERS.get(kind, "")
+    if kind == "text" or shaping or starter not in models.starters():
+        return None
+    if models.card(models.resolve(starter)).get("continues_with") != recipe:
+        return None
+    model = models.load(starter)
+    count = sum(path.suffix.lower() in model.modality.extensions for path in listed(source))
+    if count >= FEW:
+        return None
+    say(f"{count:,} files are few: starting from the starter {starter!r}; --from nothing begins anew.")
+    return model
 
 
 def _example(model: Generator | None) -> str:

@@ -19,8 +19,8 @@ from .. import folders
 from ..parts import Modality
 from ..space import Refusal
 from .descriptors import picture_features, picture_views
-from .records import png_with
 from .pixels import fit, palette, snapped, tiles
+from .records import png_with
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "AVIF")
 PIXELS = 50_000_000  # of a picture as its header tells, before anything is decoded

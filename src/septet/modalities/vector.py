@@ -141,7 +141,7 @@ class Vector(Modality):
             raise Refusal(f"{path}: {error}") from None
 
     def write(self, datum: Drawing, path: Path, record: dict[str, Any]) -> None:
-        """An SVG file in currentColor with the record as JSON in <metadata>; as .png, a rendering of PNG_SIDE pixels."""
+        """An SVG file in currentColor with the record as JSON in <metadata>; as .png, PNG_SIDE pixels wide."""
         path = Path(path)
         if path.suffix.lower() not in self.suffixes:
             raise Refusal(f"{path.name}: drawings are written as {' or '.join(self.suffixes)}; rename it")

@@ -17,6 +17,8 @@ from ..space import Refusal
 
 MOST = 1_000_000  # that an option can be, if it is a whole number
 SHARES = ("dropout", "fill", "average", "codec_share")  # options from 0 to below 1
+__all__ = ["Plan", "Stage", "checked", "find", "names", "options", "parsed"]
+
 RESERVED = ("source", "seed", "start", "seconds")  # arguments of every recipe that are no options
 
 

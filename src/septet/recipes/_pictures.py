@@ -70,7 +70,7 @@ def conditioner_for(prompts: str, width: int, said: list[Prompt]) -> Conditioner
 def encoded(codec: Codec, items: Any, rows: int = 256) -> Tensor:
     """The latents of all items."""
     codec.eval()
-    parts = [codec.encode(torch.tensor(items[begin : begin + rows])) for begin in range(0, len(items), rows)]
+    parts = [codec.encode(torch.tensor(items[begin : begin + rows])).cpu() for begin in range(0, len(items), rows)]
     return torch.cat(parts)
 
 

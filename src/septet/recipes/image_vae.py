@@ -54,8 +54,8 @@ def image_vae(
         data = torch.as_tensor(pictures.dataset.data[index])
         codec.eval()
         codec.calibrate(data.split(256))
-        latents = [m + d * torch.randn(m.shape) for m, d in map(codec.encode_distribution, data.split(256))]
-        process.fit_to(torch.cat(latents), symbols)
+        spreads = ((m.cpu(), d.cpu()) for m, d in map(codec.encode_distribution, data.split(256)))
+        process.fit_to(torch.cat([m + d * torch.randn(m.shape) for m, d in spreads]), symbols)
 
     fit = Settings(rate=rate, optimiser="adamw", weight_decay=0.0)
     stage = Stage("vae", codec, lambda: pictures.batches(model.conditioner), fit, after=fit_prior)

@@ -1,0 +1,277 @@
+"""Builds the captioned colour emoji that the `emoji` starter learns from: python starters/emoji.py [--size 40].
+
+Shapes: n pictures, S pixels a side.
+"""
+
+import argparse
+import hashlib
+import io
+import json
+import multiprocessing
+import os
+import tarfile
+import tempfile
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import resvg_py
+from packages import fetch
+from PIL import Image
+
+CACHE = Path.home() / ".cache" / "septet-build"
+LABELS = (
+    "npm:emojibase-data",
+    "17.0.0",
+    "d01d0e2ca4e22cb402679532155342c71e2e871f25c32223c013b8b166ebdf5a",
+)
+STYLES = {
+    "3d": (
+        "npm:@lobehub/fluent-emoji-3d",
+        "1.1.0",
+        "c1bb7eee7de090205a232518a9ab4adb3df458bfbe8a1f78232991194c8b2e58",
+    ),
+    "flat": (
+        "npm:@iconify-json/fluent-emoji-flat",
+        "1.2.6",
+        "7d064769dee690815f823bc5bcc511d957198caf9f5edd8dd9c1aa48a6aeb175",
+    ),
+    "gradient": (
+        "npm:@iconify-json/fluent-emoji",
+        "1.2.7",
+        "8044210dbf11e016d4de85f15d01a243423bd832457e7e2491df1b751c0e272b",
+    ),
+    "noto": (
+        "npm:@iconify-json/noto",
+        "1.2.9",
+        "3e918d88fc945c0bb3d468dbace6f88caef67f01c9f0e7bcae0915a042e8f1ad",
+    ),
+    "blob": (
+        "npm:@iconify-json/noto-v1",
+        "1.2.5",
+        "2bf62c26c2c2884aa99e90aec942cdaee17a5921f05690694f4978ad4b017c37",
+    ),
+}
+NAMED_AS = {"gradient": "flat", "blob": "noto"}  # sets without code points, whose names are those of another set
+SPLITS = ("train", "validation", "test")
+HELD_OUT = 0.05  # of the concepts, for validation and for test each
+SUPERSAMPLED = 4  # times the size at which a drawing is rendered before it is reduced
+TWIN = 3.0  # mean difference of 255 below which two pictures of a style are the same
+COMPONENTS, SYMBOLS, FLAGS = 2, 8, 9  # emojibase's groups of skin tones and hair, of signs, and of flags
+SIDED = ("left", "right", "clock", "button", "chart", "abc", "1234", "hundred", "dollar", "calendar")
+SIGNS = {"FE0F", "200D", "2640", "2642", "27A1"}  # variation, joiner, female, male, facing right
+ADULTS = {"1F468": "1F9D1", "1F469": "1F9D1"}  # man and woman to person
+
+
+@dataclass(frozen=True)
+class Emoji:
+    """One picture of a style: its code points, label, tags, whether a mirror image is as true, and its file."""
+
+    code: str
+    label: str
+    tags: tuple[str, ...]
+    mirrors: bool
+    style: str
+    source: bytes
+
+    @property
+    def prompt(self) -> str:
+        return f"{self.label}, {self.style}"
+
+    @property
+    def concept(self) -> str:
+        """The code points without what tells man, woman and person apart: near twins stay on one side."""
+        return "-".join(ADULTS.get(part, part) for part in self.code.split("-") if part not in SIGNS) or self.code
+
+
+def key(code: str) -> str:
+    """Code points without variation selectors: "263A-FE0F" is "263A"."""
+    return "-".join(part for part in code.upper().split("-") if part != "FE0F")
+
+
+def member(archive: Path, name: str) -> bytes:
+    with tarfile.open(archive) as opened:
+        file = opened.extractfile(f"package/{name}")
+        assert file is not None
+        return file.read()
+
+
+def labels(archives: Path) -> dict[str, dict[str, Any]]:
+    """emojibase's entries by code points: no flags, no parts, no skin tones."""
+    entries = json.loads(member(fetch(*LABELS, archives), "en/data.json"))
+    return {key(e["hexcode"]): e for e in entries if e.get("group", FLAGS) not in (COMPONENTS, FLAGS)}
+
+
+def pictures(archives: Path) -> Iterator[tuple[str, bytes]]:
+    """(code points, WebP) of the 3D style."""
+    with tarfile.open(fetch(*STYLES["3d"], archives)) as archive:
+        for entry in archive:
+            file = archive.extractfile(entry) if entry.name.endswith(".webp") else None
+            if file is not None:
+                yield key(Path(entry.name).stem), file.read()
+
+
+def drawings(style: str, archives: Path) -> Iterator[tuple[str, bytes]]:
+    """(code points, SVG) of a style that is drawn."""
+    codes = json.loads(member(fetch(*STYLES[NAMED_AS.get(style, style)], archives), "chars.json"))
+    content = json.loads(member(fetch(*STYLES[style], archives), "icons.json"))
+    for code, name in codes.items():
+        alias = content.get("aliases", {}).get(name, {})
+        icon = content["icons"].get(alias.get("parent", name))
+        if icon is None:
+            continue
+        width, height = (icon.get(side, content.get(side, 16)) for side in ("width", "height"))
+        body = f'<g transform="translate({width}) scale(-1 1)">{icon["body"]}</g>' if "hFlip" in alias else icon["body"]
+        box = f'width="{width}" height="{height}" viewBox="0 0 {width} {height}"'
+        yield key(code), f'<svg xmlns="http://www.w3.org/2000/svg" {box}>{body}</svg>'.encode()
+
+
+def gather(archives: Path) -> Iterator[Emoji]:
+    """Every labelled picture of every style."""
+    known = labels(archives)
+    for style in STYLES:
+        seen: set[str] = set()
+        for code, source in pictures(archives) if style == "3d" else drawings(style, archives):
+            if code not in known or code in seen:
+                continue
+            seen.add(code)
+            label, tags = known[code]["label"], tuple(known[code].get("tags", ()))
+            mirrors = known[code]["group"] != SYMBOLS and not any(word in label.lower() for word in SIDED)
+            yield Emoji(code, label, tags, mirrors, style, source)
+
+
+def draw(source: bytes, size: int) -> np.ndarray:
+    """uint8 (S, S, 4), straight alpha, with a margin of a 24th for views that move it."""
+    margin = size // 24
+    inner = size - 2 * margin
+    if source.startswith(b"<svg"):
+        wide = inner * SUPERSAMPLED
+        source = bytes(resvg_py.svg_to_bytes(svg_string=source.decode(), width=wide, height=wide, skip_system_fonts=True))
+    picture = Image.open(io.BytesIO(source)).convert("RGBA").convert("RGBa")  # premultiplied: no dark fringes
+    small = picture.resize((inner, inner), Image.Resampling.LANCZOS).convert("RGBA")
+    whole = np.zeros((size, size, 4), np.uint8)
+    whole[margin : margin + inner, margin : margin + inner] = np.asarray(small)
+    whole[whole[..., 3] == 0] = 0
+    return whole
+
+
+def assign(emoji: list[Emoji], drawn: np.ndarray) -> np.ndarray:
+    """uint8 split of each picture: by its concept; concepts whose pictures are twins, mirrored or not, go together."""
+    parent: dict[str, str] = {}
+
+    def root(concept: str) -> str:
+        while parent.setdefault(concept, concept) != concept:
+            parent[concept] = parent[parent[concept]]
+            concept = parent[concept]
+        return concept
+
+    for one, other in twins(emoji, drawn):
+        first, last = sorted((root(emoji[one].concept), root(emoji[other].concept)))
+        parent[last] = first
+    splits = []
+    for item in emoji:
+        share = int.from_bytes(hashlib.sha256(root(item.concept).encode()).digest()[:8], "big") / 2**64
+        splits.append(1 if share < HELD_OUT else 2 if share < 2 * HELD_OUT else 0)
+    return np.array(splits, np.uint8)
+
+
+def twins(emoji: list[Emoji], drawn: np.ndarray) -> Iterator[tuple[int, int]]:
+    """Pairs of pictures of one style that look the same, mirrored or not."""
+    small = drawn[..., :3].astype(np.float32) * (drawn[..., 3:] / np.float32(255))
+    small = np.concatenate([small, drawn[..., 3:]], -1)
+    size = small.shape[1] // 4 * 4
+    small = small[:, :size, :size].reshape(len(small), size // 4, 4, size // 4, 4, 4).mean((2, 4))
+    flipped = small[:, :, ::-1].reshape(len(small), -1)
+    small = small.reshape(len(small), -1)
+    members = defaultdict(list)
+    for n, item in enumerate(emoji):
+        members[item.style].append(n)
+    for group in members.values():
+        index = np.array(group)
+        for place, n in enumerate(group):
+            rest = index[place + 1 :]
+            for shown in (small, flipped):
+                close = np.abs(small[rest] - shown[n]).mean(1) < TWIN
+                yield from ((n, int(other)) for other in rest[close])
+
+
+def build(out: Path, archives: Path, size: int = 48) -> None:
+    """Draws all pictures at `size` pixels a side and writes them to `out`."""
+    emoji = list(gather(archives))
+    with multiprocessing.Pool(2) as pool:
+        drawn = np.stack(pool.starmap(draw, [(item.source, size) for item in emoji], chunksize=64))
+    kept = np.flatnonzero(drawn[..., 3].mean((1, 2)) > 2)
+    emoji, drawn = [emoji[n] for n in kept], drawn[kept]
+    save(out, emoji, drawn, assign(emoji, drawn))
+
+
+def save(out: Path, emoji: list[Emoji], drawn: np.ndarray, splits: np.ndarray) -> None:
+    """One compressed .npz file without pickles; texts are UTF-8 bytes and where each ends."""
+    lines = ["\t".join((item.prompt, item.code, *item.tags)).encode() for item in emoji]
+    styles = list(STYLES)
+    arrays = {
+        "pictures": drawn,
+        "texts": np.frombuffer(b"".join(lines), np.uint8),
+        "offsets": np.cumsum([0, *map(len, lines)]),
+        "splits": splits,
+        "styles": np.array([styles.index(item.style) for item in emoji], np.uint8),
+        "mirrors": np.array([item.mirrors for item in emoji]),
+    }
+    out.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=out.parent, suffix=".npz")
+    with os.fdopen(handle, "wb") as file:
+        np.savez_compressed(file, **arrays)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, out)
+
+
+@dataclass(frozen=True)
+class Collection:
+    """The built set: uint8 pictures (n, S, S, 4); prompts "label, style"; tags; code points; splits as in SPLITS;
+    styles by their place in STYLES; whether each may be mirrored."""
+
+    pictures: np.ndarray
+    prompts: list[str]
+    tags: list[tuple[str, ...]]
+    codes: list[str]
+    splits: np.ndarray
+    styles: np.ndarray
+    mirrors: np.ndarray
+
+
+def load(path: Path = CACHE / "emoji.npz") -> Collection:
+    with np.load(path, allow_pickle=False) as data:
+        text = data["texts"].tobytes()
+        rows = [text[a:b].decode().split("\t") for a, b in pairwise(data["offsets"].tolist())]
+        arrays = [data[name] for name in ("pictures", "splits", "styles", "mirrors")]
+    prompts, codes, tags = [r[0] for r in rows], [r[1] for r in rows], [tuple(r[2:]) for r in rows]
+    return Collection(arrays[0], prompts, tags, codes, *arrays[1:])
+
+
+def report(path: Path) -> str:
+    """Counts of each style and split."""
+    found = load(path)
+    lines = [f"{'style':10s}" + "".join(f"{name:>12s}" for name in SPLITS)]
+    for n, style in enumerate([*STYLES, "all"]):
+        chosen = found.styles == n if style != "all" else found.styles >= 0
+        lines.append(f"{style:10s}" + "".join(f"{int((found.splits[chosen] == s).sum()):12d}" for s in range(3)))
+    concepts = [len({c for c, s in zip(found.codes, found.splits, strict=True) if s == split}) for split in range(3)]
+    lines.append(f"{'emoji':10s}" + "".join(f"{n:12d}" for n in concepts))
+    return "\n".join([*lines, f"{int(found.mirrors.sum())} of {len(found.mirrors)} may be mirrored"])
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--size", type=int, default=48)
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--archives", type=Path, default=CACHE)
+    options = parser.parse_args()
+    out = options.out or CACHE / (f"emoji-{options.size}.npz" if options.size != 48 else "emoji.npz")
+    build(out, options.archives, options.size)
+    print(report(out))
+    print(out)

@@ -1,0 +1,90 @@
+"""`septet audit` from the command line's function to the figures in the model's folder."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image as Pillow
+from synthetic import pictures, text
+
+from septet import models, runs
+from septet.cli import auditing
+from septet.space import Refusal
+
+
+def asked(model: Path, **changed) -> auditing.Request:
+    return auditing.Request(str(model), **{"data": None, "count": 12, "seed": 0, "out": None} | changed)
+
+
+@pytest.fixture(scope="module")
+def painter(tmp_path_factory) -> Path:
+    """A model hardly trained, of 60 pictures of which 3 are captioned."""
+    folder = tmp_path_factory.mktemp("painter")
+    (folder / "shapes").mkdir()
+    for number, picture in enumerate(pictures(120, 1)):
+        Pillow.fromarray(picture).save(folder / "shapes" / f"{'red ' if number % 2 else 'blue '}{number}.png")
+    options = {"size": 16, "patch": 8, "width": 32, "layers": 1, "batch": 8, "palette": 8}
+    runs.train(folder / "shapes", "image_diffusion", folder / "model", steps=2, start=None, **options)
+    return folder / "model"
+
+
+@pytest.fixture(scope="module")
+def writer(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("writer")
+    (folder / "tales.txt").write_text(text(800, 1))
+    options = {"tokens": "characters", "length": 64, "width": 32, "layers": 1, "batch": 8}
+    runs.train(folder / "tales.txt", "text_gpt", folder / "model", steps=3, **options)
+    return folder / "model"
+
+
+def test_pictures_are_audited_into_the_model_folder(painter, capsys):
+    before = models.digest(painter)
+    auditing.audit(asked(painter))
+    said = capsys.readouterr().out
+    found = json.loads((painter / "audit.json").read_text())
+    assert models.verify(painter)["audit.json"] and models.digest(painter) == before
+    assert found["same_data"] and found["drawn"] == 12 and found["fidelity"]["items"] == 12
+    assert sum(found["originality"]["counts"].values()) == 12
+    assert found["originality"]["honest"]["copy"] <= 0.01
+    assert set(found["fidelity"]["floor"]) == set(found["fidelity"]["generated"])
+    assert found["likelihood"]["unit"] == "validation loss"
+    assert re.search(r"^Of 12 drawn, \d+ are new", said, re.M) and "never to be compared with a published FID" in said
+    assert said.index("Of 12 drawn") < said.index("frechet distance") < said.index("Made ") < said.index("Cost: ")
+    assert said.splitlines()[-1].startswith("Next: septet ")
+
+
+def test_text_is_audited_by_spans_and_bits_a_byte(writer, capsys):
+    auditing.audit(asked(writer))
+    said = capsys.readouterr().out
+    found = json.loads((writer / "audit.json").read_text())
+    assert 0 < found["likelihood"]["baseline_bits_a_byte"] < found["likelihood"]["bits_a_byte"]
+    nats, bits = (found["likelihood"][name] for name in ("held_out", "bits_a_byte"))
+    assert bits == pytest.approx(nats / torch.log(torch.tensor(2.0)).item(), rel=0.01)  # one byte a character here
+    assert found["originality"]["counts"]["copy"] == 0
+    assert found["originality"]["spans"]["held_out"]["longest"] > 20
+    assert "bits a byte" in said and "tales.txt" in said
+
+
+def test_data_that_moved_or_changed(painter, tmp_path, capsys):
+    copy = tmp_path / "copy"
+    shutil.copytree(painter, copy)
+    run = json.loads((copy / "run.json").read_text())
+    source = Path(run["source"])
+    models.attach(copy, "run.json", json.dumps(run | {"source": str(tmp_path / "gone")}))
+    with pytest.raises(Refusal, match=r"gone, on which .* is not there; give its place with --data DIR"):
+        auditing.audit(asked(copy))
+    moved = tmp_path / "moved"
+    shutil.copytree(source, moved)
+    next(iter(sorted(moved.iterdir()))).unlink()
+    auditing.audit(asked(copy, data=moved, out=tmp_path / "figures"))
+    assert "These are not the very data" in capsys.readouterr().out
+    found = json.loads((tmp_path / "figures" / "audit.json").read_text())
+    assert not found["same_data"] and not (copy / "audit.json").exists()
+    models.attach(copy, "run.json", "{}")
+    with pytest.raises(Refusal, match="does not tell what folder it was trained on"):
+        auditing.audit(asked(copy))
+    with pytest.raises(Refusal, match="count=0"):
+        auditing.audit(asked(copy, count=0))

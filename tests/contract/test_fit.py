@@ -1,0 +1,293 @@
+"""The training loop on toys whose updates can be followed by hand.
+
+Shapes: B batch, N features.
+"""
+
+import itertools
+from collections.abc import Iterable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from septet.backbones.transformer import Transformer
+from septet.fitting import Settings, Step, fit
+from septet.optimisers import Averages, Muon, hidden_matrices, scale_at
+from septet.pace import Pace
+from septet.parts import Learner
+from septet.space import Refusal
+
+PLAIN = Settings(rate=0.05, optimiser="adamw", precision="fp32", warmup=0, decay=0, clip=None, weight_decay=0)
+
+
+class Numbers:
+    """Batches (B, N) that depend on the step alone; `rank` of `ranks` takes its share of the rows."""
+
+    def __init__(self, size: int = 8, held_out: bool = True, rank: int = 0, ranks: int = 1):
+        self.size, self.held_out, self.rank, self.ranks = size, held_out, rank, ranks
+        self.rows = torch.randn(4096, 3, generator=torch.Generator().manual_seed(1)) + 1
+
+    def at(self, step: int) -> dict[str, Any]:
+        return {"x": self.rows[step * self.size : (step + 1) * self.size][self.rank :: self.ranks]}
+
+    def validation(self) -> Iterable[dict[str, Any]]:
+        return [{"x": self.rows[-8:]}] if self.held_out else []
+
+
+class Line(Learner):
+    """One player: a line through the data, with a loss in which nothing is random."""
+
+    def __init__(self, noisy: bool = False):
+        super().__init__()
+        torch.manual_seed(0)
+        self.layer, self.noisy = nn.Linear(3, 3), noisy
+        self.frozen = nn.Parameter(torch.ones(3), requires_grad=False)
+
+    def forward(self, batch: dict[str, Tensor], player: str, progress: float) -> tuple[Tensor, dict[str, Tensor]]:
+        x = batch["x"]
+        x = x + torch.randn(x.shape) if self.noisy else x
+        return (self.layer(x) * self.frozen - x.flip(1)).square().mean(), {}
+
+
+class Duel(Learner):
+    """Two players, each with a part of its own and one that it alone uses now and then."""
+
+    players, averaged = ("critic", "maker"), ("maker",)
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.critic, self.maker = nn.Linear(3, 1), nn.Linear(3, 3)
+        self.seldom = nn.Parameter(torch.ones(3))
+        self.seen: list[tuple[str, bool, bool]] = []
+
+    def parameters_of(self, player: str) -> list[nn.Parameter]:
+        return [*self.critic.parameters(), self.seldom] if player == "critic" else list(self.maker.parameters())
+
+    def forward(self, batch: dict[str, Tensor], player: str, progress: float) -> tuple[Tensor, dict[str, Tensor]]:
+        self.seen.append((player, self.critic.weight.requires_grad, self.maker.weight.requires_grad))
+        others = self.maker.parameters() if player == "critic" else self.critic.parameters()
+        assert all(p.grad is None for p in others)
+        drawn, real = self.critic(self.maker(batch["x"])), self.critic(batch["x"])
+        real = real * self.seldom.sum() if progress > 0.5 else real
+        total = nn.functional.softplus(drawn - real if player == "critic" else real - drawn).mean()
+        return total, {"gap": (real - drawn).mean()}
+
+    def validation(self, batch: dict[str, Any]) -> None:
+        return None
+
+
+def trained(learner: Learner, settings: Settings, steps: int, batches: Numbers | None = None) -> list[Step]:
+    return list(fit(learner, batches or Numbers(), settings, Pace(steps=steps)))
+
+
+def copied(module: nn.Module) -> dict[str, Tensor]:
+    return {name: value.clone() for name, value in module.state_dict().items()}
+
+
+def moved(before: dict[str, Tensor], module: nn.Module) -> set[str]:
+    return {name for name, value in module.state_dict().items() if not torch.equal(before[name], value)}
+
+
+def test_players_take_turns_and_only_their_own_parameters_learn():
+    duel = Duel()
+    steps = trained(duel, PLAIN, 3)
+    assert duel.seen == [("critic", True, False), ("maker", False, True)] * 3
+    assert {"critic_loss", "maker_loss", "critic_gap"} <= set(steps[0].losses)
+    assert all(p.grad is None and p.requires_grad for p in duel.parameters())
+    assert steps[-1].best_step == 0 and steps[-1].validation is None
+
+
+@pytest.mark.parametrize("still,moving", [("critic", "maker"), ("maker", "critic")])
+def test_a_player_without_turns_stays_as_it_is(still: str, moving: str):
+    duel = Duel()
+    duel.players = (moving,)
+    before = copied(duel)
+    trained(duel, PLAIN, 2)
+    changed = {name.split(".")[0] for name in moved(before, duel)} - {"seldom"}
+    assert changed == {moving}
+
+
+def test_accumulating_equals_a_larger_batch():
+    from dataclasses import replace
+
+    whole, parts = Line(), Line()
+    trained(whole, PLAIN, 5, Numbers(16))
+    trained(parts, replace(PLAIN, accumulate=4), 5, Numbers(4))
+    torch.testing.assert_close(whole.state_dict(), parts.state_dict(), rtol=1e-5, atol=1e-6)
+
+
+def test_validating_does_not_change_the_training():
+    seen, blind = Line(noisy=True), Line(noisy=True)
+    with_losses = [step.losses for step in trained(seen, PLAIN, 40)]
+    without = [step.losses for step in trained(blind, PLAIN, 40, Numbers(held_out=False))]
+    assert with_losses == without
+
+
+def test_a_captured_state_goes_on_to_the_same_bits():
+    settings = Settings(rate=0.05, optimiser="adamw", precision="fp32")
+    whole, second = Line(noisy=True), Line(noisy=True)
+    states = [step.capture() for step in itertools.islice(fit(whole, Numbers(), settings, Pace(steps=30)), 13)]
+    import copy
+
+    first = Line(noisy=True)
+    running = fit(first, Numbers(), settings, Pace(steps=30))
+    state = copy.deepcopy([next(running) for _ in range(13)][-1].capture())
+    list(running)
+    list(fit(second, Numbers(), settings, Pace(steps=30), state=state))
+    assert states and torch.equal(first.layer.weight, second.layer.weight)
+
+
+def test_large_gradients_are_clipped(monkeypatch):
+    """One step of plain descent: as long as the clip says."""
+    from dataclasses import replace
+
+    lengths: dict[float | None, float] = {}
+    for clip in (None, 0.01):
+        learner = Line()
+        seen: list[float] = []
+
+        def watch(self, closure=None, seen=seen) -> None:
+            gradients = [p.grad for group in self.param_groups for p in group["params"]]
+            seen.append(float(torch.cat([g.flatten() for g in gradients]).norm()))
+
+        monkeypatch.setattr(Muon, "step", watch)
+        trained(learner, replace(PLAIN, clip=clip), 1)
+        lengths[clip] = seen[0]
+    assert lengths[0.01] == pytest.approx(0.01, rel=1e-3) and (lengths[None] or 0) > 0.1
+
+
+def test_the_learner_ends_with_its_averages():
+    from dataclasses import replace
+
+    learner = Line()
+    path: list[Tensor] = []
+    for step in fit(learner, Numbers(held_out=False), replace(PLAIN, average=0.9), Pace(steps=6)):
+        path.append(learner.layer.weight.detach().clone())
+        with step.averaged():
+            inside = learner.layer.weight.detach().clone()
+        assert torch.equal(learner.layer.weight, path[-1])
+    average = Line().layer.weight.detach().clone()
+    for count, weight in enumerate(path, start=1):
+        decay = min(0.9, (1 + count) / (10 + count))
+        average = decay * average + (1 - decay) * weight
+    torch.testing.assert_close(learner.layer.weight.detach(), average)
+    torch.testing.assert_close(inside, average)
+    assert not learner.training
+
+
+def test_swapped_averages_come_back_bit_for_bit():
+    p = nn.Parameter(torch.randn(5))
+    averages = Averages([p], 0.9)
+    averages.update()
+    before = p.detach().clone()
+    averages.swap()
+    averages.swap()
+    assert torch.equal(p, before)
+
+
+def test_muon_takes_the_matrices_of_backbones_and_adamw_the_rest():
+    learner = nn.ModuleDict({"backbone": Transformer(32, 1, 2), "head": nn.Linear(32, 5)})
+    matrices = hidden_matrices(learner)
+    names = {name for name, p in learner.named_parameters() if p in matrices}
+    assert names and all(name.startswith("backbone.") and name.endswith("weight") for name in names)
+    assert not any("norm" in name for name in names)
+    optimiser = Muon(learner.parameters(), matrices)
+    grouped = [p for group in optimiser.param_groups for p in group["params"]]
+    assert len(grouped) == len(set(grouped)) == len(list(learner.parameters()))
+    assert {p for group in optimiser.param_groups if group["matrix"] for p in group["params"]} == matrices
+
+
+def test_rates_follow_the_progress():
+    rates = [scale_at(k / 100, 0.1, 0.5) for k in range(101)]
+    assert rates[0] < 0.05 and rates[30] == 1 and rates[75] == pytest.approx(0.5) and rates[100] == 0
+
+
+def test_a_loss_that_is_not_finite_is_refused():
+    learner = Line()
+    with torch.no_grad():
+        learner.layer.weight.fill_(float("nan"))
+    with pytest.raises(Refusal, match="the loss became nan"):
+        trained(learner, PLAIN, 1)
+
+
+def test_stages_in_a_row_leave_the_first_alone():
+    """A codec, then what is drawn on it: the second fit never touches the first's weights."""
+
+    class Second(Line):
+        def __init__(self, first: Line):
+            super().__init__()
+            self.first = first.requires_grad_(False)
+
+        def parameters_of(self, player: str) -> list[nn.Parameter]:
+            return list(self.layer.parameters())
+
+        def forward(self, batch: dict[str, Tensor], player: str, progress: float):
+            with torch.no_grad():
+                x = self.first.layer(batch["x"])
+            return super().forward({"x": x}, player, progress)
+
+    first = Line()
+    before = copied(first)
+    trained(first, PLAIN, 3)
+    assert moved(before, first)
+    second, before = Second(first), copied(first)
+    trained(second, PLAIN, 3)
+    assert not moved(before, first)
+
+
+def _rank(rank: int, folder: str) -> None:
+    """One of two processes; keeps the gradients of each player's turns and the final weights."""
+    torch.set_num_threads(1)
+    store = dist.FileStore(f"{folder}/store", 2)
+    dist.init_process_group("gloo", store=store, rank=rank, world_size=2, timeout=timedelta(seconds=120))
+    duel, gradients = Duel(), []
+    plain_step = Muon.step
+
+    def watched(self, closure=None) -> None:
+        gradients.append([p.grad.clone() for g in self.param_groups for p in g["params"] if p.grad is not None])
+        plain_step(self)
+
+    Muon.step = watched
+
+    def engine(module: nn.Module) -> nn.Module:
+        return nn.parallel.DistributedDataParallel(module, find_unused_parameters=True)
+
+    list(fit(duel, Numbers(8, rank=rank, ranks=2), PLAIN, Pace(steps=4), engine=engine))
+    torch.save({"gradients": gradients, "weights": duel.state_dict()}, f"{folder}/rank-{rank}.pt")
+    dist.barrier()
+    dist.destroy_process_group()
+
+
+def _alone() -> Iterator[list[Tensor]]:
+    """The gradients of one process with the whole batch, turn by turn."""
+    duel, batches = Duel(), Numbers(8)
+    optimisers = {p: Muon(duel.parameters_of(p), set(), 0.05, 1.0, 0.0, betas=PLAIN.betas) for p in duel.players}
+    for step, player in itertools.product(range(4), duel.players):
+        duel.zero_grad(set_to_none=True)
+        total, _ = duel(batches.at(step), player, step / 4)
+        own = [p for group in optimisers[player].param_groups for p in group["params"]]
+        grown = torch.autograd.grad(total, own, allow_unused=True)
+        for p, gradient in zip(own, grown, strict=True):
+            p.grad = gradient
+        yield [g for g in grown if g is not None]
+        optimisers[player].step()
+        duel.zero_grad(set_to_none=True)
+
+
+def test_two_ranks_learn_as_one_process(tmp_path: Path):
+    torch.multiprocessing.start_processes(_rank, (str(tmp_path),), nprocs=2, start_method="spawn")
+    first, second = (torch.load(tmp_path / f"rank-{rank}.pt") for rank in range(2))
+    for name, weight in first["weights"].items():
+        assert torch.equal(weight, second["weights"][name]), name
+    expected = list(_alone())
+    assert len(expected) == len(first["gradients"]) == 8
+    for turn, (here, there, whole) in enumerate(zip(first["gradients"], second["gradients"], expected, strict=True)):
+        assert len(here) == len(there) == len(whole), f"turn {turn}"
+        for a, b, c in zip(here, there, whole, strict=True):
+            assert torch.equal(a, b)
+            torch.testing.assert_close(a, c, rtol=1e-4, atol=1e-6)

@@ -1,0 +1,286 @@
+"""A run goes on where it was stopped, to the same bits; keeps what it began with; and says what became of it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from septet import models, runs
+from septet.fitting import Settings
+from septet.recipes import Plan, text_gpt
+from septet.space import Refusal
+
+COLOURS = {"red": (220, 30, 30), "blue": (20, 40, 230)}
+WIDE = {"width": 32, "layers": 1, "batch": 4}
+TINY: dict[str, dict[str, Any]] = {
+    "image_gan": {"size": 8, "width": 8, "stages": 1, "noise_size": 8, "vector": 8, "batch": 4},
+    "image_gpt": {"size": 8, "codec_width": 8, "codec_share": 0.5, **WIDE},
+    "text_gpt": {"tokens": "bytes", "length": 32, **WIDE},
+}
+CHILD = """
+import json, sys, torch
+torch.set_num_threads(1)
+from septet import runs
+arguments = json.loads(sys.argv[1])
+print("ready", flush=True)
+for progress in runs.training(**arguments):
+    if progress.step:
+        print(progress.step.step, flush=True)
+print("saved", flush=True)
+"""
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory) -> Path:
+    """Files of two kinds: pictures and a text."""
+    import numpy as np
+    from PIL import Image
+
+    folder = tmp_path_factory.mktemp("source")
+    stream = np.random.default_rng(0)
+    for number in range(12):
+        name = ("red", "blue")[number % 2]
+        pixels = stream.integers(0, 60, (8, 8, 3)) // 2 + np.array(COLOURS[name]) // 2
+        Image.fromarray(pixels.astype(np.uint8)).save(folder / f"{name}-{number}.png")
+    (folder / "prose.txt").write_text("the cat sat on the mat. the dog ran to the sea. " * 40)
+    return folder
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return models.load(folder).state_dict()
+
+
+def same(first: Path, second: Path) -> bool:
+    a, b = weights(first), weights(second)
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def log(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "training.jsonl").read_text().splitlines()]
+
+
+def finish(arguments: dict[str, Any]) -> list[runs.Progress]:
+    return list(runs.training(**arguments))
+
+
+def kill_after(arguments: dict[str, Any], steps: int) -> bool:
+    """Starts the run in a process of its own, and kills it as soon as it has done so many steps more; whether it was
+    killed before it ended."""
+    child = subprocess.Popen(
+        [sys.executable, "-c", CHILD, json.dumps(arguments)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
+    assert child.stdout is not None
+    done = 0
+    for line in child.stdout:
+        done += line[0].isdigit()
+        if done > steps:
+            break
+    os.kill(child.pid, signal.SIGKILL)
+    child.stdout.close()
+    return child.wait() == -signal.SIGKILL
+
+
+def interrupted(recipe: str, source: Path, folder: Path, steps: int, kills: list[int]) -> None:
+    """Trains once without and once with kills after so many steps each; compares weights and logs."""
+    arguments: dict[str, Any] = {"source": str(source), "recipe": recipe, "steps": steps, "seed": 7, **TINY[recipe]}
+    finish(arguments | {"out": folder / "whole"})
+    arguments |= {"out": str(folder / "killed"), "checkpoint_seconds": 0.0}
+    for number, after in enumerate(kills):
+        assert kill_after(arguments | {"resume": number > 0}, after), "it ended before it was killed"
+    done = finish(arguments | {"resume": True})
+    assert sum(1 for p in done if p.step) < steps, "it began anew"
+    assert same(folder / "whole", folder / "killed")
+    for name in ("whole", "killed"):
+        steps_told = [row["step"] for row in log(folder / name)]
+        assert steps_told == sorted(set(steps_told)) and steps_told[-1] == steps
+    assert models.card(folder / "killed")["stages"] == models.card(folder / "whole")["stages"]
+    assert not (folder / "killed.run").exists()
+
+
+@pytest.mark.parametrize("recipe,kills", [("image_gan", [3, 4]), ("image_gpt", [3, 4, 5]), ("text_gpt", [2])])
+def test_a_killed_run_ends_with_the_same_bits(recipe: str, kills: list[int], source: Path, tmp_path: Path):
+    """In image_gpt the first kill falls into the codec's stage, the last into the other."""
+    interrupted(recipe, source, tmp_path, 24, kills)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("recipe", ["image_gpt", "image_gan"])
+def test_ten_kills_at_random_moments(recipe: str, source: Path, tmp_path: Path):
+    torch.manual_seed(time.time_ns() % 2**31)
+    kills = torch.randint(2, 20, (10,)).tolist()
+    print("killed after", kills)
+    interrupted(recipe, source, tmp_path, 300, kills)
+
+
+def test_a_run_killed_before_its_first_checkpoint_begins_anew(source: Path, tmp_path: Path):
+    arguments = {"source": str(source), "recipe": "text_gpt", "steps": 6, **TINY["text_gpt"]}
+    finish(arguments | {"out": tmp_path / "whole"})
+    run = runs.training(**arguments, out=tmp_path / "left")
+    while not next(run).step:
+        pass
+    run.close()
+    finish(arguments | {"out": tmp_path / "left", "resume": True})
+    assert same(tmp_path / "whole", tmp_path / "left")
+    assert [row["step"] for row in log(tmp_path / "left")][-1] == 6
+
+
+def left_over(source: Path, folder: Path, **more: Any) -> dict[str, Any]:
+    """A run that was stopped after four steps; the arguments it began with."""
+    arguments = {
+        "source": source,
+        "recipe": "text_gpt",
+        "out": folder,
+        "steps": 8,
+        "seed": 2,
+        **TINY["text_gpt"],
+        **more,
+    }
+    run = runs.training(**arguments, checkpoint_seconds=0.0)
+    while not ((progress := next(run)).step and progress.step.step == 4):
+        pass
+    run.close()
+    return arguments
+
+
+@pytest.mark.parametrize(
+    "other,said",
+    [
+        ({"seed": 3}, "seed=3"),
+        ({"steps": 9}, "steps=9"),
+        ({"width": 64}, "width=64"),
+        ({"dropout": 0.5}, "dropout=0.5"),
+        ({"steps": None, "budget": "20s"}, "seconds=20"),
+        ({"recipe": "text_bert"}, "recipe=text_bert"),
+    ],
+)
+def test_another_run_is_not_resumed(other: dict[str, Any], said: str, source: Path, tmp_path: Path):
+    arguments = left_over(source, tmp_path / "model")
+    with pytest.raises(Refusal, match=said):
+        finish(arguments | {"resume": True} | other)
+    finish(arguments | {"resume": True})  # it is still there
+
+
+def test_what_is_left_out_on_resuming_is_as_it_was(source: Path, tmp_path: Path):
+    left_over(source, tmp_path / "model")
+    finish({"source": source, "recipe": "text_gpt", "out": tmp_path / "model", "resume": True})
+    finish(left_over(source, tmp_path / "whole"))
+    assert same(tmp_path / "whole", tmp_path / "model")
+    assert models.card(tmp_path / "model")["seed"] == 2
+    assert models.card(tmp_path / "model")["options"]["width"] == 32
+
+
+def test_a_run_is_not_resumed_on_other_data(source: Path, tmp_path: Path):
+    arguments = left_over(source, tmp_path / "model")
+    (tmp_path / "other.txt").write_text("quite another text, of some length. " * 30)
+    with pytest.raises(Refusal, match="data have changed"):
+        finish(arguments | {"source": tmp_path / "other.txt", "resume": True})
+
+
+def test_nothing_to_resume_is_refused_and_leaves_nothing(source: Path, tmp_path: Path):
+    with pytest.raises(Refusal, match="nothing to resume"):
+        finish({"source": source, "recipe": "text_gpt", "out": tmp_path / "model", "steps": 2, "resume": True})
+    assert not list(tmp_path.iterdir())
+
+
+def overfitted(source: Any, seed: int = 0, start: Any = None, seconds: float | None = None, rate: float = 0.1) -> Plan:
+    """A model far too eager for its few words: the held-out loss rises early."""
+    plan = text_gpt.text_gpt(source, seed, tokens="bytes", length=16, width=64, layers=2, batch=4)
+    plan.stages[0].settings = Settings(rate=rate, average=0.5, decay=0.1)
+    return plan
+
+
+def test_the_best_weights_are_kept_and_said(tmp_path: Path):
+    text = "".join(chr(97 + int(n)) for n in torch.randint(26, (150,), generator=torch.manual_seed(0)))
+    (tmp_path / "noise.txt").write_text(text)
+    last = finish({"source": tmp_path / "noise.txt", "recipe": overfitted, "out": tmp_path / "model", "steps": 120})[-1]
+    rows = [row for row in log(tmp_path / "model") if "validation_loss" in row]
+    losses = {row["step"]: row["validation_loss"] for row in rows}
+    best = min(losses, key=losses.__getitem__)
+    assert best < 120 and losses[best] + 0.1 < losses[120], "the toy did not overfit"
+    assert last.message and f"the weights of step {best} were kept" in last.message
+    stage = models.card(tmp_path / "model")["stages"]["gpt"]
+    assert stage["kept_step"] == best
+    assert stage["validation_loss"] == pytest.approx(losses[best], abs=1e-3)
+
+
+def test_validating_is_rare_in_steps(source: Path, tmp_path: Path):
+    for steps, expected in ((25, [10, 20, 25]), (8, [8])):
+        finish({"source": source, "recipe": "text_gpt", "out": tmp_path / "m", "steps": steps, **TINY["text_gpt"]})
+        assert [row["step"] for row in log(tmp_path / "m") if "validation_loss" in row] == expected
+
+
+def test_steps_are_of_all_stages_together(source: Path, tmp_path: Path):
+    arguments = {"source": source, "recipe": "image_gpt", "out": tmp_path / "model", "steps": 12, **TINY["image_gpt"]}
+    done = finish(arguments | {"codec_share": 0.25})
+    assert [p.stage for p in done if p.step] == ["codec"] * 3 + ["model"] * 9
+    shares = [p.share for p in done if p.step]
+    assert shares == sorted(shares) and shares[-1] == pytest.approx(1)
+
+
+@pytest.mark.parametrize("budget", ["4s", "40d", "soon", "", "-20s", "nan", "1e3", 3, float("inf")])
+def test_an_impossible_budget_is_refused(budget: Any, source: Path, tmp_path: Path):
+    with pytest.raises(Refusal, match="budget"):
+        finish({"source": source, "recipe": "text_gpt", "out": tmp_path / "model", "budget": budget})
+
+
+def test_budgets_read_as_people_write_them():
+    assert [runs.seconds_of(b) for b in ("90s", "20m", "1h30m", "1.5m", 45, "45")] == [90, 1200, 5400, 90, 45, 45]
+
+
+def test_a_budget_is_spent_and_logged(source: Path, tmp_path: Path):
+    began = time.time()
+    arguments = {"source": source, "recipe": "text_gpt", "out": tmp_path / "model", "budget": 6, "began": began}
+    done = finish(arguments | TINY["text_gpt"])
+    assert 3 < time.time() - began < 12
+    rows = log(tmp_path / "model")
+    assert all({"step", "elapsed_seconds", "loss"} <= set(row) for row in rows)
+    assert "validation_loss" in rows[-1]
+    assert [r["step"] for r in rows] == sorted({r["step"] for r in rows})
+    assert done[-1].share == 1 and models.card(tmp_path / "model")["seconds"] < 12
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("recipe,budget", [("text_gpt", 20), ("image_gpt", 25), ("image_gan", 20)])
+def test_a_budget_is_kept_within_a_twentieth(recipe: str, budget: int, source: Path, tmp_path: Path):
+    """From the start of the process to its end, in a process of its own."""
+    kind, short = recipe.split("_")
+    options = [f"{name}={value}" for name, value in TINY[recipe].items()]
+    words = ["train", kind, str(source), *options, "--recipe", short, "--budget", f"{budget}s"]
+    began = time.monotonic()
+    command = [sys.executable, "-c", "from septet.cli import main; main()", *words, "--out", str(tmp_path / "model")]
+    run = subprocess.run(command, capture_output=True, text=True)
+    took = time.monotonic() - began
+    assert run.returncode == 0, run.stderr
+    print(f"{recipe}: {took:.2f} s of {budget}")
+    assert abs(took - budget) <= 0.05 * budget
+
+
+@pytest.mark.parametrize("seed", [-1, 2**63, 1.5, True])
+def test_an_impossible_seed_is_refused(seed: Any, source: Path, tmp_path: Path):
+    with pytest.raises(Refusal, match="seed="):
+        finish({"source": source, "recipe": "text_gpt", "out": tmp_path / "model", "steps": 2, "seed": seed})
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_largest_seed_trains(source: Path, tmp_path: Path):
+    arguments = {"source": source, "recipe": "text_gpt", "out": tmp_path / "model", **TINY["text_gpt"]}
+    finish(arguments | {"steps": 2, "seed": 2**63 - 1})
+    assert models.card(tmp_path / "model")["seed"] == 2**63 - 1
+
+
+def test_a_model_too_large_for_memory_is_refused(source: Path, tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(runs, "COPIES", 10**8)
+    arguments = {"source": source, "recipe": "text_gpt", "out": tmp_path / "model", "steps": 2, **TINY["text_gpt"]}
+    with pytest.raises(Refusal, match="memory"):
+        finish(arguments)
+    assert not list(tmp_path.iterdir())
