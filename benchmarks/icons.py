@@ -18,6 +18,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "starters"))
 import icons
 
 import septet
+from septet.audits import originality
 from septet.conditioners import words_of
 from septet.modalities.vector import Vector
 
@@ -94,6 +95,14 @@ def main() -> None:
     other = icon_features(decoys(chosen, held, prompts, random))
     known = random.choice(training, min(count, 300), replace=False)
     again = VECTOR.features([o.datum for o in model.generate([prompts[i] for i in known], seed=0, tile=50, **settings)])
+    training_names = [prompts[i] for i in training]
+    calibration = originality.calibrate(
+        [model.codec.decode(symbols[i][None])[0] for i in training],
+        [model.codec.decode(symbols[i][None])[0] for i in held],
+        VECTOR,
+        training_names,
+    )
+    verdicts = [v.word for v in calibration.verdicts(drawings)]
     figures = {
         "drawings": len(chosen),
         "rendered": float(np.mean(inked)),
@@ -102,11 +111,15 @@ def main() -> None:
             again, icon_features(known), icon_features(decoys(known, training, prompts, random))
         ),
         "pair_test_retrieval": pair_test(icon_features(retrieved(chosen, training, prompts)), own, other),
+        "new": verdicts.count("new") / len(verdicts),
+        "close": verdicts.count("close") / len(verdicts),
+        "copy": verdicts.count("copy") / len(verdicts),
+        "honest": calibration.honest_shares(),
         "processor_seconds_an_icon": round(seconds, 3),
     }
     for name, value in figures.items():
         print(f"{name:28s}{value}")
-    thresholds = {"rendered": 0.99, "pair_test": 0.75}
+    thresholds = {"rendered": 0.99, "pair_test": 0.75, "new": 0.9}
     ok = all(figures[name] >= least for name, least in thresholds.items())
     print(json.dumps({**figures, "thresholds": thresholds, "ok": ok}))
 

@@ -59,8 +59,8 @@ STYLES = {
 NAMED_AS = {"gradient": "flat", "blob": "noto"}  # sets without code points, whose names are those of another set
 SPLITS = ("train", "validation", "test")
 HELD_OUT = 0.05  # of the concepts, for validation and for test each
-SUPERSAMPLED = 4  # times the size at which a drawing is rendered before it is reduced
-TWIN = 3.0  # mean difference of 255 below which two pictures of a style are the same
+RENDERED = 192  # pixels a side of a drawing before it is reduced
+THUMBNAIL, TWIN = 12, 24  # pixels a side; difference of 255 that no pixel of two pictures that are the same exceeds
 COMPONENTS, SYMBOLS, FLAGS = 2, 8, 9  # emojibase's groups of skin tones and hair, of signs, and of flags
 SIDED = ("left", "right", "clock", "button", "chart", "abc", "1234", "hundred", "dollar", "calendar")
 SIGNS = {"FE0F", "200D", "2640", "2642", "27A1"}  # variation, joiner, female, male, facing right
@@ -144,22 +144,24 @@ def gather(archives: Path) -> Iterator[Emoji]:
             yield Emoji(code, label, tags, mirrors, style, source)
 
 
-def draw(source: bytes, size: int) -> np.ndarray:
-    """uint8 (S, S, 4), straight alpha, with a margin of a 24th for views that move it."""
+def draw(source: bytes, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """uint8 (S, S, 4), straight alpha, with a margin of a 24th for views that move it; and a premultiplied thumbnail,
+    the same at any size."""
     margin = size // 24
     inner = size - 2 * margin
     if source.startswith(b"<svg"):
-        wide = inner * SUPERSAMPLED
-        source = bytes(resvg_py.svg_to_bytes(svg_string=source.decode(), width=wide, height=wide, skip_system_fonts=True))
+        sides = {"width": RENDERED, "height": RENDERED, "skip_system_fonts": True}
+        source = bytes(resvg_py.svg_to_bytes(svg_string=source.decode(), **sides))
     picture = Image.open(io.BytesIO(source)).convert("RGBA").convert("RGBa")  # premultiplied: no dark fringes
+    thumbnail = np.asarray(picture.resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX))
     small = picture.resize((inner, inner), Image.Resampling.LANCZOS).convert("RGBA")
     whole = np.zeros((size, size, 4), np.uint8)
     whole[margin : margin + inner, margin : margin + inner] = np.asarray(small)
     whole[whole[..., 3] == 0] = 0
-    return whole
+    return whole, thumbnail
 
 
-def assign(emoji: list[Emoji], drawn: np.ndarray) -> np.ndarray:
+def assign(emoji: list[Emoji], thumbnails: np.ndarray) -> np.ndarray:
     """uint8 split of each picture: by its concept; concepts whose pictures are twins, mirrored or not, go together."""
     parent: dict[str, str] = {}
 
@@ -169,7 +171,7 @@ def assign(emoji: list[Emoji], drawn: np.ndarray) -> np.ndarray:
             concept = parent[concept]
         return concept
 
-    for one, other in twins(emoji, drawn):
+    for one, other in twins(emoji, thumbnails):
         first, last = sorted((root(emoji[one].concept), root(emoji[other].concept)))
         parent[last] = first
     splits = []
@@ -179,14 +181,10 @@ def assign(emoji: list[Emoji], drawn: np.ndarray) -> np.ndarray:
     return np.array(splits, np.uint8)
 
 
-def twins(emoji: list[Emoji], drawn: np.ndarray) -> Iterator[tuple[int, int]]:
+def twins(emoji: list[Emoji], thumbnails: np.ndarray) -> Iterator[tuple[int, int]]:
     """Pairs of pictures of one style that look the same, mirrored or not."""
-    small = drawn[..., :3].astype(np.float32) * (drawn[..., 3:] / np.float32(255))
-    small = np.concatenate([small, drawn[..., 3:]], -1)
-    size = small.shape[1] // 4 * 4
-    small = small[:, :size, :size].reshape(len(small), size // 4, 4, size // 4, 4, 4).mean((2, 4))
-    flipped = small[:, :, ::-1].reshape(len(small), -1)
-    small = small.reshape(len(small), -1)
+    flipped = thumbnails[:, :, ::-1].reshape(len(thumbnails), -1).astype(np.int16)
+    plain = thumbnails.reshape(len(thumbnails), -1).astype(np.int16)
     members = defaultdict(list)
     for n, item in enumerate(emoji):
         members[item.style].append(n)
@@ -194,19 +192,20 @@ def twins(emoji: list[Emoji], drawn: np.ndarray) -> Iterator[tuple[int, int]]:
         index = np.array(group)
         for place, n in enumerate(group):
             rest = index[place + 1 :]
-            for shown in (small, flipped):
-                close = np.abs(small[rest] - shown[n]).mean(1) < TWIN
-                yield from ((n, int(other)) for other in rest[close])
+            for shown in (plain, flipped):
+                same = np.abs(plain[rest] - shown[n]).max(1, initial=0) <= TWIN
+                yield from ((n, int(other)) for other in rest[same])
 
 
 def build(out: Path, archives: Path, size: int = 48) -> None:
     """Draws all pictures at `size` pixels a side and writes them to `out`."""
     emoji = list(gather(archives))
     with multiprocessing.Pool(2) as pool:
-        drawn = np.stack(pool.starmap(draw, [(item.source, size) for item in emoji], chunksize=64))
-    kept = np.flatnonzero(drawn[..., 3].mean((1, 2)) > 2)
-    emoji, drawn = [emoji[n] for n in kept], drawn[kept]
-    save(out, emoji, drawn, assign(emoji, drawn))
+        drawn = pool.starmap(draw, [(item.source, size) for item in emoji], chunksize=64)
+    kept = [n for n, (picture, _) in enumerate(drawn) if picture[..., 3].mean() > 2]
+    emoji, drawn = [emoji[n] for n in kept], [drawn[n] for n in kept]
+    splits = assign(emoji, np.stack([thumbnail for _, thumbnail in drawn]))
+    save(out, emoji, np.stack([picture for picture, _ in drawn]), splits)
 
 
 def save(out: Path, emoji: list[Emoji], drawn: np.ndarray, splits: np.ndarray) -> None:

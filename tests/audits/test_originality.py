@@ -1,4 +1,4 @@
-"""The verdict convicts copies, plain and disguised, and a model that learned 64 pictures by heart; it acquits the rest."""
+"""The verdict convicts copies, plain or disguised, and a model that learned 64 pictures by heart; it acquits the rest."""
 
 import numpy as np
 import pytest
@@ -65,7 +65,7 @@ def test_held_out_data_are_acquitted(calibrated):
     verdicts = calibrated.verdicts(HELD_OUT)
     assert sum(v.word == "copy" for v in verdicts) <= 0.01 * len(HELD_OUT)
     assert sum(v.word != "new" for v in verdicts) <= 0.05 * len(HELD_OUT)
-    fresh = [v.word for v in calibrated.verdicts(pictures(250, 3))]  # the rate holds on average: 999 draws of 1,000 pass
+    fresh = [v.word for v in calibrated.verdicts(pictures(250, 3))]  # the rates hold on average, so chance is allowed
     assert fresh.count("copy") <= stats.binom.ppf(0.999, 250, 0.01)
     assert 250 - fresh.count("new") <= stats.binom.ppf(0.999, 250, 0.05)
     shares = calibrated.honest_shares()
@@ -89,10 +89,10 @@ def test_a_diffusion_model_that_overfits_64_pictures_is_convicted():
     training, held_out = small(TRAINING[:64]), small(HELD_OUT)
     torch.manual_seed(0)
     codec = Patches(8, 8, 3)
-    backbone = Transformer(128, 2, heads=2, modulated=True, rotary_base=100.0)
+    backbone = Transformer(96, 1, heads=2, modulated=True, rotary_base=100.0)
     model = Generator(Image(8), codec, Flow(codec.space, backbone, deviation=0.6), Nothing(), settings={"steps": 10})
     batches = Batches(np.stack([p[..., :3] for p in training]), torch.zeros(64, 0, dtype=torch.int64), 64)
-    settings = Settings(rate=0.004, optimiser="adamw", precision="fp32", average=0.98)
+    settings = Settings(rate=0.006, optimiser="adamw", precision="fp32", average=0.98)
     for _ in fit(model, batches, settings, Pace(steps=600)):
         pass
     drawn = [output.datum for output in model.generate(count=32, tile=32)]
@@ -128,9 +128,8 @@ def test_drawings_are_seen_through_a_mirror_and_another_order():
 def test_p_values_hold_for_honest_scores():
     stream = np.random.default_rng(0)
     for count in (25, 60, 400):
-        p = np.concatenate(
-            [calibration.p_values(stream.uniform(size=50) ** 0.2, stream.uniform(size=count) ** 0.2) for _ in range(200)]
-        )
+        pairs = [(stream.uniform(size=50) ** 0.2, stream.uniform(size=count) ** 0.2) for _ in range(200)]
+        p = np.concatenate([calibration.p_values(*pair) for pair in pairs])
         assert (p <= 0.01).mean() <= 0.013 and (p <= 0.05).mean() <= 0.055
     assert calibration.p_values(np.array([0.01]), stream.uniform(size=60) ** 0.2)[0] < 0.001
     with pytest.raises(Refusal, match="too few held-out items to calibrate: 19"):

@@ -30,7 +30,10 @@ def longest(one: str, many: list[str]) -> int:
 def test_longest_spans_against_plain_search(monkeypatch):
     monkeypatch.setattr(spans, "CHUNK", 40)
     chance = random.Random(0)
-    words = lambda count: "".join(chance.choice("ab \n") for _ in range(count))  # noqa: E731
+
+    def words(count: int) -> str:
+        return "".join(chance.choice("ab \n") for _ in range(count))
+
     for _ in range(20):
         training = [words(chance.randrange(1, 120)) for _ in range(4)]
         asked = [words(chance.randrange(1, 40)) for _ in range(3)] + ["", "zz"]

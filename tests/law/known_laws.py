@@ -73,7 +73,9 @@ class Modes:
         x = latents_BNC[..., 0]
         first = x[:, 1] < 0
         quantiles = torch.tensor([0.1587, 0.8413])  # one deviation to either side; those between the modes aside
-        spreads = [x[w].quantile(quantiles, dim=0).diff(dim=0).mean() / 2 for w in (first, ~first)]
+        spreads = [
+            x[w].quantile(quantiles, dim=0).diff(dim=0).mean() / 2 if w.any() else torch.inf for w in (first, ~first)
+        ]
         distance = ((x[:, None] - self.CENTRE).norm(dim=2) / self.SPREAD).amin(1)
         return {
             "share": float(first.float().mean()),

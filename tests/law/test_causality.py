@@ -48,6 +48,17 @@ def test_gradient_comes_from_before_alone(process: Autoregressive, kind: str):
         )
 
 
+@torch.no_grad()
+def test_a_symbol_changes_only_what_comes_after_it(process: Autoregressive):
+    latents = torch.randint(0, 9, (2, 8))
+    scores = process._score_all(latents, Context())
+    for place in range(8):
+        other = latents.clone()
+        other[:, place] = (other[:, place] + 1) % 9
+        changed = (process._score_all(other, Context()) - scores).abs().amax((0, 2)) > 1e-6
+        assert changed.tolist() == [site > place for site in range(8)], f"symbol {place} changes {changed.tolist()}"
+
+
 @pytest.mark.parametrize("kind", ["nothing", "vector", "tokens"])
 def test_cached_scores_equal_uncached_ones(process: Autoregressive, kind: str):
     given = [torch.randint(0, 5, (n,)) for n in (0, 3, 6)]

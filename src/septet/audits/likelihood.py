@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from ..codecs.symbols import Symbols
 from ..data.batches import Windows
 from ..data.dataset import Dataset
 from ..generator import Generator
@@ -18,39 +19,38 @@ from ..recipes.text_gpt import stream
 from ..space import Refusal
 
 BATCH = 16
-MOST = 256  # items, or windows of text, from each side
+MOST, MOST_WINDOWS = 256, 1024  # items, and windows of text, from each side
 ORDER = 3  # bytes of context of the baseline
 BASELINE_BYTES = 20_000_000  # of training text, its last ones, that the baseline counts
 
 
 def measure(model: Generator, dataset: Dataset) -> dict[str, Any] | None:
     """Losses on held-out and training data, a unit of `unit`; None where the process has no validation loss or nothing
-    is held out. At most `MOST` items of each."""
+    is held out. At most `MOST` items, or `MOST_WINDOWS` windows of text, of each."""
+    codec = model.codec if isinstance(model.codec, Symbols) else None
     found: dict[str, Any] = {"unit": "nats a symbol" if model.process.space.discrete else "validation loss"}
     for name, index in (("held_out", dataset.validation), ("training", dataset.training)):
-        texts = len(index) > 0 and isinstance(dataset[index[0]].datum, str)
-        batches = _windows(model, dataset, index) if texts else _batches(model, dataset, index)
+        batches = _batches(model, dataset, index) if codec is None else _windows(codec, dataset, index)
         loss = _mean_loss(model, batches)
         if loss is None:
             return None
         found[name] = loss
-    if texts:
-        found |= _a_byte(model, found["held_out"], [dataset[i].datum for i in dataset.validation])
+    if codec is not None:
+        found |= _a_byte(codec, found["held_out"], [dataset[i].datum for i in dataset.validation])
         pair = (b"\n".join(dataset[i].datum.encode() for i in part) for part in (dataset.training, dataset.validation))
         found["baseline_bits_a_byte"] = baseline(*pair)
     return found
 
 
-def _a_byte(model: Generator, nats: float, texts: list[str]) -> dict[str, float]:
+def _a_byte(codec: Symbols, nats: float, texts: list[str]) -> dict[str, float]:
     """Nats a symbol in other units, by the bytes and symbols of the whole held-out text (an end symbol a text)."""
-    symbols, size = len(stream(model.codec, texts)), sum(len(text.encode()) for text in texts)  # pyright: ignore
+    symbols, size = len(stream(codec, texts)), sum(len(text.encode()) for text in texts)
     return {"perplexity": math.exp(min(nats, 700.0)), "bits_a_byte": nats * symbols / size / math.log(2)}
 
 
-def _windows(model: Generator, dataset: Dataset, index: Sequence[int]) -> Iterator[dict[str, Any]]:
-    symbols = stream(model.codec, [dataset[i].datum for i in index])  # pyright: ignore
-    length = model.process.space.sites
-    return Windows(symbols[: MOST * length], length, BATCH).all()
+def _windows(codec: Symbols, dataset: Dataset, index: Sequence[int]) -> Iterator[dict[str, Any]]:
+    symbols = stream(codec, [dataset[i].datum for i in index])[: MOST_WINDOWS * codec.length]
+    return Windows(symbols, codec.length, BATCH).all() if len(symbols) > 1 else iter(())
 
 
 def _batches(model: Generator, dataset: Dataset, index: Sequence[int]) -> Iterator[dict[str, Any]]:

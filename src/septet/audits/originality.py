@@ -112,7 +112,7 @@ def _plain(data: Sequence[Any], modality: Modality) -> list[Tensor]:
 
 
 def _nearness(
-    data: Sequence[Any], features_W: list[Tensor], modality: Modality, excluded: Sequence[Sequence[int]] | None = None
+    data: Sequence[Any], features_W: list[Tensor], modality: Modality, excluded: Sequence[Sequence[int]] = ()
 ) -> _Nearness:
     """`excluded` are the training items that each datum is not compared with."""
     rows: list[list[np.ndarray]] = []
@@ -123,8 +123,8 @@ def _nearness(
             distance_QR = torch.full((len(chunk), len(training_RF)), torch.inf)
             for changed_QF in way:
                 torch.minimum(distance_QR, torch.cdist(changed_QF, training_RF), out=distance_QR)
-            for q in range(len(chunk) if excluded else 0):
-                distance_QR[q, torch.as_tensor(excluded[number * CHUNK + q])] = torch.inf
+            for q, others in enumerate(excluded[number * CHUNK :][: len(chunk)]):
+                distance_QR[q, torch.as_tensor(others)] = torch.inf
             closest = distance_QR.topk(crowd, largest=False)
             known = closest.values.isfinite()
             mean_Q = closest.values.where(known, 0).sum(1) / known.sum(1).clamp(min=1)

@@ -173,11 +173,12 @@ def _of_sets(model: Generator, made: list[Any], training: list[Any], held_out: l
     """AuthPct and C_T, which need data to compare with."""
     if len(training) < 2 or not held_out:
         return {}
-    features = [model.modality.features(data) for data in (made, held_out, training)]
-    shares = [copying.authentic_share(x, features[2]) for x in features[:2]]
-    return {"authentic_share": dict(zip(("generated", "held_out"), shares, strict=True))} | {
-        "copying_score": copying.copying_score(*features)
+    drawn, unseen, seen = (model.modality.features(data) for data in (made, held_out, training))
+    shares = {
+        "generated": copying.authentic_share(drawn, seen),
+        "held_out": copying.authentic_share(unseen, seen),
     }
+    return {"authentic_share": shares, "copying_score": copying.copying_score(drawn, unseen, seen)}
 
 
 def _write(folder: Path, figures: dict[str, Any], out: Path | None) -> Path:
