@@ -24,6 +24,7 @@ from .space import Refusal
 __all__ = ["attach", "card", "config", "digest", "find_part", "load", "resolve", "save", "starters", "verify"]
 
 WEIGHTS, CONFIG, LOG, AUDIT = "model.safetensors", "config.json", "training.jsonl", "audit.json"
+TOLD = (CARD, LOG, AUDIT, "run.json", "previews.png")  # files about a model, which do not change what it draws
 HEADER_BYTES = CONFIG_BYTES = 16 << 20
 PARAMETERS, TENSORS = 2_000_000_000, 100_000  # the most a config may ask for
 DTYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "BOOL": torch.bool}
@@ -217,12 +218,12 @@ def _check_shapes(header: Mapping[str, dict[str, Any]], state: Mapping[str, Tens
 
 
 def digest(folder: str | Path) -> str:
-    """16 hex digits that name what a model draws, by weights, config and assets; card, log and audit may change."""
+    """16 hex digits that name what a model draws, by weights, config and assets; what is told about it may change."""
     try:
         entries = folders.manifest(Path(folder))
     except (OSError, ValueError) as error:
         raise Refusal(f"{folder} is not a septet model: {error}") from error
-    lines = [f"{name} {entry['sha256']}\n" for name, entry in sorted(entries.items()) if name not in (CARD, LOG, AUDIT)]
+    lines = [f"{name} {entry['sha256']}\n" for name, entry in sorted(entries.items()) if name not in TOLD]
     return hashlib.sha256("".join(lines).encode()).hexdigest()[:16]
 
 

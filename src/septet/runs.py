@@ -9,7 +9,7 @@ import re
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -102,14 +102,17 @@ class Run:
         self.clock = time.monotonic() - (0 if began is None else time.time() - began)
 
     def __iter__(self) -> Iterator[Progress]:
-        fresh = not self.root.exists()
+        made = [folder for folder in (self.root, *self.root.parents) if not folder.exists()]
         try:
             with checkpoints.lock(self.root):
                 yield from self._go()
                 shutil.rmtree(self.root, ignore_errors=True)
         except Refusal:
-            if fresh and not any(self.root.glob("*/step-*")):
+            if made and not any(self.root.glob("*/step-*")):
                 shutil.rmtree(self.root, ignore_errors=True)
+                with suppress(OSError):  # one that holds something by now stays
+                    for folder in made[1:]:
+                        folder.rmdir()
             raise
 
     def _go(self) -> Iterator[Progress]:

@@ -115,7 +115,7 @@ def test_a_turn_changes_only_its_own_player():
 
 
 def test_accumulating_equals_a_larger_batch():
-        whole, parts = Line(), Line()
+    whole, parts = Line(), Line()
     trained(whole, PLAIN, 5, Numbers(16))
     trained(parts, replace(PLAIN, accumulate=4), 5, Numbers(4))
     torch.testing.assert_close(whole.state_dict(), parts.state_dict(), rtol=1e-5, atol=1e-6)
@@ -140,7 +140,7 @@ def test_a_captured_state_goes_on_to_the_same_bits():
 
 def test_large_gradients_are_clipped(monkeypatch):
     """One step of plain descent: as long as the clip says."""
-        lengths: dict[float | None, float] = {}
+    lengths: dict[float | None, float] = {}
     for clip in (None, 0.01):
         learner = Line()
         seen: list[float] = []
@@ -156,7 +156,7 @@ def test_large_gradients_are_clipped(monkeypatch):
 
 
 def test_the_learner_ends_with_its_averages():
-        learner = Line()
+    learner = Line()
     path: list[Tensor] = []
     for step in fit(learner, Numbers(held_out=False), replace(PLAIN, average=0.9), Pace(steps=6)):
         path.append(learner.layer.weight.detach().clone())

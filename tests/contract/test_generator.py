@@ -100,7 +100,7 @@ def test_a_gap_is_filled(which: str, request):
 
 def test_gaps_in_a_row_are_longer(guesser: Generator):
     one, two = (guesser.generate(seed=1, given=Given(f"ab{gaps}ba"))[0].text for gaps in (GAP, GAP * 2))
-    assert (len(one), len(two)) == (4 + 4, 4 + 8)  # an eighth of 32 sites each
+    assert len(one) < len(two) <= 4 + 2 * 4  # an eighth of 32 sites each, less where a marker was drawn
 
 
 def test_a_gap_that_does_not_fit_is_refused(guesser: Generator):
@@ -125,11 +125,14 @@ def test_known_pixels_come_back_exactly(painter: Generator):
         assert not np.array_equal(output.datum[~where], given[~where])
 
 
-def test_variations_leave_their_original_with_strength(painter: Generator):
+def test_a_variation_begins_nearer_to_its_original_at_less_strength(painter: Generator):
     given = picture()
-    near, far = (painter.generate(given=Given(given, strength=s))[0].datum for s in (0.05, 1.0))
-    distance = [np.abs(drawn.astype(int) - given).mean() for drawn in (near, far)]
-    assert distance[0] < 0.5 * distance[1]
+    latents, distance = painter.encode([given]), []
+    for strength in (0.1, 0.5, 1.0):
+        # After one step of many the draw has hardly left the place where it began.
+        first = next(painter.generating([(None, 3)], Given(given, strength=strength), steps=1000, solver="euler"))
+        distance.append(float((first.state.latents - latents).abs().mean()))
+    assert distance[0] < 0.5 * distance[1] < 0.5 * distance[2]
     for strength in (0.0, -1.0, 1.5, float("nan")):
         with pytest.raises(Refusal, match="strength="):
             painter.generate(given=Given(given, strength=strength))

@@ -81,6 +81,24 @@ def test_guided_flow(weight: float, interval: tuple[float, float], mean: float):
     check(f"flow at guidance {weight:g} within {interval}, deviation", float(drawn.std()), 0.4, 0.03)
 
 
+class Recording(Flow):
+    """Keeps what its network is asked, at which level, and guesses zero."""
+
+    def _answer(self, x_BNC, level_B, where_BN, context):
+        self.__dict__.setdefault("asked", []).append((x_BNC, level_B))
+        return x_BNC * 0
+
+
+def test_training_sees_the_noise_that_draws_begin_from():
+    torch.manual_seed(0)
+    process = Recording(LINE, Transformer(width=8, layers=1, heads=1, modulated=True), deviation=3.0)
+    process.loss(torch.zeros(20_000, 1, 1), Context(), "model", 0.0)
+    process.sample(process.noise(range(4000)), Context(), steps=1)
+    (trained, level), (drawn, _) = process.__dict__["asked"]
+    check("flow, deviation of noise in training", float((trained[:, 0, 0] / level).std()), 3.0, 0.1)
+    check("flow, deviation of noise in a draw", float(drawn.std()), 3.0, 0.1)
+
+
 class Echo(Backbone):
     """Gives the context vector at every site."""
 

@@ -125,7 +125,7 @@ def test_ten_kills_at_random_moments(recipe: str, source: Path, tmp_path: Path):
 def test_a_run_killed_before_its_first_checkpoint_begins_anew(source: Path, tmp_path: Path):
     arguments = {"source": str(source), "recipe": "text_gpt", "steps": 6, **TINY["text_gpt"]}
     finish(arguments | {"out": tmp_path / "whole"})
-    run = runs.training(**arguments, out=tmp_path / "left")
+    run: Any = runs.training(**arguments, out=tmp_path / "left")
     while not next(run).step:
         pass
     run.close()
@@ -145,7 +145,7 @@ def left_over(source: Path, folder: Path, **more: Any) -> dict[str, Any]:
         **TINY["text_gpt"],
         **more,
     }
-    run = runs.training(**arguments, checkpoint_seconds=0.0)
+    run: Any = runs.training(**arguments, checkpoint_seconds=0.0)
     while not ((progress := next(run)).step and progress.step.step == 4):
         pass
     run.close()

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from .. import models
+from ..codecs.symbols import GAP
 from ..devices import device_of
 from ..generator import Generator, Given
 from ..output import Output
@@ -228,7 +229,7 @@ def _fitted(model: Generator, path: Path) -> Any:
 def _tell_unseen(model: Generator, rows: list[Row]) -> None:
     unknown = getattr(model.codec, "unknown", None) if _begins(model) else None  # characters, where it knows some
     look = unknown or model.conditioner.unseen
-    unseen = list(dict.fromkeys(word for row in rows for word in look(row.prompt or "")))
+    unseen = list(dict.fromkeys(word for row in rows for word in look((row.prompt or "").replace(GAP, ""))))
     if unseen:
         print(f"Never seen in training: {', '.join(map(_shown, unseen[:20]))}. The model can only guess at them.")
 

@@ -161,7 +161,7 @@ def _split(dataset: Dataset, harvest: _Harvest, held_out: float, seed: int) -> N
         _cut(dataset, held_out)
         return
     sketched = [i for i, s in enumerate(harvest.signatures) if s is not _NO_SIGNATURE]
-    sketch_of = functools.lru_cache(4096)(lambda i: harvest.modality.sketch(dataset.data[i]))
+    sketch_of = functools.lru_cache(1 << 17)(lambda i: harvest.modality.sketch(dataset.data[i]))
     groups = near(np.stack(harvest.signatures), sketch_of, sketched)
     members = _members(groups, count)
     twins = [group for group in members if len(group) > 1]

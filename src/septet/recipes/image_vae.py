@@ -7,6 +7,7 @@ import torch
 from ..codecs.variational import Variational
 from ..fitting import Settings
 from ..generator import Generator
+from ..parts import Prompt
 from ..processes.gaussian import Gaussian
 from ..space import Refusal
 from . import Plan, Stage
@@ -33,7 +34,7 @@ def image_vae(
 ) -> Plan:
     """An encoder to `latent` numbers a picture and a decoder, trained by the evidence bound with learned variance."""
     pictures = gather(source, size, palette, tile, batch, seed, start)
-    said = pictures.prompts if prompts != "nothing" else [None] * len(pictures.prompts)
+    said: list[Prompt] = pictures.prompts if prompts != "nothing" else [None] * len(pictures.prompts)
     if start is None:
         torch.manual_seed(seed)
         codec = Variational((size, size), channels, latent, width=width, vector=True, hidden=hidden)

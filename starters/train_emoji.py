@@ -1,0 +1,280 @@
+"""Trains the starter `emoji`: text to colour emoji in five styles, by GPT, BERT or diffusion over a codec's latents.
+
+Shapes: n pictures, B batch, S pixels a side, V views, K ways to say a prompt, M symbols of it, N sites, C channels.
+"""
+
+import argparse
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import emoji
+import numpy as np
+import torch
+from torch import Tensor
+
+from septet import recipes, runs
+from septet.backbones.transformer import Transformer
+from septet.codecs.distances import Crispness
+from septet.codecs.quantised import Quantised
+from septet.codecs.variational import Variational
+from septet.conditioners import Text
+from septet.data.batches import Batches
+from septet.data.dataset import Dataset
+from septet.fitting import Settings
+from septet.generator import Generator
+from septet.modalities.image import Image
+from septet.parts import Codec, Process
+from septet.processes.autoregressive import Autoregressive
+from septet.processes.flow import Flow
+from septet.processes.masked import Masked
+from septet.recipes import Plan, Stage
+
+OUT = Path(__file__).parent.parent / "src/septet/starters/emoji"
+SHIFTS = ((0, 0), (0, 1), (1, 0), (0, -1), (-1, 0))  # in margins, of the fixed views
+FITTED = 2048  # pictures that a variational codec is calibrated on
+ROWS = 256  # pictures encoded at a time
+
+
+@dataclass(frozen=True)
+class Said:
+    """Batches whose prompts, (n, K, M), say the same in K ways: one of them is drawn for each row."""
+
+    batches: Batches
+
+    def at(self, step: int) -> dict[str, Tensor]:
+        batch = self.batches.at(step)
+        prompts_BKM = batch["prompt"]
+        stream = torch.Generator().manual_seed(self.batches.seed * 1_000_003 + step)
+        way_B = torch.randint(prompts_BKM.shape[1], (len(prompts_BKM),), generator=stream)
+        return batch | {"prompt": prompts_BKM[torch.arange(len(way_B)), way_B]}
+
+    def validation(self) -> Iterator[dict[str, Tensor]]:
+        return self.batches.validation()
+
+
+class Pictures:
+    """The built set, and the batches of its pictures and of their latents."""
+
+    def __init__(self, source: Any, batch: int, seed: int):
+        self.found, self.batch, self.seed = emoji.load(Path(source)), batch, seed
+        self.size = self.found.pictures.shape[1]
+        self.training, self.validation = (np.flatnonzero(self.found.splits == split) for split in (0, 1))
+        stream = np.random.default_rng(seed)
+        rows = zip(self.found.prompts, self.found.tags, strict=True)
+        self.said = [ways(prompt, tags, stream) for prompt, tags in rows]
+        digest = hashlib.sha256(self.found.pictures.tobytes() + "\n".join(self.found.prompts).encode()).hexdigest()
+        self.dataset = Dataset([], list(self.found.prompts), list(self.found.codes), Image(self.size))
+        self.dataset.training, self.dataset.validation = self.training.tolist(), self.validation.tolist()
+        self.dataset.fingerprint = digest
+        counts = f"{len(self.training):,} emoji to train on, {len(self.validation):,} held out for validation"
+        self.dataset.report = [f"{counts}; a test split is never read."]
+
+    @property
+    def previews(self) -> list[Any]:
+        chosen = np.random.default_rng(5).choice(self.validation, 12, replace=False)
+        return [self.found.prompts[i] for i in chosen]
+
+    def heard(self, width: int, inner: int) -> Text:
+        return Text.learned(width, [said for i in self.training for said in self.said[i]], inner=inner)
+
+    def to_codec(self) -> Batches:
+        """Pictures without prompts, mirrored and moved at will."""
+        none, pictures = torch.zeros(len(self.found.pictures), 0, dtype=torch.int64), self.found.pictures
+        held_out = Batches(pictures, none, self.batch, index=self.validation.tolist())
+        return Batches(pictures, none, self.batch, self.seed, self._moved, held_out, index=self.training.tolist())
+
+    def _moved(self, picture_SS4: Tensor, stream: torch.Generator) -> Tensor:
+        margin = self.size // 24
+        down, right = torch.randint(-margin, margin + 1, (2,), generator=stream).tolist()
+        flipped = picture_SS4.flip(1) if torch.rand((), generator=stream) < 0.5 else picture_SS4
+        return torch.roll(flipped, (down, right), (0, 1))
+
+    @torch.no_grad()
+    def encoded(self, encode: Callable[[Tensor], Tensor], index: np.ndarray, views: bool) -> Tensor:
+        """(n, V, ...) of the codec's answers to each view of the pictures, or (n, 1, ...) of those as they are."""
+        pictures, mirrors = self.found.pictures[index], self.found.mirrors[index][:, None, None, None]
+        answers = []
+        for mirrored in (False, True) if views else (False,):
+            turned = np.where(mirrors & mirrored, pictures[:, :, ::-1], pictures)
+            for shift in SHIFTS if views else SHIFTS[:1]:
+                moved = np.roll(turned, [step * (self.size // 24) for step in shift], (1, 2))
+                parts = [encode(torch.from_numpy(moved[b : b + ROWS])) for b in range(0, len(moved), ROWS)]
+                answers.append(torch.cat(parts))
+        return torch.stack(answers, 1)
+
+    def to_model(
+        self,
+        conditioner: Text,
+        encode: Callable[[Tensor], Tensor],
+        view: Callable[[Tensor, torch.Generator], Tensor],
+    ) -> Said:
+        """Cached answers of the codec, of which `view` makes one row of latents."""
+        ways_each = len(self.said[0])
+        flat = conditioner.prepare([said for each in self.said for said in each])
+        prompts_nKM = flat.view(len(self.said), ways_each, -1)
+        rows = self.encoded(encode, self.validation, views=False)
+        stream = torch.Generator().manual_seed(self.seed)
+        held_out = Batches(torch.stack([view(row, stream) for row in rows]), prompts_nKM[self.validation, 0], self.batch)
+        answers, prompts = self.encoded(encode, self.training, views=True), prompts_nKM[self.training]
+        return Said(Batches(answers, prompts, self.batch, self.seed, view, held_out, name="latents"))
+
+
+def ways(prompt: str, tags: tuple[str, ...], stream: np.random.Generator) -> list[str]:
+    """A prompt as people may say it: in full, the style first, without a style, by two tags, or with a tag."""
+    label, _, style = prompt.rpartition(", ")
+    chosen = [str(tag) for tag in stream.choice(tags, min(2, len(tags)), replace=False)] if tags else [label]
+    return [prompt, f"{style} {label}", label, f"{' '.join(chosen)}, {style}", f"{label}, {chosen[0]}, {style}"]
+
+
+def symbols(codec: Codec) -> Callable[[Tensor], Tensor]:
+    """Encodes to int16 (B, N)."""
+    return lambda data: codec.eval().encode(data).to(torch.int16)
+
+
+def one_view(answers_VN: Tensor, stream: torch.Generator) -> Tensor:
+    return answers_VN[torch.randint(len(answers_VN), (), generator=stream)].long()
+
+
+def distribution(codec: Variational) -> Callable[[Tensor], Tensor]:
+    """Encodes to (B, 2, N, C), mean and deviation."""
+    return lambda data: torch.stack(codec.eval().encode_distribution(data), 1).half()
+
+
+def one_draw(answers_V2NC: Tensor, stream: torch.Generator) -> Tensor:
+    """Latents drawn anew from the distribution of one view."""
+    mean_NC, deviation_NC = answers_V2NC[torch.randint(len(answers_V2NC), (), generator=stream)].float()
+    return mean_NC + deviation_NC * torch.randn(mean_NC.shape, generator=stream)
+
+
+def planned(
+    pictures: Pictures,
+    process: Process,
+    codec: Quantised | Variational,
+    settings: dict[str, Any],
+    fit: Settings,
+    codec_share: float,
+    inner: int = 112,
+) -> Plan:
+    """The two stages: the codec on pictures, then the process on its latents under captions."""
+    conditioner = pictures.heard(process.backbone.width, inner)  # pyright: ignore[reportAttributeAccessIssue]
+    generator = Generator(Image(pictures.size), codec, process, conditioner, settings=settings)
+    codec.requires_grad_(True)  # a Generator freezes its codec
+
+    def calibrate() -> None:
+        if isinstance(codec, Variational):
+            codec.eval()
+            codec.calibrate(torch.from_numpy(pictures.found.pictures[pictures.training[:FITTED]]).split(ROWS))
+
+    def latents() -> Said:
+        if isinstance(codec, Variational):
+            return pictures.to_model(conditioner, distribution(codec), one_draw)
+        return pictures.to_model(conditioner, symbols(codec), one_view)
+
+    first = Settings(rate=0.002, optimiser="adamw", average=0.998)
+    stages = [
+        Stage("codec", codec, pictures.to_codec, first, codec_share, calibrate),
+        Stage("model", generator, latents, fit, 1 - codec_share),
+    ]
+    return Plan(generator, stages, pictures.dataset, {"emoji": len(pictures.training)}, pictures.previews)
+
+
+def emoji_gpt(
+    source: Any,
+    seed: int = 0,
+    start: Generator | None = None,
+    seconds: float | None = None,
+    width: int = 224,
+    layers: int = 6,
+    codec_width: int = 32,
+    batch: int = 64,
+    rate: float = 0.02,
+    dropout: float = 0.1,
+    codec_share: float = 0.25,
+    compiled: bool = True,
+) -> Plan:
+    """A causal transformer over the symbols of an FSQ codec."""
+    pictures = Pictures(source, batch, seed)
+    torch.manual_seed(seed)
+    codec = Quantised((pictures.size, pictures.size), width=codec_width, decoder_blocks=2)
+    process = Autoregressive(codec.space, Transformer(width, layers, heads=4, dropout=dropout, rotary_base=100.0))
+    fit = Settings(rate=rate, average=0.999, decay=0.6, compile=compiled)
+    return planned(pictures, process, codec, {"guidance": 1.5, "temperature": 0.9}, fit, codec_share, width // 2)
+
+
+def emoji_bert(
+    source: Any,
+    seed: int = 0,
+    start: Generator | None = None,
+    seconds: float | None = None,
+    width: int = 224,
+    layers: int = 6,
+    codec_width: int = 32,
+    batch: int = 64,
+    rate: float = 0.02,
+    dropout: float = 0.1,
+    fill: float = 0.2,
+    codec_share: float = 0.25,
+    compiled: bool = True,
+) -> Plan:
+    """A full transformer over masked symbols of an FSQ codec; it fills any region that is left open."""
+    pictures = Pictures(source, batch, seed)
+    torch.manual_seed(seed)
+    codec = Quantised((pictures.size, pictures.size), width=codec_width, decoder_blocks=2)
+    backbone = Transformer(width, layers, heads=4, dropout=dropout, rotary_base=100.0)
+    fit = Settings(rate=rate, average=0.999, decay=0.6, compile=compiled)
+    process, settings = Masked(codec.space, backbone, fill=fill), {"guidance": 1.5, "steps": 16}
+    return planned(pictures, process, codec, settings, fit, codec_share, width // 2)
+
+
+def emoji_diffusion(
+    source: Any,
+    seed: int = 0,
+    start: Generator | None = None,
+    seconds: float | None = None,
+    width: int = 224,
+    layers: int = 6,
+    codec_width: int = 32,
+    channels: int = 6,
+    batch: int = 64,
+    rate: float = 0.02,
+    dropout: float = 0.1,
+    fill: float = 0.2,
+    codec_share: float = 0.25,
+    compiled: bool = True,
+) -> Plan:
+    """A flow over the latents of a variational codec, drawn anew in every epoch."""
+    pictures = Pictures(source, batch, seed)
+    torch.manual_seed(seed)
+    shape = (pictures.size, pictures.size)
+    codec = Variational(shape, latent_channels=channels, width=codec_width, decoder_blocks=2, distance=Crispness())
+    backbone = Transformer(width, layers, heads=4, modulated=True, dropout=dropout, rotary_base=100.0)
+    fit = Settings(rate=rate, average=0.999, decay=0.6, compile=compiled)
+    process, settings = Flow(codec.space, backbone, fill=fill), {"guidance": 2.0, "steps": 20, "solver": "heun"}
+    return planned(pictures, process, codec, settings, fit, codec_share, width // 2)
+
+
+RECIPES = {"gpt": emoji_gpt, "bert": emoji_bert, "diffusion": emoji_diffusion}
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("words", nargs="*", metavar="OPTION=VALUE", help="options of the recipe")
+    parser.add_argument("--process", choices=RECIPES, default="gpt")
+    parser.add_argument("--data", type=Path, default=emoji.CACHE / "emoji-40.npz")
+    parser.add_argument("--out", type=Path, default=OUT)
+    parser.add_argument("--budget", default="3h")
+    parser.add_argument("--steps", type=int, help="in place of the budget")
+    parser.add_argument("--resume", action="store_true")
+    options = parser.parse_args()
+    if not options.data.exists():
+        emoji.build(options.data, emoji.CACHE, 40)
+    recipe = RECIPES[options.process]
+    chosen = recipes.parsed(recipe, options.words) | {"steps": options.steps, "resume": options.resume}
+    budget = None if options.steps else options.budget
+    for progress in runs.training(options.data, recipe, options.out, budget, **chosen):
+        if progress.message or (progress.step and progress.step.validation is not None):
+            step = progress.step
+            figures = f"step {step.step} loss {step.losses['loss']:.4f} held-out {step.validation}" if step else ""
+            print(f"{progress.share:.1%} {progress.stage} {figures} {progress.message or ''}", flush=True)

@@ -1,0 +1,154 @@
+"""What a person asks of a model on the command line: many prompts, given content, going on after an interruption."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from septet import models, runs
+from septet.cli import main
+
+TINY = {"width": 32, "layers": 1, "batch": 4}
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory) -> dict[str, Path]:
+    """Pictures, a painter trained on them, and a writer that fills gaps."""
+    root = tmp_path_factory.mktemp("shop")
+    (root / "pictures").mkdir()
+    stream = np.random.default_rng(0)
+    for number in range(10):
+        pixels = stream.integers(0, 256, (8, 8, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(root / "pictures" / f"{('red', 'blue')[number % 2]} apple-{number}.png")
+    (root / "prose.txt").write_text("the cat sat on the mat. the dog ran to the sea. " * 40)
+    runs.train(root / "pictures", "image_diffusion", root / "painter", steps=1, size=8, **TINY)
+    runs.train(root / "prose.txt", "text_bert", root / "writer", steps=1, tokens="characters", length=32, **TINY)
+    return {"pictures": root / "pictures", "painter": root / "painter", "writer": root / "writer"}
+
+
+@pytest.fixture
+def said(capsys, tmp_path: Path, monkeypatch) -> Callable[..., str]:
+    """Runs a command line in an empty folder; gives what it says."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*words: object) -> str:
+        with pytest.raises(SystemExit) as ended:
+            main([str(word) for word in words])
+        written = capsys.readouterr()
+        assert not ended.value.code, written.err
+        return written.out
+
+    return run
+
+
+def sheet(path: Path, rows: list[dict[str, object]]) -> Path:
+    with open(path, "w", newline="") as file:
+        writer = csv.DictWriter(file, ["prompt", "name", "count", "seed"])
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+def test_prompts_of_a_file_go_on_and_are_never_overwritten(said, shop, tmp_path: Path):
+    rows = [
+        {"prompt": "red apple", "count": 2, "seed": 4},
+        {"prompt": "blue apple", "name": "berry"},
+        {"prompt": "red/apple"},  # the same file name as the first but for its seed
+        {"prompt": "red apple", "seed": 0},  # and now the same name
+        {"prompt": "blue apple", "name": "berry"},  # asked for twice
+    ]
+    table = sheet(tmp_path / "wanted.csv", rows)
+    expected = ["berry-0.png", "red-apple-0-2.png", "red-apple-0.png", "red-apple-4.png", "red-apple-5.png"]
+    said("generate", shop["painter"], "--prompts", table, "--out", "made")
+    made = tmp_path / "made"
+    assert sorted(p.name for p in made.iterdir()) == expected
+    before = {path.name: path.read_bytes() for path in made.iterdir()}
+    (made / "red-apple-5.png").unlink()
+    (made / "berry-0.png").write_bytes(b"mine")
+    assert "4 of 5 are there already" in said("generate", shop["painter"], "--prompts", table, "--out", "made")
+    assert sorted(p.name for p in made.iterdir()) == expected
+    assert (made / "berry-0.png").read_bytes() == b"mine"
+    first, again = (np.asarray(Image.open(p)) for p in (made / "red-apple-4.png", made / "red-apple-5.png"))
+    assert first.shape == again.shape and before["red-apple-0.png"] == (made / "red-apple-0.png").read_bytes()
+    assert "nothing new" in said("generate", shop["painter"], "--prompts", table, "--out", "made")
+
+
+def test_a_name_that_is_taken_gets_a_number(said, shop, tmp_path: Path):
+    for _ in range(2):
+        said("generate", shop["painter"], "red apple")
+    assert sorted(p.name for p in (tmp_path / "made").iterdir()) == ["painter-0-2.png", "painter-0.png"]
+
+
+def test_words_that_training_never_saw_are_named(said, shop):
+    told = said("generate", shop["painter"], "a red zeppelin")
+    assert "Never seen in training: a, zeppelin." in told
+    assert "Never seen" not in said("generate", shop["painter"], "red apple")
+    assert "Never seen in training: Z." in said("generate", shop["writer"], "the cZat")
+
+
+def test_the_next_command_is_ready_to_be_run(said, shop):
+    told = said("generate", "image", "it's red", "--model", shop["painter"], "--count", 2, "--seed", 3)
+    following = told.split("Next: ")[1].strip()
+    assert following == f"septet generate image 'it'\"'\"'s red' --seed 5 --model {shop['painter']}"
+
+
+def test_a_picture_is_filled_in(said, shop, tmp_path: Path):
+    given = next(shop["pictures"].iterdir())
+    mask = np.zeros((8, 8), np.uint8)
+    mask[:, 4:] = 255  # to be drawn anew
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    said("generate", shop["painter"], "--image", given, "--mask", "mask.png")
+    drawn, kept = np.asarray(Image.open(tmp_path / "made/painter-0.png"))[..., :3], np.asarray(Image.open(given))
+    assert np.array_equal(drawn[:, :4], kept[:, :4]) and not np.array_equal(drawn, kept)
+
+
+@pytest.mark.parametrize(
+    "option", [["--image", "GIVEN", "--strength", 0.3], ["--like", "GIVEN"]], ids=["image", "like"]
+)
+def test_a_picture_is_varied(option: list, said, shop, tmp_path: Path):
+    given = next(shop["pictures"].iterdir())
+    said("generate", shop["painter"], *(given if word == "GIVEN" else word for word in option), "--count", 2)
+    drawn = [Image.open(path).tobytes() for path in sorted((tmp_path / "made").iterdir())]
+    assert len(drawn) == 2 and drawn[0] != drawn[1]
+
+
+def test_a_text_is_gone_on_with_and_filled(said, shop, tmp_path: Path):
+    assert "the cat" in said("generate", shop["writer"], "the cat")
+    told = said("generate", shop["writer"], "the [gap]mat.", "--seed", 9)
+    assert told.startswith("the ") and "mat.\n" in told
+    record = json.loads((tmp_path / "made/writer-9.txt.json").read_text())
+    assert record["seed"] == 9 and record["model_sha256"] == models.digest(shop["writer"])
+
+
+def test_a_run_is_resumed_by_its_folder_alone(said, shop, tmp_path: Path):
+    words = {"source": shop["pictures"], "recipe": "image_diffusion", "out": tmp_path / "mine"}
+    run = iter(runs.Run(**words, steps=6, seed=3, checkpoint_seconds=0.0, size=8, **TINY))
+    while not ((progress := next(run)).step and progress.step.step == 3):
+        pass
+    del run, progress
+    told = said("train", "image", shop["pictures"], "--resume", "--out", "mine")
+    assert "6 steps" in told
+    assert models.card(tmp_path / "mine")["seed"] == 3
+    runs.train(shop["pictures"], "image_diffusion", tmp_path / "whole", steps=6, seed=3, size=8, **TINY)
+    assert models.digest(tmp_path / "whole") == models.digest(tmp_path / "mine")
+
+
+def test_the_command_line_loads_nothing_heavy():
+    code = "import sys, septet.cli; print(sorted({'torch', 'numpy', 'PIL', 'tokenizers'} & set(sys.modules)))"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=dict(os.environ))
+    assert run.stdout.strip() == "[]", run.stdout + run.stderr
+
+
+@pytest.mark.parametrize(
+    "words", [[], ["--help"], ["recipes"], ["models"]], ids=lambda words: " ".join(words) or "nothing"
+)
+def test_septet_tells_what_it_can_do(words: list[str], said):
+    told = said(*words)
+    assert ("image_diffusion" if words == ["recipes"] else "models" if words == ["models"] else "train") in told
