@@ -74,7 +74,7 @@ class Pictures:
 
     @property
     def previews(self) -> list[Any]:
-        chosen = np.random.default_rng(5).choice(self.validation, 12, replace=False)
+        chosen = np.random.default_rng(5).permutation(self.validation)[:12]
         return [self.found.prompts[i] for i in chosen]
 
     def heard(self, width: int, inner: int) -> Text:
@@ -117,7 +117,8 @@ class Pictures:
         prompts_nKM = flat.view(len(self.said), ways_each, -1)
         rows = self.encoded(encode, self.validation, views=False)
         stream = torch.Generator().manual_seed(self.seed)
-        held_out = Batches(torch.stack([view(row, stream) for row in rows]), prompts_nKM[self.validation, 0], self.batch)
+        rows = torch.stack([view(row, stream) for row in rows])
+        held_out = Batches(rows, prompts_nKM[self.validation, 0], self.batch)
         answers, prompts = self.encoded(encode, self.training, views=True), prompts_nKM[self.training]
         return Said(Batches(answers, prompts, self.batch, self.seed, view, held_out, name="latents"))
 
@@ -156,10 +157,10 @@ def planned(
     settings: dict[str, Any],
     fit: Settings,
     codec_share: float,
-    inner: int = 112,
+    width: int,
 ) -> Plan:
     """The two stages: the codec on pictures, then the process on its latents under captions."""
-    conditioner = pictures.heard(process.backbone.width, inner)  # pyright: ignore[reportAttributeAccessIssue]
+    conditioner = pictures.heard(width, width // 2)
     generator = Generator(Image(pictures.size), codec, process, conditioner, settings=settings)
     codec.requires_grad_(True)  # a Generator freezes its codec
 
@@ -188,7 +189,7 @@ def emoji_gpt(
     seconds: float | None = None,
     width: int = 224,
     layers: int = 6,
-    codec_width: int = 32,
+    codec_width: int = 48,
     batch: int = 64,
     rate: float = 0.02,
     dropout: float = 0.1,
@@ -201,7 +202,7 @@ def emoji_gpt(
     codec = Quantised((pictures.size, pictures.size), width=codec_width, decoder_blocks=2)
     process = Autoregressive(codec.space, Transformer(width, layers, heads=4, dropout=dropout, rotary_base=100.0))
     fit = Settings(rate=rate, average=0.999, decay=0.6, compile=compiled)
-    return planned(pictures, process, codec, {"guidance": 1.5, "temperature": 0.9}, fit, codec_share, width // 2)
+    return planned(pictures, process, codec, {"guidance": 1.5, "temperature": 0.9}, fit, codec_share, width)
 
 
 def emoji_bert(
@@ -211,7 +212,7 @@ def emoji_bert(
     seconds: float | None = None,
     width: int = 224,
     layers: int = 6,
-    codec_width: int = 32,
+    codec_width: int = 48,
     batch: int = 64,
     rate: float = 0.02,
     dropout: float = 0.1,
@@ -226,7 +227,7 @@ def emoji_bert(
     backbone = Transformer(width, layers, heads=4, dropout=dropout, rotary_base=100.0)
     fit = Settings(rate=rate, average=0.999, decay=0.6, compile=compiled)
     process, settings = Masked(codec.space, backbone, fill=fill), {"guidance": 1.5, "steps": 16}
-    return planned(pictures, process, codec, settings, fit, codec_share, width // 2)
+    return planned(pictures, process, codec, settings, fit, codec_share, width)
 
 
 def emoji_diffusion(
@@ -236,7 +237,7 @@ def emoji_diffusion(
     seconds: float | None = None,
     width: int = 224,
     layers: int = 6,
-    codec_width: int = 32,
+    codec_width: int = 48,
     channels: int = 6,
     batch: int = 64,
     rate: float = 0.02,
@@ -253,7 +254,7 @@ def emoji_diffusion(
     backbone = Transformer(width, layers, heads=4, modulated=True, dropout=dropout, rotary_base=100.0)
     fit = Settings(rate=rate, average=0.999, decay=0.6, compile=compiled)
     process, settings = Flow(codec.space, backbone, fill=fill), {"guidance": 2.0, "steps": 20, "solver": "heun"}
-    return planned(pictures, process, codec, settings, fit, codec_share, width // 2)
+    return planned(pictures, process, codec, settings, fit, codec_share, width)
 
 
 RECIPES = {"gpt": emoji_gpt, "bert": emoji_bert, "diffusion": emoji_diffusion}

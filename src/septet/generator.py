@@ -123,7 +123,7 @@ class Generator(Part, Learner):
         """`count` outputs for each prompt, with seeds `seed`, `seed` + 1, ... See `generating`."""
         if not 1 <= count <= 1_000_000:
             raise Refusal(f"count={count}: expected 1 to 1,000,000")
-        prompts = list(prompt) if isinstance(prompt, list | tuple) else [prompt]
+        prompts: list[Any] = list(prompt) if isinstance(prompt, list | tuple) else [prompt]
         requests = [(p, seed + k) for p in prompts for k in range(count)]
         return Outputs(o for moment in self.generating(requests, given, tile, **settings) for o in moment.outputs)
 

@@ -8,7 +8,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from torch.nn.modules.module import register_module_parameter_registration_hook
 from . import checkpoints, models, recipes, resuming
 from .devices import device_of
 from .generator import Generator
+from .part import Part
 from .previews import Previews
 from .recipes import Plan
 from .space import Refusal
@@ -51,11 +52,17 @@ def training(
     yield from Run(source, recipe, out, budget, **arguments)
 
 
-def train(source: Any, recipe: str | Callable[..., Plan], out: str | Path, **arguments: Any) -> Generator:
-    """`training` to its end; returns the saved model, loaded."""
+def train(
+    source: Any,
+    recipe: str | Callable[..., Plan],
+    out: str | Path,
+    parts: Sequence[type[Part]] = (),
+    **arguments: Any,
+) -> Generator:
+    """`training` to its end; returns the saved model, loaded. `parts` are classes of its own that the recipe uses."""
     for _ in training(source, recipe, out, **arguments):
         pass
-    return models.load(str(out), parts=arguments.get("parts", ()))
+    return models.load(str(out), parts=parts)
 
 
 def run_folder(folder: Path) -> Path:

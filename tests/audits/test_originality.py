@@ -1,4 +1,4 @@
-"""The verdict convicts copies, plain or disguised, and a model that learned 64 pictures by heart; it acquits the rest."""
+"""The verdict convicts copies, plain or disguised, and a model that learned 64 pictures by heart; it acquits others."""
 
 import numpy as np
 import pytest

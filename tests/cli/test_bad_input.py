@@ -10,6 +10,7 @@ import sys
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -33,7 +34,7 @@ def pictures(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def model(pictures: Path, tmp_path_factory) -> Path:
-    options = {"size": 8, "width": 32, "layers": 1, "batch": 4}
+    options: dict[str, Any] = {"size": 8, "width": 32, "layers": 1, "batch": 4}
     out = tmp_path_factory.mktemp("models") / "tiny"
     runs.train(pictures, "image_diffusion", out, steps=1, **options)
     return out

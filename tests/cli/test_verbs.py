@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from PIL import Image
 from septet import models, runs
 from septet.cli import main
 
-TINY = {"width": 32, "layers": 1, "batch": 4}
+TINY: dict[str, Any] = {"width": 32, "layers": 1, "batch": 4}
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +129,7 @@ def test_a_text_is_gone_on_with_and_filled(said, shop, tmp_path: Path):
 
 
 def test_a_run_is_resumed_by_its_folder_alone(said, shop, tmp_path: Path):
-    words = {"source": shop["pictures"], "recipe": "image_diffusion", "out": tmp_path / "mine"}
+    words: dict[str, Any] = {"source": shop["pictures"], "recipe": "image_diffusion", "out": tmp_path / "mine"}
     run = iter(runs.Run(**words, steps=6, seed=3, checkpoint_seconds=0.0, size=8, **TINY))
     while not ((progress := next(run)).step and progress.step.step == 3):
         pass

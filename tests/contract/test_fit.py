@@ -1,92 +1,19 @@
-"""The training loop on toys whose updates can be followed by hand.
-
-Shapes: B batch, N features.
-"""
+"""The training loop on toys whose updates can be followed by hand."""
 
 import copy
 import itertools
-from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from datetime import timedelta
-from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
-import torch.distributed as dist
+from players import PLAIN, Duel, Line, Numbers, trained
 from torch import Tensor, nn
 
 from septet.backbones.transformer import Transformer
-from septet.fitting import Settings, Step, fit
+from septet.fitting import Settings, fit
 from septet.optimisers import Averages, Muon, hidden_matrices, scale_at
 from septet.pace import Pace
-from septet.parts import Learner
 from septet.space import Refusal
-
-PLAIN = Settings(rate=0.05, optimiser="adamw", precision="fp32", warmup=0, decay=0, clip=None, weight_decay=0)
-
-
-class Numbers:
-    """Batches (B, N) that depend on the step alone; `rank` of `ranks` takes its share of the rows."""
-
-    def __init__(self, size: int = 8, held_out: bool = True, rank: int = 0, ranks: int = 1):
-        self.size, self.held_out, self.rank, self.ranks = size, held_out, rank, ranks
-        self.rows = torch.randn(4096, 3, generator=torch.Generator().manual_seed(1)) + 1
-
-    def at(self, step: int) -> dict[str, Any]:
-        return {"x": self.rows[step * self.size : (step + 1) * self.size][self.rank :: self.ranks]}
-
-    def validation(self) -> Iterable[dict[str, Any]]:
-        return [{"x": self.rows[-8:]}] if self.held_out else []
-
-
-class Line(Learner):
-    """One player: a line through the data, with a loss in which nothing is random."""
-
-    def __init__(self, noisy: bool = False):
-        super().__init__()
-        torch.manual_seed(0)
-        self.layer, self.noisy = nn.Linear(3, 3), noisy
-        self.frozen = nn.Parameter(torch.ones(3), requires_grad=False)
-
-    def forward(self, batch: dict[str, Tensor], player: str, progress: float) -> tuple[Tensor, dict[str, Tensor]]:
-        x = batch["x"]
-        x = x + torch.randn(x.shape) if self.noisy else x
-        return (self.layer(x) * self.frozen - x.flip(1)).square().mean(), {}
-
-
-class Duel(Learner):
-    """Two players, each with a part of its own and one that it alone uses now and then."""
-
-    players, averaged = ("critic", "maker"), ("maker",)
-
-    def __init__(self):
-        super().__init__()
-        torch.manual_seed(0)
-        self.critic, self.maker = nn.Linear(3, 1), nn.Linear(3, 3)
-        self.seldom = nn.Parameter(torch.ones(3))
-        self.seen: list[tuple[str, bool, bool]] = []
-        self.weights: list[tuple[str, Tensor, Tensor]] = []
-
-    def parameters_of(self, player: str) -> list[nn.Parameter]:
-        return [*self.critic.parameters(), self.seldom] if player == "critic" else list(self.maker.parameters())
-
-    def forward(self, batch: dict[str, Tensor], player: str, progress: float) -> tuple[Tensor, dict[str, Tensor]]:
-        self.seen.append((player, self.critic.weight.requires_grad, self.maker.weight.requires_grad))
-        self.weights.append((player, self.critic.weight.detach().clone(), self.maker.weight.detach().clone()))
-        others = self.maker.parameters() if player == "critic" else self.critic.parameters()
-        assert all(p.grad is None for p in others)
-        drawn, real = self.critic(self.maker(batch["x"])), self.critic(batch["x"])
-        real = real * self.seldom.sum() if progress > 0.5 else real
-        total = nn.functional.softplus(drawn - real if player == "critic" else real - drawn).mean()
-        return total, {"gap": (real - drawn).mean()}
-
-    def validation(self, batch: dict[str, Any]) -> None:
-        return None
-
-
-def trained(learner: Learner, settings: Settings, steps: int, batches: Numbers | None = None) -> list[Step]:
-    return list(fit(learner, batches or Numbers(), settings, Pace(steps=steps)))
 
 
 def copied(module: nn.Module) -> dict[str, Tensor]:
@@ -230,56 +157,3 @@ def test_stages_in_a_row_leave_the_first_alone():
     second, before = Second(first), copied(first)
     trained(second, PLAIN, 3)
     assert not moved(before, first)
-
-
-def _rank(rank: int, folder: str) -> None:
-    """One of two processes; keeps the gradients of each player's turns and the final weights."""
-    torch.set_num_threads(1)
-    store = dist.FileStore(f"{folder}/store", 2)
-    dist.init_process_group("gloo", store=store, rank=rank, world_size=2, timeout=timedelta(seconds=120))
-    duel, gradients = Duel(), []
-    plain_step = Muon.step
-
-    def watched(self, closure=None) -> None:
-        gradients.append([p.grad.clone() for g in self.param_groups for p in g["params"] if p.grad is not None])
-        plain_step(self)
-
-    Muon.step = watched
-
-    def engine(module: nn.Module) -> nn.Module:
-        return nn.parallel.DistributedDataParallel(module, find_unused_parameters=True)
-
-    list(fit(duel, Numbers(8, rank=rank, ranks=2), PLAIN, Pace(steps=4), engine=engine))
-    torch.save({"gradients": gradients, "weights": duel.state_dict()}, f"{folder}/rank-{rank}.pt")
-    dist.barrier()
-    dist.destroy_process_group()
-
-
-def _alone() -> Iterator[list[Tensor]]:
-    """The gradients of one process with the whole batch, turn by turn."""
-    duel, batches = Duel(), Numbers(8)
-    optimisers = {p: Muon(duel.parameters_of(p), set(), 0.05, 1.0, 0.0, betas=PLAIN.betas) for p in duel.players}
-    for step, player in itertools.product(range(4), duel.players):
-        duel.zero_grad(set_to_none=True)
-        total, _ = duel(batches.at(step), player, step / 4)
-        own = [p for group in optimisers[player].param_groups for p in group["params"]]
-        grown = torch.autograd.grad(total, own, allow_unused=True)
-        for p, gradient in zip(own, grown, strict=True):
-            p.grad = gradient
-        yield [g for g in grown if g is not None]
-        optimisers[player].step()
-        duel.zero_grad(set_to_none=True)
-
-
-def test_two_ranks_learn_as_one_process(tmp_path: Path):
-    torch.multiprocessing.start_processes(_rank, (str(tmp_path),), nprocs=2, start_method="spawn")
-    first, second = (torch.load(tmp_path / f"rank-{rank}.pt") for rank in range(2))
-    for name, weight in first["weights"].items():
-        assert torch.equal(weight, second["weights"][name]), name
-    expected = list(_alone())
-    assert len(expected) == len(first["gradients"]) == 8
-    for turn, (here, there, whole) in enumerate(zip(first["gradients"], second["gradients"], expected, strict=True)):
-        assert len(here) == len(there) == len(whole), f"turn {turn}"
-        for a, b, c in zip(here, there, whole, strict=True):
-            assert torch.equal(a, b)
-            torch.testing.assert_close(a, c, rtol=1e-4, atol=1e-6)

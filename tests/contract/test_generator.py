@@ -155,9 +155,9 @@ def test_an_interpolation_begins_and_ends_at_its_seeds(painter: Generator):
 def test_an_interpolation_of_what_cannot_be_mixed_is_refused(painter: Generator, writer: Generator):
     with pytest.raises(Refusal, match="cannot be mixed"):
         writer.interpolate((None, None), (0, 1))
-    for arguments in ({"frames": 1}, {"seeds": (0, -1)}):
-        with pytest.raises(Refusal):
-            painter.interpolate(**({"prompts": ("a", "a"), "seeds": (0, 1)} | arguments))
+    for seeds, frames in (((0, 1), 1), ((0, -1), 8)):
+        with pytest.raises(Refusal, match="frames=1|seed=-1"):
+            painter.interpolate(("a", "a"), seeds, frames)
 
 
 @pytest.mark.parametrize(

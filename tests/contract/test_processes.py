@@ -13,7 +13,7 @@ from torch import Tensor
 from septet.backbones.transformer import Transformer
 from septet.critics import MLPCritic, MLPGenerator
 from septet.guidance import Guidance
-from septet.part import Part, build, describe, part_name
+from septet.part import build, describe, part_name
 from septet.parts import Context, Process
 from septet.processes.adversarial import Adversarial
 from septet.processes.autoregressive import Autoregressive
@@ -183,11 +183,8 @@ def test_guidance_towards_the_same_prompt_changes_nothing(process: Process):
 
 
 def test_a_rebuilt_process_draws_the_same(process: Process):
-    def find(name: str) -> type[Part]:
-        return PARTS[name]
-
     tree = json.loads(json.dumps(describe(process)))
-    again = build(tree, find, lambda name: pytest.fail(f"no file {name} was written"))
+    again = build(tree, PARTS.__getitem__, lambda name: pytest.fail(f"no file {name} was written"))
     again.load_state_dict(process.state_dict())
     drawn = again.eval().sample(process.noise(SEEDS), Context())
     assert torch.equal(drawn, process.sample(process.noise(SEEDS), Context()))

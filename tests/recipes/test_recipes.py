@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from septet import models, recipes
+from septet import models, recipes, runs
 from septet.space import Refusal
 
 WIDE = ["width=32", "layers=1", "batch=4"]
@@ -54,6 +54,15 @@ def test_a_recipe_trains_draws_and_tells(recipe: str, sources, septet, tmp_path:
     code, said, error = septet("show", out)
     assert code == 0, error
     assert "parameters" in said and recipe in said
+
+
+@pytest.mark.parametrize("recipe", [name for name in sorted(TINY) if name.startswith("image")])
+def test_a_recipe_for_pictures_can_do_without_captions(recipe: str, sources, tmp_path: Path):
+    options = recipes.parsed(recipes.find(recipe), [*TINY[recipe], "prompts=nothing"])
+    model = runs.train(sources["image"], recipe, tmp_path / "model", steps=2, **options)
+    assert len(model.generate(count=2)) == 2
+    with pytest.raises(Refusal, match="trained without prompts"):
+        model.generate("red")
 
 
 def test_training_goes_on_from_a_folder(sources, septet, tmp_path: Path):

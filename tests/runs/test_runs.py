@@ -11,19 +11,13 @@ from typing import Any
 
 import pytest
 import torch
+from running import TINY, finish, log, same
 
 from septet import models, runs
 from septet.fitting import Settings
 from septet.recipes import Plan, text_gpt
 from septet.space import Refusal
 
-COLOURS = {"red": (220, 30, 30), "blue": (20, 40, 230)}
-WIDE = {"width": 32, "layers": 1, "batch": 4}
-TINY: dict[str, dict[str, Any]] = {
-    "image_gan": {"size": 8, "width": 8, "stages": 1, "noise_size": 8, "vector": 8, "batch": 4},
-    "image_gpt": {"size": 8, "codec_width": 8, "codec_share": 0.5, **WIDE},
-    "text_gpt": {"tokens": "bytes", "length": 32, **WIDE},
-}
 CHILD = """
 import json, sys, torch
 torch.set_num_threads(1)
@@ -35,39 +29,6 @@ for progress in runs.training(**arguments):
         print(progress.step.step, flush=True)
 print("saved", flush=True)
 """
-
-
-@pytest.fixture(scope="module")
-def source(tmp_path_factory) -> Path:
-    """Files of two kinds: pictures and a text."""
-    import numpy as np
-    from PIL import Image
-
-    folder = tmp_path_factory.mktemp("source")
-    stream = np.random.default_rng(0)
-    for number in range(12):
-        name = ("red", "blue")[number % 2]
-        pixels = stream.integers(0, 60, (8, 8, 3)) // 2 + np.array(COLOURS[name]) // 2
-        Image.fromarray(pixels.astype(np.uint8)).save(folder / f"{name}-{number}.png")
-    (folder / "prose.txt").write_text("the cat sat on the mat. the dog ran to the sea. " * 40)
-    return folder
-
-
-def weights(folder: Path) -> dict[str, torch.Tensor]:
-    return models.load(folder).state_dict()
-
-
-def same(first: Path, second: Path) -> bool:
-    a, b = weights(first), weights(second)
-    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
-
-
-def log(folder: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (folder / "training.jsonl").read_text().splitlines()]
-
-
-def finish(arguments: dict[str, Any]) -> list[runs.Progress]:
-    return list(runs.training(**arguments))
 
 
 def kill_after(arguments: dict[str, Any], steps: int) -> bool:
@@ -211,76 +172,3 @@ def test_the_best_weights_are_kept_and_said(tmp_path: Path):
     stage = models.card(tmp_path / "model")["stages"]["gpt"]
     assert stage["kept_step"] == best
     assert stage["validation_loss"] == pytest.approx(losses[best], abs=1e-3)
-
-
-def test_validating_is_rare_in_steps(source: Path, tmp_path: Path):
-    for steps, expected in ((25, [10, 20, 25]), (8, [8])):
-        finish({"source": source, "recipe": "text_gpt", "out": tmp_path / "m", "steps": steps, **TINY["text_gpt"]})
-        assert [row["step"] for row in log(tmp_path / "m") if "validation_loss" in row] == expected
-
-
-def test_steps_are_of_all_stages_together(source: Path, tmp_path: Path):
-    arguments = {"source": source, "recipe": "image_gpt", "out": tmp_path / "model", "steps": 12, **TINY["image_gpt"]}
-    done = finish(arguments | {"codec_share": 0.25})
-    assert [p.stage for p in done if p.step] == ["codec"] * 3 + ["model"] * 9
-    shares = [p.share for p in done if p.step]
-    assert shares == sorted(shares) and shares[-1] == pytest.approx(1)
-
-
-@pytest.mark.parametrize("budget", ["4s", "40d", "soon", "", "-20s", "nan", "1e3", 3, float("inf")])
-def test_an_impossible_budget_is_refused(budget: Any, source: Path, tmp_path: Path):
-    with pytest.raises(Refusal, match="budget"):
-        finish({"source": source, "recipe": "text_gpt", "out": tmp_path / "model", "budget": budget})
-
-
-def test_budgets_read_as_people_write_them():
-    assert [runs.seconds_of(b) for b in ("90s", "20m", "1h30m", "1.5m", 45, "45")] == [90, 1200, 5400, 90, 45, 45]
-
-
-def test_a_budget_is_spent_and_logged(source: Path, tmp_path: Path):
-    began = time.time()
-    arguments = {"source": source, "recipe": "text_gpt", "out": tmp_path / "model", "budget": 6, "began": began}
-    done = finish(arguments | TINY["text_gpt"])
-    assert 3 < time.time() - began < 12
-    rows = log(tmp_path / "model")
-    assert all({"step", "elapsed_seconds", "loss"} <= set(row) for row in rows)
-    assert "validation_loss" in rows[-1]
-    assert [r["step"] for r in rows] == sorted({r["step"] for r in rows})
-    assert done[-1].share == 1 and models.card(tmp_path / "model")["seconds"] < 12
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("recipe,budget", [("text_gpt", 20), ("image_gpt", 25), ("image_gan", 20)])
-def test_a_budget_is_kept_within_a_twentieth(recipe: str, budget: int, source: Path, tmp_path: Path):
-    """From the start of the process to its end, in a process of its own."""
-    kind, short = recipe.split("_")
-    options = [f"{name}={value}" for name, value in TINY[recipe].items()]
-    words = ["train", kind, str(source), *options, "--recipe", short, "--budget", f"{budget}s"]
-    began = time.monotonic()
-    command = [sys.executable, "-c", "from septet.cli import main; main()", *words, "--out", str(tmp_path / "model")]
-    run = subprocess.run(command, capture_output=True, text=True)
-    took = time.monotonic() - began
-    assert run.returncode == 0, run.stderr
-    print(f"{recipe}: {took:.2f} s of {budget}")
-    assert abs(took - budget) <= 0.05 * budget
-
-
-@pytest.mark.parametrize("seed", [-1, 2**63, 1.5, True])
-def test_an_impossible_seed_is_refused(seed: Any, source: Path, tmp_path: Path):
-    with pytest.raises(Refusal, match="seed="):
-        finish({"source": source, "recipe": "text_gpt", "out": tmp_path / "model", "steps": 2, "seed": seed})
-    assert not list(tmp_path.iterdir())
-
-
-def test_the_largest_seed_trains(source: Path, tmp_path: Path):
-    arguments = {"source": source, "recipe": "text_gpt", "out": tmp_path / "model", **TINY["text_gpt"]}
-    finish(arguments | {"steps": 2, "seed": 2**63 - 1})
-    assert models.card(tmp_path / "model")["seed"] == 2**63 - 1
-
-
-def test_a_model_too_large_for_memory_is_refused(source: Path, tmp_path: Path, monkeypatch):
-    monkeypatch.setattr(runs, "COPIES", 10**8)
-    arguments = {"source": source, "recipe": "text_gpt", "out": tmp_path / "model", "steps": 2, **TINY["text_gpt"]}
-    with pytest.raises(Refusal, match="memory"):
-        finish(arguments)
-    assert not list(tmp_path.iterdir())

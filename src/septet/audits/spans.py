@@ -128,7 +128,7 @@ def _matches(texts: list[str], parts: list[str]) -> tuple[np.ndarray, np.ndarray
     for neighbour in (before[asked], after[asked]):
         valid = (neighbour >= 0) & (neighbour < len(order))
         mine, other = order[asked[valid]], order[neighbour[valid]]
-        common = _common(ranks, mine, other)
+        common = _agreement(ranks, mine, other)
         better = common > length[mine]
         length[mine[better]], partner[mine[better]] = common[better], other[better]
     borders = np.cumsum([own] + [len(part) + 1 for part in parts])
@@ -156,7 +156,7 @@ def _sorted_suffixes(codes_n: np.ndarray, longest: int) -> tuple[list[np.ndarray
     return ranks, order
 
 
-def _common(ranks: list[np.ndarray], first: np.ndarray, second: np.ndarray) -> np.ndarray:
+def _agreement(ranks: list[np.ndarray], first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """How many characters from each of two places on are the same; borders, which are all different, end every run."""
     length = np.zeros(len(first), np.int64)
     for power in reversed(range(len(ranks))):

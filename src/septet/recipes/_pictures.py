@@ -30,14 +30,19 @@ class Pictures:
     def prompts(self) -> list[Prompt]:
         return self.dataset.prompts
 
-    @property
-    def previews(self) -> list[Prompt]:
+    def said_to(self, conditioner: Conditioner) -> list[Prompt]:
+        """The prompts, or none of them where the model takes none."""
+        return [None] * len(self.prompts) if isinstance(conditioner, Nothing) else self.prompts
+
+    def previews(self, conditioner: Conditioner) -> list[Prompt]:
         """The prompts of eight held-out pictures."""
-        return [self.prompts[i] for i in (self.dataset.validation or self.dataset.training)[:8]]
+        said = self.said_to(conditioner)
+        return [said[i] for i in (self.dataset.validation or self.dataset.training)[:8]]
 
     def batches(self, conditioner: Conditioner, items: Any = None, views: View | None = None) -> Batches:
         """Batches of the pictures, or of `items` that stand for them, with their prompts."""
-        items, prompts = self.dataset.data if items is None else items, conditioner.prepare(self.prompts)
+        items = self.dataset.data if items is None else items
+        prompts = conditioner.prepare(self.said_to(conditioner))
         held_out = self.dataset.validation or self.dataset.training[: self.batch]
         validation = Batches(items, prompts, self.batch, index=held_out)
         return Batches(items, prompts, self.batch, self.seed, views, validation, index=self.dataset.training)
@@ -90,4 +95,10 @@ def tokens_plan(
     first = Stage("codec", codec, lambda: pictures.batches(generator.conditioner), fits[0], codec_share)
     second = Stage("model", generator, symbols, fits[1], 1 - codec_share)
     facts = {"pictures": len(pictures.dataset.training)}
-    return Plan(generator, [second] if trained else [first, second], pictures.dataset, facts, pictures.previews)
+    return Plan(
+        generator,
+        [second] if trained else [first, second],
+        pictures.dataset,
+        facts,
+        pictures.previews(generator.conditioner),
+    )

@@ -48,4 +48,4 @@ def image_diffusion(
     fit = Settings(rate=rate, average=average, compile=seconds is not None and seconds >= 600)
     stage = Stage("diffusion", model, lambda: pictures.batches(model.conditioner), fit)
     facts = {"pictures": len(pictures.dataset.training)}
-    return Plan(model, [stage], pictures.dataset, facts, pictures.previews)
+    return Plan(model, [stage], pictures.dataset, facts, pictures.previews(model.conditioner))

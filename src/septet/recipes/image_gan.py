@@ -53,4 +53,4 @@ def image_gan(
     )
     stage = Stage("gan", model, lambda: pictures.batches(model.conditioner), fit)
     facts = {"pictures": len(pictures.dataset.training)}
-    return Plan(model, [stage], pictures.dataset, facts, pictures.previews)
+    return Plan(model, [stage], pictures.dataset, facts, pictures.previews(model.conditioner))

@@ -7,7 +7,6 @@ import torch
 from ..codecs.variational import Variational
 from ..fitting import Settings
 from ..generator import Generator
-from ..parts import Prompt
 from ..processes.gaussian import Gaussian
 from ..space import Refusal
 from . import Plan, Stage
@@ -34,13 +33,13 @@ def image_vae(
 ) -> Plan:
     """An encoder to `latent` numbers a picture and a decoder, trained by the evidence bound with learned variance."""
     pictures = gather(source, size, palette, tile, batch, seed, start)
-    said: list[Prompt] = pictures.prompts if prompts != "nothing" else [None] * len(pictures.prompts)
     if start is None:
         torch.manual_seed(seed)
         codec = Variational((size, size), channels, latent, width=width, vector=True, hidden=hidden)
-        conditioner = conditioner_for(prompts if prompts == "nothing" else "labels", 8, said)
-        labels = conditioner.prepare([said[i] for i in pictures.dataset.training]).unique(dim=0).tolist()
-        process = Gaussian(codec.space, labels or [[]])
+        conditioner = conditioner_for(prompts if prompts == "nothing" else "labels", 8, pictures.prompts)
+        said = pictures.said_to(conditioner)
+        labels = conditioner.prepare([said[i] for i in pictures.dataset.training])
+        process = Gaussian(codec.space, labels.unique(dim=0).tolist() if labels.shape[1] else [[]])
         start = Generator(pictures.dataset.modality, codec, process, conditioner, prompt_dropout=0.0)
         codec.requires_grad_(True)
     model = start
@@ -48,6 +47,7 @@ def image_vae(
     if not isinstance(codec, Variational) or not isinstance(process, Gaussian):
         raise Refusal(f"start={model.name}: image_vae goes on only from a VAE")
     index = pictures.dataset.training[:FITTED]
+    said = pictures.said_to(model.conditioner)
     symbols = model.conditioner.prepare([said[i] for i in index])
 
     @torch.no_grad()
@@ -60,4 +60,10 @@ def image_vae(
 
     fit = Settings(rate=rate, optimiser="adamw", weight_decay=0.0)
     stage = Stage("vae", codec, lambda: pictures.batches(model.conditioner), fit, after=fit_prior)
-    return Plan(model, [stage], pictures.dataset, {"pictures": len(pictures.dataset.training)}, pictures.previews)
+    return Plan(
+        model,
+        [stage],
+        pictures.dataset,
+        {"pictures": len(pictures.dataset.training)},
+        pictures.previews(model.conditioner),
+    )

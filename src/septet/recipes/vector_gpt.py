@@ -50,6 +50,8 @@ def vector_gpt(
     symbols = [codec.symbols_of(dataset[i].datum) for i in range(len(dataset))]
     kept = [i for i, row in enumerate(symbols) if len(row) < codec.length]
     rows = [codec.encode([dataset[i].datum])[0] for i in kept]
+    if isinstance(start.conditioner, Nothing):
+        prompts = [None] * len(prompts)
     symbols_BM = start.conditioner.prepare([prompts[i] for i in kept])
     held = set(dataset.validation)
     training = [k for k, i in enumerate(kept) if i not in held]

@@ -1,0 +1,79 @@
+"""Trains the starter `prose`: English prose by GPT, on Jane Austen's novels and the King James Bible; it goes on from a
+beginning and fills gaps."""
+
+import argparse
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import prose
+import torch
+
+from septet import recipes, runs
+from septet.backbones.transformer import Transformer
+from septet.codecs.symbols import Symbols
+from septet.conditioners import Nothing
+from septet.data.batches import Windows
+from septet.data.dataset import Dataset
+from septet.fitting import Settings
+from septet.generator import Generator
+from septet.modalities.text import Text
+from septet.processes.autoregressive import Autoregressive
+from septet.recipes import Plan, Stage
+from septet.recipes.text_gpt import stream
+
+OUT = Path(__file__).parent.parent / "src/septet/starters/prose"
+
+
+def prose_gpt(
+    source: Any,
+    seed: int = 0,
+    start: Generator | None = None,
+    seconds: float | None = None,
+    tokens: str = "4096",
+    length: int = 256,
+    width: int = 208,
+    layers: int = 6,
+    dropout: float = 0.1,
+    fill: float = 0.3,
+    batch: int = 32,
+    rate: float = 0.02,
+    compiled: bool = True,
+) -> Plan:
+    """A GPT over byte-level BPE symbols, on windows of `length`; 4.9 M parameters."""
+    passages = prose.load(Path(source))
+    sides = {split: [p.text for p in passages if p.split == split] for split in prose.SPLITS}
+    torch.manual_seed(seed)
+    codec = Symbols.learned(sides["train"], tokens, length)
+    process = Autoregressive(codec.space, Transformer(width, layers, heads=4, dropout=dropout), fill=fill)
+    generator = Generator(Text(), codec, process, Nothing(), settings={"temperature": 0.8, "min_p": 0.05})
+    learned, held = (stream(codec, sides[split]) for split in ("train", "validation"))
+    windows = Windows(learned, length, batch, seed, Windows(held, length, batch))
+    settings = Settings(rate=rate, average=0.998, decay=0.6, compile=compiled, validation_batches=32)
+    dataset = Dataset([p.text for p in passages], [None] * len(passages), [p.title for p in passages], Text())
+    for split, places in (("train", dataset.training), ("validation", dataset.validation)):
+        places[:] = [n for n, p in enumerate(passages) if p.split == split]
+    dataset.fingerprint = hashlib.sha256(Path(source).read_bytes()).hexdigest()
+    dataset.report = [f"{len(learned):,} symbols to train on, {len(held):,} held out; a test split is never read."]
+    facts = {"symbols": len(learned), "held_out_symbols": len(held)}
+    return Plan(generator, [Stage("gpt", generator, lambda: windows, settings)], dataset, facts, [None] * 2)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("words", nargs="*", metavar="OPTION=VALUE", help="options of the recipe")
+    parser.add_argument("--data", type=Path, default=prose.CACHE / "prose.json")
+    parser.add_argument("--out", type=Path, default=OUT)
+    parser.add_argument("--budget", default="2h")
+    parser.add_argument("--steps", type=int, help="in place of the budget")
+    parser.add_argument("--resume", action="store_true")
+    options = parser.parse_args()
+    if not options.data.exists():
+        prose.build(options.data, prose.CACHE)
+    chosen = recipes.parsed(prose_gpt, options.words) | {"steps": options.steps, "resume": options.resume}
+    budget = None if options.steps else options.budget
+    for progress in runs.training(options.data, prose_gpt, options.out, budget, **chosen):
+        if progress.message or (progress.step and progress.step.validation is not None):
+            step = progress.step
+            figures = f"step {step.step} loss {step.losses['loss']:.4f} held-out {step.validation}" if step else ""
+            print(f"{progress.share:.1%} {figures} {progress.message or ''}", flush=True)

@@ -1,0 +1,86 @@
+"""How long a run lasts, what it logs, and what it cannot be asked for."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from running import TINY, finish, log
+
+from septet import models, runs
+from septet.space import Refusal
+
+
+def test_validating_is_rare_in_steps(source: Path, tmp_path: Path):
+    for steps, expected in ((25, [10, 20, 25]), (8, [8])):
+        finish({"source": source, "recipe": "text_gpt", "out": tmp_path / "m", "steps": steps, **TINY["text_gpt"]})
+        assert [row["step"] for row in log(tmp_path / "m") if "validation_loss" in row] == expected
+
+
+def test_steps_are_of_all_stages_together(source: Path, tmp_path: Path):
+    arguments = {"source": source, "recipe": "image_gpt", "out": tmp_path / "model", "steps": 12, **TINY["image_gpt"]}
+    done = finish(arguments | {"codec_share": 0.25})
+    assert [p.stage for p in done if p.step] == ["codec"] * 3 + ["model"] * 9
+    shares = [p.share for p in done if p.step]
+    assert shares == sorted(shares) and shares[-1] == pytest.approx(1)
+
+
+@pytest.mark.parametrize("budget", ["4s", "40d", "soon", "", "-20s", "nan", "1e3", 3, float("inf")])
+def test_an_impossible_budget_is_refused(budget: Any, source: Path, tmp_path: Path):
+    with pytest.raises(Refusal, match="budget"):
+        finish({"source": source, "recipe": "text_gpt", "out": tmp_path / "model", "budget": budget})
+
+
+def test_budgets_read_as_people_write_them():
+    assert [runs.seconds_of(b) for b in ("90s", "20m", "1h30m", "1.5m", 45, "45")] == [90, 1200, 5400, 90, 45, 45]
+
+
+def test_a_budget_is_spent_and_logged(source: Path, tmp_path: Path):
+    began = time.time()
+    arguments = {"source": source, "recipe": "text_gpt", "out": tmp_path / "model", "budget": 6, "began": began}
+    done = finish(arguments | TINY["text_gpt"])
+    assert 3 < time.time() - began < 12
+    rows = log(tmp_path / "model")
+    assert all({"step", "elapsed_seconds", "loss"} <= set(row) for row in rows)
+    assert "validation_loss" in rows[-1]
+    assert [r["step"] for r in rows] == sorted({r["step"] for r in rows})
+    assert done[-1].share == 1 and models.card(tmp_path / "model")["seconds"] < 12
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("recipe,budget", [("text_gpt", 20), ("image_gpt", 25), ("image_gan", 20)])
+def test_a_budget_is_kept_within_a_twentieth(recipe: str, budget: int, source: Path, tmp_path: Path):
+    """From the start of the process to its end, in a process of its own."""
+    kind, short = recipe.split("_")
+    options = [f"{name}={value}" for name, value in TINY[recipe].items()]
+    words = ["train", kind, str(source), *options, "--recipe", short, "--budget", f"{budget}s"]
+    began = time.monotonic()
+    command = [sys.executable, "-c", "from septet.cli import main; main()", *words, "--out", str(tmp_path / "model")]
+    run = subprocess.run(command, capture_output=True, text=True)
+    took = time.monotonic() - began
+    assert run.returncode == 0, run.stderr
+    print(f"{recipe}: {took:.2f} s of {budget}")
+    assert abs(took - budget) <= 0.05 * budget
+
+
+@pytest.mark.parametrize("seed", [-1, 2**63, 1.5, True])
+def test_an_impossible_seed_is_refused(seed: Any, source: Path, tmp_path: Path):
+    with pytest.raises(Refusal, match="seed="):
+        finish({"source": source, "recipe": "text_gpt", "out": tmp_path / "model", "steps": 2, "seed": seed})
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_largest_seed_trains(source: Path, tmp_path: Path):
+    arguments = {"source": source, "recipe": "text_gpt", "out": tmp_path / "model", **TINY["text_gpt"]}
+    finish(arguments | {"steps": 2, "seed": 2**63 - 1})
+    assert models.card(tmp_path / "model")["seed"] == 2**63 - 1
+
+
+def test_a_model_too_large_for_memory_is_refused(source: Path, tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(runs, "COPIES", 10**8)
+    arguments = {"source": source, "recipe": "text_gpt", "out": tmp_path / "model", "steps": 2, **TINY["text_gpt"]}
+    with pytest.raises(Refusal, match="memory"):
+        finish(arguments)
+    assert not list(tmp_path.iterdir())
