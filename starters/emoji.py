@@ -62,7 +62,7 @@ HELD_OUT = 0.05  # of the concepts, for validation and for test each
 RENDERED = 192  # pixels a side of a drawing before it is reduced
 THUMBNAIL, TWIN = 12, 24  # pixels a side; difference of 255 that no pixel of two pictures that are the same exceeds
 COMPONENTS, SYMBOLS, FLAGS = 2, 8, 9  # emojibase's groups of skin tones and hair, of signs, and of flags
-SIDED = ("left", "right", "clock", "button", "chart", "abc", "1234", "hundred", "dollar", "calendar")
+SIDED = ("left", "right", "clock", "thirty", "button", "chart", "abc", "1234", "hundred", "dollar", "calendar")
 SIGNS = {"FE0F", "200D", "2640", "2642", "27A1"}  # variation, joiner, female, male, facing right
 ADULTS = {"1F468": "1F9D1", "1F469": "1F9D1"}  # man and woman to person
 

@@ -13,6 +13,7 @@ from typing import Any
 import emoji
 import numpy as np
 import torch
+from publish import publish
 from torch import Tensor
 
 from septet import recipes, runs
@@ -32,7 +33,19 @@ from septet.processes.flow import Flow
 from septet.processes.masked import Masked
 from septet.recipes import Plan, Stage
 
-OUT = Path(__file__).parent.parent / "src/septet/starters/emoji"
+SETTINGS = {
+    "gpt": {"guidance": 1.5, "temperature": 0.9},
+    "bert": {"guidance": 1.5, "steps": 16},
+    "diffusion": {"guidance": 2.0, "steps": 20, "solver": "heun"},
+}
+FACTS = {
+    "summary": "Text to colour emoji: say what, then a style (3d, flat, gradient, noto, blob).",
+    "license": "apache-2.0",
+    "sources": [f"{name}: {package} {version}" for name, (package, version, _) in emoji.STYLES.items()],
+    "attribution": "Drawn after Fluent Emoji (Microsoft, MIT) and Noto Emoji (Google, Apache-2.0); captions by "
+    "emojibase (MIT). NOTICE names them all.",
+    "limits": "Things that no emoji shows are guesses. No flags, default skin tone only, no legible letters.",
+}
 SHIFTS = ((0, 0), (0, 1), (1, 0), (0, -1), (-1, 0))  # in margins, of the fixed views
 FITTED = 2048  # pictures that a variational codec is calibrated on
 ROWS = 256  # pictures encoded at a time
@@ -161,7 +174,7 @@ def planned(
 ) -> Plan:
     """The two stages: the codec on pictures, then the process on its latents under captions."""
     conditioner = pictures.heard(width, width // 2)
-    generator = Generator(Image(pictures.size), codec, process, conditioner, settings=settings)
+    generator = Generator(Image(pictures.size), codec, process, conditioner, settings=dict(settings))
     codec.requires_grad_(True)  # a Generator freezes its codec
 
     def calibrate() -> None:
@@ -202,7 +215,7 @@ def emoji_gpt(
     codec = Quantised((pictures.size, pictures.size), width=codec_width, decoder_blocks=2)
     process = Autoregressive(codec.space, Transformer(width, layers, heads=4, dropout=dropout, rotary_base=100.0))
     fit = Settings(rate=rate, average=0.999, decay=0.6, compile=compiled)
-    return planned(pictures, process, codec, {"guidance": 1.5, "temperature": 0.9}, fit, codec_share, width)
+    return planned(pictures, process, codec, SETTINGS["gpt"], fit, codec_share, width)
 
 
 def emoji_bert(
@@ -226,8 +239,8 @@ def emoji_bert(
     codec = Quantised((pictures.size, pictures.size), width=codec_width, decoder_blocks=2)
     backbone = Transformer(width, layers, heads=4, dropout=dropout, rotary_base=100.0)
     fit = Settings(rate=rate, average=0.999, decay=0.6, compile=compiled)
-    process, settings = Masked(codec.space, backbone, fill=fill), {"guidance": 1.5, "steps": 16}
-    return planned(pictures, process, codec, settings, fit, codec_share, width)
+    process = Masked(codec.space, backbone, fill=fill)
+    return planned(pictures, process, codec, SETTINGS["bert"], fit, codec_share, width)
 
 
 def emoji_diffusion(
@@ -253,8 +266,8 @@ def emoji_diffusion(
     codec = Variational(shape, latent_channels=channels, width=codec_width, decoder_blocks=2, distance=Crispness())
     backbone = Transformer(width, layers, heads=4, modulated=True, dropout=dropout, rotary_base=100.0)
     fit = Settings(rate=rate, average=0.999, decay=0.6, compile=compiled)
-    process, settings = Flow(codec.space, backbone, fill=fill), {"guidance": 2.0, "steps": 20, "solver": "heun"}
-    return planned(pictures, process, codec, settings, fit, codec_share, width)
+    process = Flow(codec.space, backbone, fill=fill)
+    return planned(pictures, process, codec, SETTINGS["diffusion"], fit, codec_share, width)
 
 
 RECIPES = {"gpt": emoji_gpt, "bert": emoji_bert, "diffusion": emoji_diffusion}
@@ -264,18 +277,22 @@ if __name__ == "__main__":
     parser.add_argument("words", nargs="*", metavar="OPTION=VALUE", help="options of the recipe")
     parser.add_argument("--process", choices=RECIPES, default="gpt")
     parser.add_argument("--data", type=Path, default=emoji.CACHE / "emoji-40.npz")
-    parser.add_argument("--out", type=Path, default=OUT)
+    parser.add_argument("--work", type=Path, help="the folder to train in; emoji-PROCESS in the cache, if left out")
     parser.add_argument("--budget", default="3h")
     parser.add_argument("--steps", type=int, help="in place of the budget")
     parser.add_argument("--resume", action="store_true")
+    parser.add_argument("--publish", action="store_true", help="put the model into the package as the starter")
     options = parser.parse_args()
     if not options.data.exists():
         emoji.build(options.data, emoji.CACHE, 40)
-    recipe = RECIPES[options.process]
+    recipe, work = RECIPES[options.process], options.work or emoji.CACHE / "models" / f"emoji-{options.process}"
     chosen = recipes.parsed(recipe, options.words) | {"steps": options.steps, "resume": options.resume}
-    budget = None if options.steps else options.budget
-    for progress in runs.training(options.data, recipe, options.out, budget, **chosen):
+    budget = None if options.resume or options.steps else options.budget
+    for progress in runs.training(options.data, recipe, work, budget, **chosen):
         if progress.message or (progress.step and progress.step.validation is not None):
             step = progress.step
             figures = f"step {step.step} loss {step.losses['loss']:.4f} held-out {step.validation}" if step else ""
             print(f"{progress.share:.1%} {progress.stage} {figures} {progress.message or ''}", flush=True)
+    if options.publish:
+        facts = FACTS | {"tags": ["emoji", options.process], "continues_with": f"image_{options.process}"}
+        publish(work, "emoji", facts, SETTINGS[options.process])

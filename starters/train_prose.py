@@ -8,6 +8,7 @@ from typing import Any
 
 import prose
 import torch
+from publish import publish
 
 from septet import recipes, runs
 from septet.backbones.transformer import Transformer
@@ -22,7 +23,16 @@ from septet.processes.autoregressive import Autoregressive
 from septet.recipes import Plan, Stage
 from septet.recipes.text_gpt import stream
 
-OUT = Path(__file__).parent.parent / "src/septet/starters/prose"
+SETTINGS = {"temperature": 0.8, "min_p": 0.05}
+FACTS = {
+    "summary": "English prose in the manner of Jane Austen and the King James Bible: goes on, and fills gaps.",
+    "license": "apache-2.0",
+    "tags": ["text", "gpt", "fill-in-the-middle"],
+    "continues_with": "text_gpt",
+    "sources": [f"{package} {version}" for package, version, _ in (prose.AUSTEN, prose.BIBLE)],
+    "attribution": "Both texts are in the public domain; NOTICE names who packaged them.",
+    "limits": "It knows no facts and no modern words, and loses the thread after a few sentences.",
+}
 
 
 def prose_gpt(
@@ -46,7 +56,7 @@ def prose_gpt(
     torch.manual_seed(seed)
     codec = Symbols.learned(sides["train"], tokens, length)
     process = Autoregressive(codec.space, Transformer(width, layers, heads=4, dropout=dropout), fill=fill)
-    generator = Generator(Text(), codec, process, Nothing(), settings={"temperature": 0.8, "min_p": 0.05})
+    generator = Generator(Text(), codec, process, Nothing(), settings=dict(SETTINGS))
     learned, held = (stream(codec, sides[split]) for split in ("train", "validation"))
     windows = Windows(learned, length, batch, seed, Windows(held, length, batch))
     settings = Settings(rate=rate, average=0.998, decay=0.6, compile=compiled, validation_batches=32)
@@ -63,17 +73,20 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("words", nargs="*", metavar="OPTION=VALUE", help="options of the recipe")
     parser.add_argument("--data", type=Path, default=prose.CACHE / "prose.json")
-    parser.add_argument("--out", type=Path, default=OUT)
+    parser.add_argument("--work", type=Path, default=prose.CACHE / "models" / "prose")
     parser.add_argument("--budget", default="2h")
     parser.add_argument("--steps", type=int, help="in place of the budget")
     parser.add_argument("--resume", action="store_true")
+    parser.add_argument("--publish", action="store_true", help="put the model into the package as the starter")
     options = parser.parse_args()
     if not options.data.exists():
         prose.build(options.data, prose.CACHE)
     chosen = recipes.parsed(prose_gpt, options.words) | {"steps": options.steps, "resume": options.resume}
-    budget = None if options.steps else options.budget
-    for progress in runs.training(options.data, prose_gpt, options.out, budget, **chosen):
+    budget = None if options.resume or options.steps else options.budget
+    for progress in runs.training(options.data, prose_gpt, options.work, budget, **chosen):
         if progress.message or (progress.step and progress.step.validation is not None):
             step = progress.step
             figures = f"step {step.step} loss {step.losses['loss']:.4f} held-out {step.validation}" if step else ""
             print(f"{progress.share:.1%} {figures} {progress.message or ''}", flush=True)
+    if options.publish:
+        publish(options.work, "prose", FACTS, SETTINGS)

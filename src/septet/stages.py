@@ -16,6 +16,7 @@ from .recipes import Plan
 from .space import Refusal
 
 LOG_SECONDS = 0.5  # between two rows of the log
+LEAST_RESERVE = 0.5  # seconds of a budget for saving and leaving
 
 
 @dataclass
@@ -134,7 +135,7 @@ class StageRun:
             self.validation_seconds = took
         if self.final and pace.steps is None:
             after = 2.2 * self.validation_seconds + 1.5 * self.previews.seconds + self.save_seconds / 2
-            pace.reserve_seconds = max(pace.reserve_seconds, 1.0 + after)
+            pace.reserve_seconds = LEAST_RESERVE + after
 
     def _preview(self, step: Step) -> str | None:
         course = self.course

@@ -8,7 +8,11 @@ from septet.part import assets, build, describe
 from septet.references import find_part
 from septet.space import Refusal
 
-KINDS = {"nothing": (Nothing, None), "attributes": (Attributes, "colour=red, size=large"), "text": (Text, "a red apple")}
+KINDS = {
+    "nothing": (Nothing, None),
+    "attributes": (Attributes, "colour=red, size=large"),
+    "text": (Text, "a red apple"),
+}
 
 
 @pytest.mark.parametrize("kind", KINDS)

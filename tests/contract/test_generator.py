@@ -83,6 +83,12 @@ def test_with_a_tile_size_a_seed_has_the_same_bits_alone_and_among_others(painte
     assert [output.record["seed"] for output in among] == [2, 3, 4, 5, 6, 7]
 
 
+def test_a_short_tile_is_padded(painter: Generator):
+    moments = list(painter.generating([(None, seed) for seed in range(5)], tile=4))
+    assert {len(moment.state.latents) for moment in moments} == {4}
+    assert sum(len(moment.outputs) for moment in moments) == 5
+
+
 def test_a_text_goes_on_from_its_beginning(writer: Generator, guesser: Generator):
     for model in (writer, guesser):
         outputs = model.generate(count=3, given=Given("abba "))

@@ -177,7 +177,7 @@ def test_arranging_again_changes_nothing():
 
 
 def test_a_drawing_is_also_written_as_a_png_with_its_record(tmp_path: Path):
-    drawing = Vector().take('<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24"><path d="M4 4h16v16H4z"/></svg>')
+    drawing = Vector().take(f'{OPENING}<path d="M4 4h16v16H4z"/></svg>')
     Vector().write(drawing, tmp_path / "square.png", {"seed": 7})
     with Image.open(tmp_path / "square.png") as picture:
         assert picture.size == (512, 512) and json.loads(picture.text["septet"]) == {"seed": 7}

@@ -128,11 +128,8 @@ def _rows(request: Request, model: Generator) -> list[Row]:
         if prompt is not None and any(0xD800 <= ord(c) <= 0xDFFF for c in prompt):
             raise Refusal("the prompt holds bytes that are not UTF-8; write it in UTF-8")
     rows = [Row(prompt, seed + k, name=name) for prompt, count, seed, name in asked for k in range(count)]
-    return (
-        rows
-        if request.prompts is None
-        else _named(rows, request.out, request.suffix or model.modality.suffixes[0], model)
-    )
+    suffix = request.suffix or model.modality.suffixes[0]
+    return rows if request.prompts is None else _named(rows, request.out, suffix, model)
 
 
 def _lines(path: Path) -> list[dict[str, str | None]]:
