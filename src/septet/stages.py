@@ -81,7 +81,7 @@ class StageRun:
         self.final = index + 1 == len(shares)
         self.root = course.root / f"{index + 1}-{self.stage.name}"
         self.saved = self.stepped = time.monotonic()
-        self.save_seconds = self.validation_seconds = 0.0
+        self.save_seconds = self.validation_seconds = self.step_seconds = 0.0
 
     def go(self) -> Iterator[Progress]:
         course, stage = self.course, self.stage
@@ -131,8 +131,10 @@ class StageRun:
     def _reserve(self, pace: Pace, step: Step) -> None:
         """On a budget, keep time for what comes after the last step: validating twice, a preview, saving."""
         took, self.stepped = time.monotonic() - self.stepped, time.monotonic()
-        if step.validation is not None:
-            self.validation_seconds = took
+        if step.validation is None:
+            self.step_seconds = took
+        elif self.step_seconds:  # the first step, which loads much, tells nothing
+            self.validation_seconds = max(0.0, took - self.step_seconds)
         if self.final and pace.steps is None:
             after = 2.2 * self.validation_seconds + 1.5 * self.previews.seconds + self.save_seconds / 2
             pace.reserve_seconds = LEAST_RESERVE + after

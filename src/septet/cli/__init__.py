@@ -62,17 +62,19 @@ def generate(
     ] = None,
     strength: Annotated[float | None, typer.Option(help="How far --image is varied, above 0 to 1.")] = None,
     like: Annotated[Path | None, typer.Option(help="More like this file.")] = None,
+    end_prompt: Annotated[str | None, typer.Option("--to", help="Interpolate from the prompt to this one.")] = None,
+    end_seed: Annotated[int | None, typer.Option("--to-seed", help="Interpolate from the seed to this one.")] = None,
     form: Annotated[str | None, typer.Option("--format", help="Of the files: svg, png, webp or txt.")] = None,
     tile: Annotated[int, typer.Option(help="Outputs drawn at a time; bits depend on it.")] = 8,
     device: Device = "auto",
 ) -> None:
     """Make new content."""
-    from . import generating
+    from . import generating, requests
 
     settings: dict[str, Any] = {"guidance": guidance, "steps": steps}
-    edit = generating.Edit(image, mask, strength, like)
+    edit = generating.Edit(image, mask, strength, like, end_prompt, end_seed)
     suffix = None if form is None else "." + form.lower().removeprefix(".")
-    request = generating.Request(what, model, prompt, options or [], count, seed, prompts, out, tile, suffix, device)
+    request = requests.Request(what, model, prompt, options or [], count, seed, prompts, out, tile, suffix, device)
     generating.generate(request, {k: v for k, v in settings.items() if v is not None}, edit)
 
 

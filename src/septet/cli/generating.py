@@ -1,10 +1,9 @@
 """septet generate."""
 
-import csv
 import shlex
 import sys
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,36 +12,18 @@ from PIL import Image
 from rich.console import Console
 from rich.progress import Progress
 
-from .. import models
+from .. import folders, models
 from ..codecs.symbols import GAP
 from ..devices import device_of
 from ..generator import Generator, Given
+from ..modalities.records import png_with
 from ..output import Output
 from ..space import Refusal
-from ..streams import checked_seed
 from . import STARTERS, cost, say
+from .requests import Request, Row, options_of, rows_of
 
-LONGEST_PROMPT = 10_000  # characters
-MOST = 1_000_000  # outputs of a prompt
 SHOWN = 3  # texts that are printed as well
 LIKE = 0.6  # the strength of "more like this"
-
-
-@dataclass(frozen=True)
-class Request:
-    """What was asked for on the command line."""
-
-    what: str
-    model: str | None
-    prompt: str | None
-    options: list[str]
-    count: int
-    seed: int
-    prompts: Path | None
-    out: Path
-    tile: int
-    suffix: str | None
-    device: str
 
 
 @dataclass(frozen=True)
@@ -53,23 +34,18 @@ class Edit:
     mask: Path | None
     strength: float | None
     like: Path | None
-
-
-@dataclass(frozen=True)
-class Row:
-    """A prompt with a seed, the name it was given, and the file it goes to; None for the next free one."""
-
-    prompt: str | None
-    seed: int
-    path: Path | None = None
-    name: str | None = None
+    end_prompt: str | None
+    end_seed: int | None
 
 
 def generate(request: Request, settings: dict[str, Any], edit: Edit) -> None:
     began = time.time()
     model = models.load(_reference(request), device=device_of(request.device))
-    settings |= _options(request.options)
-    rows = _rows(request, model)
+    settings |= options_of(request.options)
+    if edit.end_prompt is not None or edit.end_seed is not None:
+        _interpolate(model, request, settings, edit, began)
+        return
+    rows = rows_of(request, model)
     left = [row for row in rows if row.path is None or not row.path.exists()]
     if len(left) < len(rows):
         print(f"{len(rows) - len(left)} of {len(rows)} are there already and stay as they are.")
@@ -93,80 +69,29 @@ def generate(request: Request, settings: dict[str, Any], edit: Edit) -> None:
     _report(request, saved, began)
 
 
+def _interpolate(model: Generator, request: Request, settings: dict[str, Any], edit: Edit, began: float) -> None:
+    """`count` outputs on the way from the prompt and seed to those at the end, and all of them in one strip."""
+    ends = request.prompt, request.prompt if edit.end_prompt is None else edit.end_prompt
+    seeds = request.seed, request.seed if edit.end_seed is None else edit.end_seed
+    outputs = model.interpolate(ends, seeds, frames=request.count, **settings)
+    saved = [output.save(folder_of(request), request.suffix) for output in outputs]
+    strip = saved[0].with_name(f"{saved[0].stem}-strip.png")
+    folders.write(strip, png_with({"strip": [o.record for o in outputs]}, outputs.sheet(columns=len(outputs))))
+    _report(request, saved, began)
+    say(f"All in one strip: {strip}.")
+
+
+def folder_of(request: Request) -> Path:
+    """The folder for the files, made if need be."""
+    with folders.refusing(request.out):
+        request.out.mkdir(parents=True, exist_ok=True)
+    return request.out
+
+
 def _reference(request: Request) -> str:
     if request.model is not None:
         return request.model
     return STARTERS.get(request.what, request.what)
-
-
-def _options(words: list[str]) -> dict[str, Any]:
-    settings: dict[str, Any] = {}
-    for word in words:
-        name, equals, value = word.partition("=")
-        if not equals:
-            raise Refusal(f"setting {word!r}: expected name=value; put a prompt of several words in quotes")
-        for kind in (int, float, str):
-            try:
-                settings[name] = kind(value)
-                break
-            except ValueError:
-                continue
-    return settings
-
-
-def _rows(request: Request, model: Generator) -> list[Row]:
-    if request.prompts is None:
-        asked = [(request.prompt, request.count, request.seed, None)]
-    else:
-        asked = [_asked(line, request) for line in _lines(request.prompts)]
-    for prompt, count, seed, _ in asked:
-        if not 1 <= count <= MOST:
-            raise Refusal(f"count={count}: expected 1 to {MOST:,}")
-        checked_seed(seed + count - 1 if seed >= 0 else seed)
-        if prompt is not None and len(prompt) > LONGEST_PROMPT:
-            raise Refusal(f"a prompt of {len(prompt):,} characters: at most {LONGEST_PROMPT:,}; shorten it")
-        if prompt is not None and any(0xD800 <= ord(c) <= 0xDFFF for c in prompt):
-            raise Refusal("the prompt holds bytes that are not UTF-8; write it in UTF-8")
-    rows = [Row(prompt, seed + k, name=name) for prompt, count, seed, name in asked for k in range(count)]
-    suffix = request.suffix or model.modality.suffixes[0]
-    return rows if request.prompts is None else _named(rows, request.out, suffix, model)
-
-
-def _lines(path: Path) -> list[dict[str, str | None]]:
-    try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            lines = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise Refusal(f"{path} cannot be read as CSV: {error}") from error
-    if not lines or "prompt" not in lines[0]:
-        raise Refusal(
-            f"{path}: expected a first line naming the columns prompt, name, count, seed, then at least one row"
-        )
-    return lines
-
-
-def _asked(line: dict[str, str | None], request: Request) -> tuple[str, int, int, str]:
-    """The prompt, count, seed and name of a line of the CSV file."""
-    prompt = line["prompt"] or ""
-    try:
-        count, seed = int(line.get("count") or request.count), int(line.get("seed") or request.seed)
-    except ValueError as error:
-        raise Refusal(f"{request.prompts}: count and seed must be whole numbers, got {line}") from error
-    return prompt, count, seed, line.get("name") or prompt
-
-
-def _named(rows: list[Row], out: Path, suffix: str, model: Generator) -> list[Row]:
-    """Each row with the file it goes to, the same at every call: a number tells apart what would share a name. A row
-    that repeats another, prompt and seed, is left out."""
-    taken: dict[Path, Row] = {}
-    for row in rows:
-        name = "".join(c if c.isalnum() or c in "-_" else "-" for c in row.name or "")[:64].strip("-") or model.name
-        for repeat in range(1, len(rows) + 1):
-            path = out / f"{name}-{row.seed}{'' if repeat == 1 else f'-{repeat}'}{suffix}"
-            there = taken.setdefault(path, row)
-            if (there.prompt, there.name) == (row.prompt, row.name):
-                break
-    return [replace(row, path=path) for path, row in taken.items()]
 
 
 def _begins(model: Generator) -> bool:
@@ -238,8 +163,7 @@ def _shown(word: str) -> str:
 def _save(output: Output, row: Row, request: Request) -> Path:
     if row.path is not None:
         return output.save(row.path)
-    request.out.mkdir(parents=True, exist_ok=True)
-    return output.save(request.out, request.suffix)
+    return output.save(folder_of(request), request.suffix)
 
 
 def _report(request: Request, saved: list[Path], began: float) -> None:

@@ -1,0 +1,112 @@
+"""What `septet generate` is asked for: prompts, seeds and files, from words or from a CSV file."""
+
+import csv
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ..generator import Generator
+from ..space import Refusal
+from ..streams import checked_seed
+
+LONGEST_PROMPT = 10_000  # characters
+MOST = 1_000_000  # outputs of a prompt
+
+
+@dataclass(frozen=True)
+class Request:
+    """What was asked for on the command line."""
+
+    what: str
+    model: str | None
+    prompt: str | None
+    options: list[str]
+    count: int
+    seed: int
+    prompts: Path | None
+    out: Path
+    tile: int
+    suffix: str | None
+    device: str
+
+
+@dataclass(frozen=True)
+class Row:
+    """A prompt with a seed, the name it was given, and the file it goes to; None for the next free one."""
+
+    prompt: str | None
+    seed: int
+    path: Path | None = None
+    name: str | None = None
+
+
+def options_of(words: list[str]) -> dict[str, Any]:
+    """`setting=value` words by name, each a whole number, a number or a text."""
+    settings: dict[str, Any] = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not equals:
+            raise Refusal(f"setting {word!r}: expected name=value; put a prompt of several words in quotes")
+        for kind in (int, float, str):
+            try:
+                settings[name] = kind(value)
+                break
+            except ValueError:
+                continue
+    return settings
+
+
+def rows_of(request: Request, model: Generator) -> list[Row]:
+    """One row for each output asked for; an impossible count, seed or prompt is a Refusal."""
+    if request.prompts is None:
+        asked = [(request.prompt, request.count, request.seed, None)]
+    else:
+        asked = [_asked(line, request) for line in _lines(request.prompts)]
+    for prompt, count, seed, _ in asked:
+        if not 1 <= count <= MOST:
+            raise Refusal(f"count={count}: expected 1 to {MOST:,}")
+        checked_seed(seed + count - 1 if seed >= 0 else seed)
+        if prompt is not None and len(prompt) > LONGEST_PROMPT:
+            raise Refusal(f"a prompt of {len(prompt):,} characters: at most {LONGEST_PROMPT:,}; shorten it")
+        if prompt is not None and any(0xD800 <= ord(c) <= 0xDFFF for c in prompt):
+            raise Refusal("the prompt holds bytes that are not UTF-8; write it in UTF-8")
+    rows = [Row(prompt, seed + k, name=name) for prompt, count, seed, name in asked for k in range(count)]
+    suffix = request.suffix or model.modality.suffixes[0]
+    return rows if request.prompts is None else _named(rows, request.out, suffix, model)
+
+
+def _lines(path: Path) -> list[dict[str, str | None]]:
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            lines = list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise Refusal(f"{path} cannot be read as CSV: {error}") from error
+    if not lines or "prompt" not in lines[0]:
+        raise Refusal(
+            f"{path}: expected a first line naming the columns prompt, name, count, seed, then at least one row"
+        )
+    return lines
+
+
+def _asked(line: dict[str, str | None], request: Request) -> tuple[str, int, int, str]:
+    """The prompt, count, seed and name of a line of the CSV file."""
+    prompt = line["prompt"] or ""
+    try:
+        count, seed = int(line.get("count") or request.count), int(line.get("seed") or request.seed)
+    except ValueError as error:
+        raise Refusal(f"{request.prompts}: count and seed must be whole numbers, got {line}") from error
+    return prompt, count, seed, line.get("name") or prompt
+
+
+def _named(rows: list[Row], out: Path, suffix: str, model: Generator) -> list[Row]:
+    """Each row with the file it goes to, the same at every call: a number tells apart what would share a name. A row
+    that repeats another, prompt and seed, is left out."""
+    taken: dict[Path, Row] = {}
+    for row in rows:
+        name = "".join(c if c.isalnum() or c in "-_" else "-" for c in row.name or "")[:64].strip("-") or model.name
+        for repeat in range(1, len(rows) + 1):
+            path = out / f"{name}-{row.seed}{'' if repeat == 1 else f'-{repeat}'}{suffix}"
+            there = taken.setdefault(path, row)
+            if (there.prompt, there.name) == (row.prompt, row.name):
+                break
+    return [replace(row, path=path) for path, row in taken.items()]
