@@ -153,3 +153,21 @@ def test_the_command_line_loads_nothing_heavy():
 def test_septet_tells_what_it_can_do(words: list[str], said):
     told = said(*words)
     assert ("image_diffusion" if words == ["recipes"] else "models" if words == ["models"] else "train") in told
+
+
+def test_an_interpolation_ends_at_both_prompts_and_seeds(said, shop, tmp_path: Path):
+    settings = ("--tile", "1", "--steps", "2", "--guidance", "1")
+    way = ("--to", "blue apple", "--to-seed", "9")
+    text = said(
+        "generate", shop["painter"], "red apple", *way, "--count", "3", "--seed", "4", *settings, "--out", "way"
+    )
+    assert "way/painter-4-strip.png" in text
+    with Image.open("way/painter-4-strip.png") as strip:
+        assert len(json.loads(strip.text["septet"])["strip"]) == 3
+    painter = models.load(shop["painter"])
+    ends = [
+        painter.generate(p, seed=s, steps=2, guidance=1.0)[0].datum for p, s in (("red apple", 4), ("blue apple", 9))
+    ]
+    for name, end in zip(("painter-4.png", "painter-4-3.png"), ends, strict=True):
+        drawn = np.asarray(Image.open(Path("way") / name)).astype(int)
+        assert np.abs(drawn - end).max() <= 2
