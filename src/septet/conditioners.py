@@ -52,9 +52,10 @@ class Attributes(Conditioner):
         if not values or not all(values.values()):
             raise Refusal(f"attributes {values!r}: give at least one attribute, each with at least one value")
         self.values = values
-        self.tables = nn.ModuleList(nn.Embedding(len(v) + 1, width) for v in values.values())
-        for table in self.tables:
+        tables = [nn.Embedding(len(v) + 1, width) for v in values.values()]
+        for table in tables:
             nn.init.normal_(table.weight, std=0.5)
+        self.tables = nn.ModuleList(tables)
 
     @classmethod
     def tiny(cls) -> "Attributes":

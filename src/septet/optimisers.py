@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from .parts import Backbone
 
 
-def hidden_matrices(learner: nn.Module) -> set[nn.Parameter]:
+def hidden_matrices(learner: nn.Module) -> set[Tensor]:
     """The weights of linear layers inside backbones: what Muon is made for."""
     inside = (layer for part in learner.modules() if isinstance(part, Backbone) for layer in part.modules())
     return {layer.weight for layer in inside if isinstance(layer, nn.Linear)}
@@ -35,7 +35,7 @@ class Muon(torch.optim.Optimizer):
     def __init__(
         self,
         parameters: Iterable[nn.Parameter],
-        matrices: set[nn.Parameter],
+        matrices: set[Tensor],
         rate: float = 0.02,
         share: float = 0.25,
         decay: float = 0.01,

@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -26,7 +27,7 @@ def painter(tmp_path_factory) -> Path:
     (folder / "shapes").mkdir()
     for number, picture in enumerate(pictures(120, 1)):
         Pillow.fromarray(picture).save(folder / "shapes" / f"{'red ' if number % 2 else 'blue '}{number}.png")
-    options = {"size": 16, "patch": 8, "width": 32, "layers": 1, "batch": 8, "palette": 8}
+    options: dict[str, Any] = {"size": 16, "patch": 8, "width": 32, "layers": 1, "batch": 8, "palette": 8}
     runs.train(folder / "shapes", "image_diffusion", folder / "model", steps=2, start=None, **options)
     return folder / "model"
 

@@ -163,7 +163,7 @@ def test_an_interpolation_ends_at_both_prompts_and_seeds(said, shop, tmp_path: P
     )
     assert "way/painter-4-strip.png" in text
     with Image.open("way/painter-4-strip.png") as strip:
-        assert len(json.loads(strip.text["septet"])["strip"]) == 3
+        assert len(json.loads(strip.info["septet"])["strip"]) == 3
     painter = models.load(shop["painter"])
     ends = [
         painter.generate(p, seed=s, steps=2, guidance=1.0)[0].datum for p, s in (("red apple", 4), ("blue apple", 9))

@@ -180,8 +180,8 @@ def test_a_drawing_is_also_written_as_a_png_with_its_record(tmp_path: Path):
     drawing = Vector().take(f'{OPENING}<path d="M4 4h16v16H4z"/></svg>')
     Vector().write(drawing, tmp_path / "square.png", {"seed": 7})
     with Image.open(tmp_path / "square.png") as picture:
-        assert picture.size == (512, 512) and json.loads(picture.text["septet"]) == {"seed": 7}
+        assert picture.size == (512, 512) and json.loads(picture.info["septet"]) == {"seed": 7}
         assert picture.convert("RGBA").getpixel((256, 256)) == (0, 0, 0, 255)
-        assert picture.convert("RGBA").getpixel((20, 20))[3] == 0
+        assert picture.convert("RGBA").getpixel((20, 20)) == (0, 0, 0, 0)
     with pytest.raises(Refusal, match="gif"):
         Vector().write(drawing, tmp_path / "square.gif", {})

@@ -138,6 +138,8 @@ class GatedMLP(nn.Module):
 class LevelEmbedding(nn.Module):
     """A noise level in [0, 1] to a vector: sines of geometric frequencies, then a two-layer MLP (Ho et al. 2020)."""
 
+    scale: Tensor
+
     def __init__(self, width: int, frequencies: int = 128):
         super().__init__()
         self.register_buffer("scale", 1000.0 * 10000.0 ** (-torch.arange(frequencies) / frequencies), persistent=False)

@@ -85,12 +85,13 @@ class Transformer(Backbone):
                 nn.init.normal_(module.weight, std=0.5 * module.in_features**-0.5)
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
-        for block in self.blocks:  # every block starts as the identity
-            nn.init.zeros_(block.attention.out.weight)
-            nn.init.zeros_(block.mlp.down.weight)
-            if block.offset is not None:
-                with torch.no_grad():
-                    block.offset.view(6, -1)[[2, 5]] = 1.0
+        for block in self.modules():
+            if isinstance(block, Block):  # every block starts as the identity
+                nn.init.zeros_(block.attention.out.weight)
+                nn.init.zeros_(block.mlp.down.weight)
+                if block.offset is not None:
+                    with torch.no_grad():
+                        block.offset.view(6, -1)[[2, 5]] = 1.0
 
     @classmethod
     def tiny(cls) -> "Transformer":
@@ -178,7 +179,7 @@ class Transformer(Backbone):
         if levels is not None:
             vector = vector + self.level_embedding(levels[0])
         parameters = self.modulation(F.silu(vector))
-        if parameters.shape[1] > 1:
+        if levels is not None and parameters.shape[1] > 1:
             which = F.pad(levels[1], (M, 0))  # context tokens go by the first level
             parameters = parameters.gather(1, which[..., None].expand(-1, -1, width))
         return parameters.split([6 * self.width, 2 * self.width], dim=-1)
