@@ -119,7 +119,7 @@ def show(reference: Annotated[str, typer.Argument(help="A starter's name or a mo
 @app.command()
 def demo(out: Annotated[Path, typer.Option(help="Folder for the gallery.")] = Path("made/demo")) -> None:
     """Draw a gallery with the starters, and a page that shows it."""
-    from . import demo as gallery
+    from . import gallery
 
     gallery.demo(out)
 
