@@ -31,15 +31,15 @@ def text_gpt(
     batch: int = 0,
     rate: float = 0.0,
 ) -> Plan:
-    """A GPT over `tokens` ("characters", "bytes" or a BPE size), on windows of `length`; `width=0`, `batch=0` and
-    `rate=0` choose by the time there is. The prompt is the text's beginning. With `fill` above 0 it also learns to
-    fill gaps."""
+    """A GPT over `tokens` ("characters", "bytes" or a BPE size), on windows of `length`, at most 128 in less than five
+    minutes; `width=0`, `batch=0` and `rate=0` choose by the time there is. The prompt is the text's beginning. With
+    `fill` above 0 it also learns to fill gaps."""
     dataset = read(source, Text(), seed=seed)
     short = seconds is not None and seconds < 300
     width, batch = width or (128 if short else 256), batch or (16 if short else 32)
     texts = [dataset[i].datum for i in dataset.training]
     if start is None:
-        codec = Symbols.learned(texts, tokens, length)
+        codec = Symbols.learned(texts, tokens, min(length, 128) if short else length)
         torch.manual_seed(seed)
         backbone = Transformer(width, layers, heads=max(2, width // 64), dropout=dropout)
         process = Autoregressive(codec.space, backbone, fill=fill)
@@ -48,10 +48,9 @@ def text_gpt(
     if not isinstance(codec, Symbols) or not isinstance(start.process, Autoregressive):
         raise Refusal(f"start={start.name}: text_gpt goes on only from a text GPT; choose another model")
     streams = [stream(codec, [dataset[i].datum for i in part]) for part in (dataset.training, dataset.validation)]
-    length = min(codec.length, 128) if short else codec.length
     settings = Settings(rate=rate or (0.03 if short else 0.02), compile=seconds is not None and seconds >= 600)
     held_out = Windows(streams[1], codec.length, batch) if len(streams[1]) > 1 else None
-    windows = Windows(streams[0], length, batch, seed, held_out)
+    windows = Windows(streams[0], codec.length, batch, seed, held_out)
     stage = Stage("gpt", start, lambda: windows, settings)
     facts = {"symbols": len(streams[0]), "held_out_symbols": len(streams[1])}
     return Plan(start, [stage], dataset, facts, previews=[None] * 2)
