@@ -3,20 +3,18 @@
 Shapes: n pictures, B batch, S pixels a side, V views, K ways to say a prompt, M symbols of it, N sites, C channels.
 """
 
-import argparse
 import hashlib
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import emoji
 import numpy as np
 import torch
-from publish import publish
+from starter import Starter
 from torch import Tensor
+from wordings import Wordings, prepared
 
-from septet import recipes, runs
 from septet.backbones.transformer import Transformer
 from septet.codecs.distances import Crispness
 from septet.codecs.quantised import Quantised
@@ -49,23 +47,6 @@ FACTS = {
 SHIFTS = ((0, 0), (0, 1), (1, 0), (0, -1), (-1, 0))  # in margins, of the fixed views
 FITTED = 2048  # pictures that a variational codec is calibrated on
 ROWS = 256  # pictures encoded at a time
-
-
-@dataclass(frozen=True)
-class Said:
-    """Batches whose prompts, (n, K, M), say the same in K ways: one of them is drawn for each row."""
-
-    batches: Batches
-
-    def at(self, step: int) -> dict[str, Tensor]:
-        batch = self.batches.at(step)
-        prompts_BKM = batch["prompt"]
-        stream = torch.Generator().manual_seed(self.batches.seed * 1_000_003 + step)
-        way_B = torch.randint(prompts_BKM.shape[1], (len(prompts_BKM),), generator=stream)
-        return batch | {"prompt": prompts_BKM[torch.arange(len(way_B)), way_B]}
-
-    def validation(self) -> Iterator[dict[str, Tensor]]:
-        return self.batches.validation()
 
 
 class Pictures:
@@ -123,17 +104,15 @@ class Pictures:
         conditioner: Text,
         encode: Callable[[Tensor], Tensor],
         view: Callable[[Tensor, torch.Generator], Tensor],
-    ) -> Said:
+    ) -> Wordings:
         """Cached answers of the codec, of which `view` makes one row of latents."""
-        ways_each = len(self.said[0])
-        flat = conditioner.prepare([said for each in self.said for said in each])
-        prompts_nKM = flat.view(len(self.said), ways_each, -1)
+        prompts_nKM = prepared(conditioner, self.said)
         rows = self.encoded(encode, self.validation, views=False)
         stream = torch.Generator().manual_seed(self.seed)
         rows = torch.stack([view(row, stream) for row in rows])
         held_out = Batches(rows, prompts_nKM[self.validation, 0], self.batch)
         answers, prompts = self.encoded(encode, self.training, views=True), prompts_nKM[self.training]
-        return Said(Batches(answers, prompts, self.batch, self.seed, view, held_out, name="latents"))
+        return Wordings(Batches(answers, prompts, self.batch, self.seed, view, held_out, name="latents"))
 
 
 def ways(prompt: str, tags: tuple[str, ...], stream: np.random.Generator) -> list[str]:
@@ -182,7 +161,7 @@ def planned(
             codec.eval()
             codec.calibrate(torch.from_numpy(pictures.found.pictures[pictures.training[:FITTED]]).split(ROWS))
 
-    def latents() -> Said:
+    def latents() -> Wordings:
         if isinstance(codec, Variational):
             return pictures.to_model(conditioner, distribution(codec), one_draw)
         return pictures.to_model(conditioner, symbols(codec), one_view)
@@ -273,26 +252,6 @@ def emoji_diffusion(
 RECIPES = {"gpt": emoji_gpt, "bert": emoji_bert, "diffusion": emoji_diffusion}
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("words", nargs="*", metavar="OPTION=VALUE", help="options of the recipe")
-    parser.add_argument("--process", choices=RECIPES, default="gpt")
-    parser.add_argument("--data", type=Path, default=emoji.CACHE / "emoji-40.npz")
-    parser.add_argument("--work", type=Path, help="the folder to train in; emoji-PROCESS in the cache, if left out")
-    parser.add_argument("--budget", default="3h")
-    parser.add_argument("--steps", type=int, help="in place of the budget")
-    parser.add_argument("--resume", action="store_true")
-    parser.add_argument("--publish", action="store_true", help="put the model into the package as the starter")
-    options = parser.parse_args()
-    if not options.data.exists():
-        emoji.build(options.data, emoji.CACHE, 40)
-    recipe, work = RECIPES[options.process], options.work or emoji.CACHE / "models" / f"emoji-{options.process}"
-    chosen = recipes.parsed(recipe, options.words) | {"steps": options.steps, "resume": options.resume}
-    budget = None if options.resume or options.steps else options.budget
-    for progress in runs.training(options.data, recipe, work, budget, **chosen):
-        if progress.message or (progress.step and progress.step.validation is not None):
-            step = progress.step
-            figures = f"step {step.step} loss {step.losses['loss']:.4f} held-out {step.validation}" if step else ""
-            print(f"{progress.share:.1%} {progress.stage} {figures} {progress.message or ''}", flush=True)
-    if options.publish:
-        facts = FACTS | {"tags": ["emoji", options.process], "continues_with": f"image_{options.process}"}
-        publish(work, "emoji", facts, SETTINGS[options.process])
+    facts = {kind: FACTS | {"tags": ["emoji", kind], "continues_with": f"image_{kind}"} for kind in RECIPES}
+    data = emoji.CACHE / "emoji-40.npz"
+    Starter("emoji", RECIPES, data, lambda path: emoji.build(path, emoji.CACHE, 40), facts, SETTINGS).main(__doc__)

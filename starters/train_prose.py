@@ -1,16 +1,15 @@
 """Trains the starter `prose`: English prose by GPT, on Jane Austen's novels and the King James Bible; it goes on from a
 beginning and fills gaps."""
 
-import argparse
 import hashlib
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import prose
 import torch
-from publish import publish
+from starter import Starter
 
-from septet import recipes, runs
 from septet.backbones.transformer import Transformer
 from septet.codecs.symbols import Symbols
 from septet.conditioners import Nothing
@@ -70,23 +69,6 @@ def prose_gpt(
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("words", nargs="*", metavar="OPTION=VALUE", help="options of the recipe")
-    parser.add_argument("--data", type=Path, default=prose.CACHE / "prose.json")
-    parser.add_argument("--work", type=Path, default=prose.CACHE / "models" / "prose")
-    parser.add_argument("--budget", default="2h")
-    parser.add_argument("--steps", type=int, help="in place of the budget")
-    parser.add_argument("--resume", action="store_true")
-    parser.add_argument("--publish", action="store_true", help="put the model into the package as the starter")
-    options = parser.parse_args()
-    if not options.data.exists():
-        prose.build(options.data, prose.CACHE)
-    chosen = recipes.parsed(prose_gpt, options.words) | {"steps": options.steps, "resume": options.resume}
-    budget = None if options.resume or options.steps else options.budget
-    for progress in runs.training(options.data, prose_gpt, options.work, budget, **chosen):
-        if progress.message or (progress.step and progress.step.validation is not None):
-            step = progress.step
-            figures = f"step {step.step} loss {step.losses['loss']:.4f} held-out {step.validation}" if step else ""
-            print(f"{progress.share:.1%} {figures} {progress.message or ''}", flush=True)
-    if options.publish:
-        publish(options.work, "prose", FACTS, SETTINGS)
+    data = prose.CACHE / "prose.json"
+    build = partial(prose.build, archives=prose.CACHE)
+    Starter("prose", {"gpt": prose_gpt}, data, build, {"gpt": FACTS}, {"gpt": SETTINGS}).main(__doc__)

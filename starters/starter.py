@@ -1,0 +1,56 @@
+"""The command line that all scripts which train a starter share."""
+
+import argparse
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from publish import publish
+
+from septet import recipes, runs
+from septet.recipes import Plan
+
+
+@dataclass(frozen=True)
+class Starter:
+    """A starter to train: its name, the recipes that were tried for it by what they are called, its data and how to
+    build them, and by recipe the facts of its card and its sampling settings."""
+
+    name: str
+    kinds: dict[str, Callable[..., Plan]]
+    data: Path
+    build: Callable[[Path], Any]
+    facts: dict[str, dict[str, Any]]
+    settings: dict[str, dict[str, Any]]
+
+    def main(self, description: str | None) -> None:
+        """Train, resume or publish, as the command line says."""
+        options = self._options(description)
+        if not options.data.exists():
+            self.build(options.data)
+        kind = options.process
+        recipe, folder = self.kinds[kind], self.name if len(self.kinds) == 1 else f"{self.name}-{kind}"
+        work = options.work or options.data.parent / "models" / folder
+        chosen = recipes.parsed(recipe, options.words) | {"steps": options.steps, "resume": options.resume}
+        budget = None if options.resume or options.steps else options.budget
+        for progress in runs.training(options.data, recipe, work, budget, seed=options.seed, **chosen):
+            if progress.message or (progress.step and progress.step.validation is not None):
+                step = progress.step
+                figures = f"step {step.step} loss {step.losses['loss']:.4f} held-out {step.validation}" if step else ""
+                print(f"{progress.share:.1%} {progress.stage} {figures} {progress.message or ''}", flush=True)
+        if options.publish:
+            publish(work, self.name, self.facts[kind], self.settings[kind])
+
+    def _options(self, description: str | None) -> argparse.Namespace:
+        parser = argparse.ArgumentParser(description=description)
+        parser.add_argument("words", nargs="*", metavar="OPTION=VALUE", help="options of the recipe")
+        parser.add_argument("--process", choices=self.kinds, default=next(iter(self.kinds)))
+        parser.add_argument("--data", type=Path, default=self.data, help="built there if it does not exist")
+        parser.add_argument("--work", type=Path, help="the folder to train in; beside the data, if left out")
+        parser.add_argument("--budget", default="3h")
+        parser.add_argument("--steps", type=int, help="in place of the budget")
+        parser.add_argument("--seed", type=int, default=0)
+        parser.add_argument("--resume", action="store_true")
+        parser.add_argument("--publish", action="store_true", help="put the model into the package as the starter")
+        return parser.parse_args()
