@@ -58,6 +58,24 @@ ICONS = {
         "f3e7c9b8ae9fb75f214207d5657e7a75084f9f368ea9d6cbfb211fa96d8978fb",
     ),
 }
+TAGS = {  # the file of each archive that files icons under words, and the archive
+    "tabler": (
+        "package/icons.json",
+        ("npm:@tabler/icons", "3.52.0", "626620c7d42afd2f294fba167ce4653b5cb946336d186b4991c70b700e5616af"),
+    ),
+    "lucide": (
+        "package/tags.json",
+        ("npm:lucide-static", "1.62.0", "386f9080c440d6f5049cefe3456ae8357f7a0c7f76e59670cd1cb83bc7050a44"),
+    ),
+    "ph": (
+        "py_phosphor_icons/search/metadata.json",
+        ("pip:py-phosphor-icons", "0.1.1", "ab7e0636f012b887b95b246ca142e8612c868363bbfcd6a4a282c83ef4164420"),
+    ),
+    "carbon": (
+        "package/metadata.json",
+        ("npm:@carbon/icons", "11.89.0", "0700c375e42de275bd3f25e4d19966fa03f37d53b1e9f92055cb94b6ee4dd0b7"),
+    ),
+}
 CLIENTS = {
     "npm": lambda name, version: ["npm", "pack", "--silent", f"{name}@{version}"],
     "pip": lambda name, version: ["pip", "download", "--no-deps", "--quiet", f"{name}=={version}"],

@@ -1,16 +1,18 @@
 """Trains the starter `icons`: text to SVG icon, by GPT, on about 70,000 captioned icons under permissive licences."""
 
-import argparse
 from pathlib import Path
 from typing import Any
 
 import icons
 import numpy as np
+import tags
 import torch
-from packages import ICONS
-from publish import publish
+from packages import ICONS, TAGS
+from starter import Starter
+from torch import Tensor
+from turning import TURNS, turned_symbols
+from wordings import Wordings, prepared
 
-from septet import runs
 from septet.backbones.transformer import Transformer
 from septet.codecs.paths import Paths
 from septet.conditioners import Text
@@ -22,13 +24,19 @@ from septet.modalities.vector import Vector
 from septet.processes.autoregressive import Autoregressive
 from septet.recipes import Plan, Stage
 
+UNTURNED = 3  # times that an icon as it is occurs for once mirrored and once turned
+
 SETTINGS = {"guidance": 2.5, "temperature": 0.5}  # chosen on validation captions, see docs/log.md
 FACTS = {
     "summary": "Text to SVG icon: say what, then a style (outline, filled, duotone, light, bold) or a set's name.",
     "license": "apache-2.0",
     "tags": ["svg", "icons", "gpt"],
     "continues_with": "vector_gpt",
-    "sources": [f"{name}: {package} {version}" for name, (package, version, _) in ICONS.items()],
+    "sources": [
+        f"{name}: {package} {version}"
+        for pins in (ICONS, {f"words of {name}": pin for name, (_, pin) in TAGS.items()})
+        for name, (package, version, _) in pins.items()
+    ],
     "attribution": "Drawn after the icon sets above, under MIT, ISC and Apache-2.0; NOTICE names their authors.",
     "limits": "Words that the sets do not use are guesses. One colour. Letters and logos are unreliable.",
 }
@@ -44,53 +52,69 @@ def icons_gpt(
     batch: int = 64,
     rate: float = 0.02,
     dropout: float = 0.1,
+    inner: int = 128,
+    subwords: int = 1500,
     fill: float = 0.1,
     compiled: bool = True,
 ) -> Plan:
     """A causal transformer with captions as leading tokens; 5.6 M parameters."""
     rows, prompts, splits = icons.load(Path(source))
-    rows, splits = [*rows, *rows, *rows], np.tile(splits, 3)
-    prompts = [said for part in range(3) for said in _said(prompts, part)]
+    training, validation = np.flatnonzero(splits == 0).tolist(), np.flatnonzero(splits == 1).tolist()
+    known, stream, codec = tags.load(Path(source).with_name("tags.json")), np.random.default_rng(seed), Paths()
+    said = [ways(prompt, known, stream) for prompt in prompts]
+    others, their_ways = turned_icons(codec, [rows[i] for i in training], [said[i] for i in training], stream)
+    index = training * UNTURNED + list(range(len(rows), len(rows) + len(others)))
+    rows, said = rows + others, said + their_ways
     torch.manual_seed(seed)
-    codec = Paths()
     process = Autoregressive(codec.space, Transformer(width, layers, heads=4, dropout=dropout), fill=fill)
-    conditioner = Text.learned(width, [p for p, s in zip(prompts, splits, strict=True) if s == 0], inner=128)
+    conditioner = Text.learned(width, [way for i in index for way in said[i]], inner=inner, subwords=subwords)
     generator = Generator(Vector(), codec, process, conditioner, settings=dict(SETTINGS))
-    prepared = conditioner.prepare(prompts)
-    training, validation = np.flatnonzero(splits == 0), np.flatnonzero(splits[: len(splits) // 3] == 1)
+    prompts_nKM = prepared(conditioner, said)
 
-    def batches() -> Batches:
-        held_out = Batches(rows, prepared, batch, index=validation.tolist())
-        return Batches(rows, prepared, batch, seed, held_out=held_out, index=training.tolist())
+    def batches() -> Wordings:
+        held_out = Batches(rows, prompts_nKM[:, 0], batch, index=validation)
+        return Wordings(Batches(rows, prompts_nKM, batch, seed, held_out=held_out, index=index))
 
     dataset = Dataset([], list(prompts), [""] * len(prompts), Vector())
-    dataset.training, dataset.validation = training.tolist(), validation.tolist()
+    dataset.training, dataset.validation = training, validation
     dataset.report = [f"{len(training):,} icons to train on, {len(validation):,} held out."]
     settings = Settings(rate=rate, average=0.999, decay=0.6, compile=compiled, validation_batches=24)
     previews = [prompts[i] for i in np.random.default_rng(5).choice(validation, 12, replace=False)]
     return Plan(generator, [Stage("gpt", generator, batches, settings)], dataset, {"icons": len(training)}, previews)
 
 
-def _said(prompts: list[str], part: int) -> list[str]:
-    """Each prompt in full; without the set's name; or without style and name, as people ask."""
-    if part == 0:
-        return prompts
-    return [prompt.rpartition(", ")[0] if part == 1 else prompt.partition(", ")[0] for prompt in prompts]
+def ways(prompt: str, known: dict[str, list[str]], stream: np.random.Generator) -> list[str]:
+    """A prompt as people may say it: in full (most often), without its set, bare, by synonyms, in another order."""
+    caption, _, style = prompt.partition(", ")
+    synonyms = known.get(icons.concept(caption)) or caption.split()
+    chosen, moved = stream.permutation(synonyms)[:2], stream.permutation(caption.split())
+    return [
+        prompt,
+        prompt,
+        prompt.rpartition(", ")[0],
+        caption,
+        f"{' '.join(chosen)}, {style}",
+        f"{style} {' '.join(moved)}",
+    ]
+
+
+def turned_icons(codec: Paths, rows: list[Tensor], said: list[list[str]], stream: np.random.Generator):
+    """The icons mirrored, and each turned in one of three ways: their symbols, and prompts that say so."""
+    symbols, prompts = [], []
+    for row, ways_of_it in zip(rows, said, strict=True):
+        for turn in ("mirrored", str(stream.choice([turn for turn in TURNS if turn != "mirrored"]))):
+            drawn = turned_symbols(codec, row, turn)
+            if drawn is not None:
+                symbols.append(drawn)
+                prompts.append([f"{way}, {turn}" for way in ways_of_it])
+    return symbols, prompts
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, default=icons.CACHE / "icons.npz")
-    parser.add_argument("--work", type=Path, default=icons.CACHE / "models" / "icons")
-    parser.add_argument("--budget", default="3h")
-    parser.add_argument("--resume", action="store_true")
-    options = parser.parse_args()
-    if not options.data.exists():
-        icons.build(options.data, icons.CACHE)
-    budget = None if options.resume else options.budget
-    for progress in runs.training(options.data, icons_gpt, options.work, budget, resume=options.resume):
-        if progress.message or (progress.step and progress.step.validation is not None):
-            step = progress.step
-            figures = f"step {step.step} loss {step.losses['loss']:.4f} held-out {step.validation}" if step else ""
-            print(f"{progress.share:.1%} {figures} {progress.message or ''}", flush=True)
-    publish(options.work, "icons", FACTS, SETTINGS)
+
+    def build(path: Path) -> None:
+        icons.build(path, icons.CACHE)
+        tags.build(path.with_name("tags.json"), icons.CACHE)
+
+    data = icons.CACHE / "icons.npz"
+    Starter("icons", {"gpt": icons_gpt}, data, build, {"gpt": FACTS}, {"gpt": SETTINGS}).main(__doc__)

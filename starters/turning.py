@@ -1,0 +1,43 @@
+"""Drawings mirrored and turned, so that a small set of icons teaches more about how icons are drawn.
+
+A prompt says which of them it asks for, so that nothing is drawn turned unasked (Karras et al. 2022, appendix F.2).
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from torch import Tensor
+
+from septet.codecs.paths import Paths
+from septet.modalities.drawing import BOX, Drawing
+from septet.modalities.vector import arrange
+from septet.space import Refusal
+
+Move = Callable[[complex], complex]
+MIDDLE = complex(BOX, BOX) / 2
+TURNS: dict[str, Move] = {
+    "mirrored": lambda point: BOX - point.conjugate(),
+    "quarter-turned": lambda point: (point - MIDDLE) * 1j + MIDDLE,
+    "half-turned": lambda point: 2 * MIDDLE - point,
+    "back-turned": lambda point: (point - MIDDLE) * -1j + MIDDLE,
+}
+
+
+def turned(drawing: Drawing, turn: str) -> Drawing:
+    """The drawing as one of TURNS, its figures in the order in which models learn to draw."""
+    move, flip = TURNS[turn], -1 if turn == "mirrored" else 1
+
+    def moved(segment: tuple) -> tuple:
+        kind, *values = segment
+        return (kind, *(move(v) if isinstance(v, complex) else flip * v for v in values))
+
+    figures = [replace(figure, segments=tuple(map(moved, figure.segments))) for figure in drawing.figures]
+    return arrange(Drawing(tuple(figures)))
+
+
+def turned_symbols(codec: Paths, symbols: Tensor, turn: str) -> Tensor | None:
+    """The same of an icon's symbols, (n,); None if that would be too long."""
+    try:
+        return codec.encode([turned(codec.decode(symbols[None])[0], turn)])[0]
+    except Refusal:
+        return None

@@ -1,0 +1,70 @@
+"""What starters do to their data while training: drawings turned, prompts worded in several ways, tags as synonyms."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from septet.codecs.paths import Paths
+from septet.conditioners import Text
+from septet.data.batches import Batches
+from septet.modalities.drawing import Drawing, Figure
+from septet.modalities.vector import arrange, shades
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "starters"))
+import train_icons  # pyright: ignore[reportMissingImports]
+import turning  # pyright: ignore[reportMissingImports]
+import wordings  # pyright: ignore[reportMissingImports]
+
+FLAG = (("M", 5 + 3j), ("L", 19 + 3j), ("L", 16 + 7j), ("A", 0.3, 19 + 11j), ("L", 5 + 11j), ("L", 5 + 21j))
+PICTURES = {
+    "mirrored": lambda shades_SS: shades_SS[:, ::-1],
+    "quarter-turned": lambda shades_SS: np.rot90(shades_SS, -1),
+    "half-turned": lambda shades_SS: np.rot90(shades_SS, 2),
+    "back-turned": lambda shades_SS: np.rot90(shades_SS, 1),
+}
+
+
+@pytest.mark.parametrize("turn", turning.TURNS)
+def test_a_turned_drawing_looks_as_its_picture_turned(turn):
+    drawing, codec = arrange(Drawing((Figure(FLAG, fill=False, width=2.0),))), Paths()
+    symbols = turning.turned_symbols(codec, codec.encode([drawing])[0], turn)
+    seen = shades(codec.decode(symbols[None])[0], 48)
+    assert (
+        np.abs(seen - PICTURES[turn](shades(drawing, 48))).mean()
+        < 0.004
+        < 0.05
+        < np.abs(seen - shades(drawing, 48)).mean()
+    )
+
+
+def test_a_drawing_that_grows_too_long_is_left_out():
+    codec = Paths(length=16)
+    drawing = Drawing((Figure(FLAG, fill=False, width=2.0), Figure(FLAG)))
+    symbols = Paths().encode([drawing])[0]
+    assert len(symbols) > 16 and turning.turned_symbols(codec, symbols, "mirrored") is None
+
+
+def test_icons_are_asked_for_in_full_in_part_by_synonyms_and_in_any_order():
+    said = train_icons.ways("bell off, outline, tabler", {"bell off": ["mute"]}, np.random.default_rng(0))
+    assert {"bell off, outline, tabler", "bell off, outline", "bell off", "mute, outline, tabler"} < set(said)
+    assert {said[-1]} <= {"outline, tabler bell off", "outline, tabler off bell"}
+
+
+def test_each_row_gets_one_of_its_own_wordings():
+    said = [[f"{word} {way}" for way in ("one", "two", "three")] for word in ("red", "green", "blue", "grey")]
+    conditioner = Text.learned(16, [way for ways in said for way in ways])
+    prompts = wordings.prepared(conditioner, said)
+    assert prompts.shape == (4, 3, conditioner.length)
+    batches = wordings.Wordings(Batches(torch.arange(4)[:, None], prompts, 4))
+    seen = set()
+    for step in range(12):
+        batch = batches.at(step)
+        for latent, prompt in zip(batch["latents"][:, 0].tolist(), batch["prompt"], strict=True):
+            ways = [way for way in range(3) if torch.equal(prompt, prompts[latent, way])]
+            assert len(ways) == 1
+            seen.add((latent, ways[0]))
+        assert torch.equal(batches.at(step)["prompt"], batch["prompt"])
+    assert len(seen) > 8
