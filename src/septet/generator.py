@@ -160,17 +160,14 @@ class Generator(Part, Learner):
         self, prompts: tuple[Prompt, Prompt], seeds: tuple[int, int], frames: int = 8, **settings: Any
     ) -> Outputs:
         """`frames` outputs from one prompt and seed to another."""
-        if not self.process.mixable:
-            raise Refusal(
-                f"{type(self.process).__name__}: its noise cannot be mixed; interpolate with a diffusion, GAN or VAE"
-            )
         if frames < 2:
             raise Refusal(f"frames={frames}: an interpolation takes at least 2")
         settings = chosen(self.process, settings, self.settings)
         guidance, started = settings.pop("guidance", 1.0), time.monotonic()
         first, last = self.process.noise([checked_seed(seed) for seed in seeds])
         shares = torch.linspace(0, 1, frames)
-        noise = torch.stack([_between(first, last, float(share)) for share in shares])
+        between = _between_uniform if self.process.noises == "uniform" else _between
+        noise = torch.stack([between(first, last, float(share)) for share in shares])
         context, pull = self._context([prompts[0]] * frames, guidance)
         if prompts[0] != prompts[1]:
             other, _ = self._context([prompts[1]] * frames, guidance)
@@ -231,6 +228,12 @@ def _between(first: Tensor, last: Tensor, share: float) -> Tensor:
     if angle < 1e-4:
         return first
     return (torch.sin((1 - share) * angle) * first + torch.sin(share * angle) * last) / torch.sin(angle)
+
+
+def _between_uniform(first: Tensor, last: Tensor, share: float) -> Tensor:
+    """The same between uniform noises, by way of the normal numbers that are as likely to be exceeded."""
+    quantiles = (torch.special.ndtri(noise.double().clamp(1e-9, 1 - 1e-9)) for noise in (first, last))
+    return torch.special.ndtr(_between(*quantiles, share)).to(first.dtype)
 
 
 def _blended(first: Context, last: Context, share_B: Tensor) -> Context:

@@ -151,7 +151,7 @@ class Process(Part, nn.Module):
     players: tuple[str, ...] = ("model",)
     averaged: tuple[str, ...] = ("model",)
     known: frozenset[str] = frozenset()  # the kinds of Known it was trained for
-    mixable = False  # whether noises are normal, so that two can be mixed on the sphere between them
+    noises = "normal"  # how its noise is distributed: "normal", or "uniform" in [0, 1)
 
     def parameters_of(self, player: str) -> list[nn.Parameter]:
         return [p for p in self.parameters() if p.requires_grad]

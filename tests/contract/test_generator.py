@@ -10,13 +10,14 @@ from septet.backbones.transformer import Transformer
 from septet.codecs.patches import Patches
 from septet.codecs.symbols import GAP, Symbols
 from septet.conditioners import Nothing, Text
-from septet.generator import Generator, Given
+from septet.generator import Generator, Given, _between_uniform
 from septet.modalities.image import Image
 from septet.modalities.text import Text as Prose
 from septet.processes.autoregressive import Autoregressive
 from septet.processes.flow import Flow
 from septet.processes.masked import Masked
 from septet.space import Known, Refusal, Space
+from septet.streams import uniform
 
 LETTERS = "abcdefgh "
 
@@ -158,9 +159,23 @@ def test_an_interpolation_begins_and_ends_at_its_seeds(painter: Generator):
     assert not np.array_equal(frames[2].datum, frames[0].datum)
 
 
-def test_an_interpolation_of_what_cannot_be_mixed_is_refused(painter: Generator, writer: Generator):
-    with pytest.raises(Refusal, match="cannot be mixed"):
-        writer.interpolate((None, None), (0, 1))
+def test_an_interpolation_of_symbols_begins_and_ends_at_its_seeds(writer: Generator, guesser: Generator):
+    for model in (writer, guesser):
+        frames = [frame.datum for frame in model.interpolate((None, None), (3, 4), frames=9)]
+        ends = [model.generate(seed=seed)[0].datum for seed in (3, 4)]
+        assert [frames[0], frames[-1]] == ends and len(set(frames)) > 2
+
+
+def test_noise_between_two_uniform_noises_is_uniform():
+    first, last = uniform([1, 2], (20_000,))
+    for share in (0.3, 0.5):
+        between = _between_uniform(first, last, share)
+        for place in (0.1, 0.5, 0.9):
+            assert abs(float((between < place).float().mean()) - place) < 0.015  # 4 standard errors
+    assert float((first - _between_uniform(first, last, 0.0)).abs().max()) < 1e-6
+
+
+def test_an_interpolation_that_cannot_be_is_refused(painter: Generator):
     for seeds, frames in (((0, 1), 1), ((0, -1), 8)):
         with pytest.raises(Refusal, match="frames=1|seed=-1"):
             painter.interpolate(("a", "a"), seeds, frames)

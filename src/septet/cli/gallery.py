@@ -59,8 +59,7 @@ def _sections() -> Iterator[tuple[str, Outputs]]:
         emoji = models.load("emoji")
         yield "Emoji, one for each of eight prompts", emoji.generate(EMOJI, seed=0, tile=8)
         yield "In-painting: the right half drawn anew", _inpainted(emoji)
-        if emoji.process.mixable:
-            yield "Interpolation", emoji.interpolate((EMOJI[0], EMOJI[2]), (0, 1), frames=8)
+        yield "Interpolation between two prompts", emoji.interpolate((EMOJI[0], EMOJI[1]), (0, 0), frames=8)
     if "prose" in ready:
         yield "A text", models.load("prose").generate(given=Given(OPENING), seed=0)
 

@@ -22,6 +22,8 @@ class Autoregressive(Process):
     fill-in-the-middle form (Bavarian et al. 2022), half prefix-suffix-middle, half suffix-prefix-middle; it needs the
     markers "prefix", "suffix", "middle" and "end" in the Space. `softcap` bounds scores by c tanh(z / c)."""
 
+    noises = "uniform"
+
     def __init__(self, space: Space, backbone: Backbone, fill: float = 0.0, softcap: float | None = 15.0):
         super().__init__()
         if space.symbols is None:

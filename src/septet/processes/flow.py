@@ -21,7 +21,6 @@ class Flow(Process):
     2024). `fill` is the share of training rows in which a region is known; known sites have level 0 and no loss.
     `deviation` is the data's, to which the noise is matched."""
 
-    mixable = True
     CLOSEST = 0.05  # levels below it are weighted as if they were it (Li & He 2025)
 
     def __init__(

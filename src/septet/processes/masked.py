@@ -27,7 +27,7 @@ class Masked(Process):
     towards the symbols of the row: so a draw settles its own length. In others padding is invisible and without loss.
     """
 
-    known = frozenset({"any", "prefix"})
+    known, noises = frozenset({"any", "prefix"}), "uniform"
 
     def __init__(
         self,
