@@ -5,6 +5,7 @@ Shapes: n pictures, B batch, S pixels a side, V views, K ways to say a prompt, M
 
 import hashlib
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from septet.processes.autoregressive import Autoregressive
 from septet.processes.flow import Flow
 from septet.processes.masked import Masked
 from septet.recipes import Plan, Stage
+from septet.space import Refusal
 
 SETTINGS = {
     "gpt": {"guidance": 1.5, "temperature": 0.9},
@@ -142,6 +144,15 @@ def one_draw(answers_V2NC: Tensor, stream: torch.Generator) -> Tensor:
     return mean_NC + deviation_NC * torch.randn(mean_NC.shape, generator=stream)
 
 
+def codec_of(start: Generator | None, kind: type, size: int, width: int, **options: Any) -> Any:
+    """The codec of the model `start`, or a new one."""
+    if start is None:
+        return kind((size, size), width=width, decoder_blocks=2, **options)
+    if not isinstance(start.codec, kind) or start.codec.shape != (size, size):
+        raise Refusal(f"{start.name}: its codec is no {kind.__name__} of {size} x {size} pictures; give another model")
+    return start.codec
+
+
 def planned(
     pictures: Pictures,
     process: Process,
@@ -150,11 +161,13 @@ def planned(
     fit: Settings,
     codec_share: float,
     width: int,
+    start: Generator | None,
 ) -> Plan:
-    """The two stages: the codec on pictures, then the process on its latents under captions."""
+    """The two stages: the codec on pictures, unless it is that of `start`, then the process on its latents under
+    captions."""
     conditioner = pictures.heard(width, width // 2)
     generator = Generator(Image(pictures.size), codec, process, conditioner, settings=dict(settings))
-    codec.requires_grad_(True)  # a Generator freezes its codec
+    codec.requires_grad_(start is None)  # a Generator freezes its codec
 
     def calibrate() -> None:
         if isinstance(codec, Variational):
@@ -166,11 +179,10 @@ def planned(
             return pictures.to_model(conditioner, distribution(codec), one_draw)
         return pictures.to_model(conditioner, symbols(codec), one_view)
 
-    first = Settings(rate=0.002, optimiser="adamw", average=0.998)
-    stages = [
-        Stage("codec", codec, pictures.to_codec, first, codec_share, calibrate),
-        Stage("model", generator, latents, fit, 1 - codec_share),
-    ]
+    stages = [Stage("model", generator, latents, fit, 1 - codec_share)]
+    if start is None:
+        first = Settings(rate=0.002, optimiser="adamw", average=0.998)
+        stages.insert(0, Stage("codec", codec, pictures.to_codec, first, codec_share, calibrate))
     return Plan(generator, stages, pictures.dataset, {"emoji": len(pictures.training)}, pictures.previews)
 
 
@@ -191,10 +203,10 @@ def emoji_gpt(
     """A causal transformer over the symbols of an FSQ codec."""
     pictures = Pictures(source, batch, seed)
     torch.manual_seed(seed)
-    codec = Quantised((pictures.size, pictures.size), width=codec_width, decoder_blocks=2)
+    codec = codec_of(start, Quantised, pictures.size, codec_width)
     process = Autoregressive(codec.space, Transformer(width, layers, heads=4, dropout=dropout, rotary_base=100.0))
     fit = Settings(rate=rate, average=0.999, decay=0.6, compile=compiled)
-    return planned(pictures, process, codec, SETTINGS["gpt"], fit, codec_share, width)
+    return planned(pictures, process, codec, SETTINGS["gpt"], fit, codec_share, width, start)
 
 
 def emoji_bert(
@@ -215,11 +227,11 @@ def emoji_bert(
     """A full transformer over masked symbols of an FSQ codec; it fills any region that is left open."""
     pictures = Pictures(source, batch, seed)
     torch.manual_seed(seed)
-    codec = Quantised((pictures.size, pictures.size), width=codec_width, decoder_blocks=2)
+    codec = codec_of(start, Quantised, pictures.size, codec_width)
     backbone = Transformer(width, layers, heads=4, dropout=dropout, rotary_base=100.0)
     fit = Settings(rate=rate, average=0.999, decay=0.6, compile=compiled)
     process = Masked(codec.space, backbone, fill=fill)
-    return planned(pictures, process, codec, SETTINGS["bert"], fit, codec_share, width)
+    return planned(pictures, process, codec, SETTINGS["bert"], fit, codec_share, width, start)
 
 
 def emoji_diffusion(
@@ -241,17 +253,16 @@ def emoji_diffusion(
     """A flow over the latents of a variational codec, drawn anew in every epoch."""
     pictures = Pictures(source, batch, seed)
     torch.manual_seed(seed)
-    shape = (pictures.size, pictures.size)
-    codec = Variational(shape, latent_channels=channels, width=codec_width, decoder_blocks=2, distance=Crispness())
+    codec = codec_of(start, Variational, pictures.size, codec_width, latent_channels=channels, distance=Crispness())
     backbone = Transformer(width, layers, heads=4, modulated=True, dropout=dropout, rotary_base=100.0)
     fit = Settings(rate=rate, average=0.999, decay=0.6, compile=compiled)
     process = Flow(codec.space, backbone, fill=fill)
-    return planned(pictures, process, codec, SETTINGS["diffusion"], fit, codec_share, width)
+    return planned(pictures, process, codec, SETTINGS["diffusion"], fit, codec_share, width, start)
 
 
 RECIPES = {"gpt": emoji_gpt, "bert": emoji_bert, "diffusion": emoji_diffusion}
 
 if __name__ == "__main__":
     facts = {kind: FACTS | {"tags": ["emoji", kind], "continues_with": f"image_{kind}"} for kind in RECIPES}
-    data = emoji.CACHE / "emoji-40.npz"
-    Starter("emoji", RECIPES, data, lambda path: emoji.build(path, emoji.CACHE, 40), facts, SETTINGS).main(__doc__)
+    data, build = emoji.CACHE / "emoji-40.npz", partial(emoji.build, archives=emoji.CACHE, size=40)
+    Starter("emoji", RECIPES, data, build, facts, SETTINGS, staged=True).main(__doc__)
