@@ -1,0 +1,28 @@
+"""The starter `emoji` on captions that it never saw; measure/captioned.py says what is measured."""
+
+import sys
+from pathlib import Path
+
+import measure.captioned as captioned
+from measure.captioned import Captioned
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "starters"))
+import emoji
+
+from septet.conditioners import words_of
+from septet.generator import Generator
+
+LEAST = {"pair test": 0.65, "new": 0.95}
+
+
+def items(path: Path, model: Generator) -> Captioned:
+    """The built pictures; the words of one are those of its label and tags."""
+    found = emoji.load(path)
+    parts = [prompt.rpartition(", ") for prompt in found.prompts]
+    said = [" ".join((label, *tags)) for (label, _, _), tags in zip(parts, found.tags, strict=True)]
+    words, styles = [frozenset(words_of(text)) for text in said], [style for _, _, style in parts]
+    return Captioned(found.prompts, words, styles, found.splits, lambda i: found.pictures[i])
+
+
+if __name__ == "__main__":
+    captioned.main(__doc__, "emoji", emoji.CACHE / "emoji-40.npz", items, LEAST)
