@@ -27,9 +27,9 @@ from septet.fitting import Settings
 from septet.generator import Generator
 from septet.modalities.image import Image
 from septet.parts import Codec, Process
-from septet.processes.autoregressive import Autoregressive
 from septet.processes.flow import Flow
 from septet.processes.masked import Masked
+from septet.processes.permuted import Permuted
 from septet.recipes import Plan, Stage
 from septet.space import Refusal
 
@@ -46,7 +46,7 @@ FACTS = {
     "emojibase (MIT). NOTICE names them all.",
     "limits": "Things that no emoji shows are guesses. No flags, default skin tone only, no legible letters.",
 }
-SHIFTS = ((0, 0), (0, 1), (1, 0), (0, -1), (-1, 0))  # in margins, of the fixed views
+SHIFTS = ((0, 0), (0, 1), (1, 0))  # in margins, of the fixed views
 FITTED = 2048  # pictures that a variational codec is calibrated on
 ROWS = 256  # pictures encoded at a time
 
@@ -191,20 +191,22 @@ def emoji_gpt(
     seed: int = 0,
     start: Generator | None = None,
     seconds: float | None = None,
-    width: int = 224,
+    width: int = 192,
     layers: int = 6,
     codec_width: int = 48,
-    batch: int = 64,
+    batch: int = 32,
     rate: float = 0.02,
     dropout: float = 0.1,
+    fill: float = 0.25,
     codec_share: float = 0.25,
     compiled: bool = True,
 ) -> Plan:
-    """A causal transformer over the symbols of an FSQ codec."""
+    """A causal transformer over the symbols of an FSQ codec; it fills any region that is left open."""
     pictures = Pictures(source, batch, seed)
     torch.manual_seed(seed)
     codec = codec_of(start, Quantised, pictures.size, codec_width)
-    process = Autoregressive(codec.space, Transformer(width, layers, heads=4, dropout=dropout, rotary_base=100.0))
+    backbone = Transformer(width, layers, heads=4, dropout=dropout, rotary_base=100.0)
+    process = Permuted(codec.space, backbone, fill=fill)
     fit = Settings(rate=rate, average=0.999, decay=0.6, compile=compiled)
     return planned(pictures, process, codec, SETTINGS["gpt"], fit, codec_share, width, start)
 

@@ -20,9 +20,10 @@ from septet.processes.autoregressive import Autoregressive
 from septet.processes.flow import Flow
 from septet.processes.gaussian import Gaussian
 from septet.processes.masked import Masked
+from septet.processes.permuted import Permuted
 from septet.space import PADDING, Known, Refusal, Space
 
-KINDS = [Adversarial, Autoregressive, Flow, Gaussian, Masked]
+KINDS = [Adversarial, Autoregressive, Flow, Gaussian, Masked, Permuted]
 PARTS = {part_name(kind): kind for kind in [*KINDS, MLPCritic, MLPGenerator, Transformer]}
 PLAYERS = [(kind, player) for kind in KINDS for player in kind.players]
 SEEDS = [3, 1, 4, 15]
@@ -234,8 +235,9 @@ def test_gaussian_measures_labels_and_says_less_for_less():
         process.sample(process.noise([0]), Context(torch.randn(1, 2, 32)))
 
 
-def test_masked_refuses_to_know_padding_where_there_is_none():
-    process = Masked(Space((4, 4), symbols=5), Transformer(width=32, layers=1, heads=2))
+@pytest.mark.parametrize("kind", [Masked, Permuted])
+def test_padding_cannot_be_known_where_there_is_none(kind: type[Masked] | type[Permuted]):
+    process = kind(Space((4, 4), symbols=5), Transformer(width=32, layers=1, heads=2))
     known = Known(torch.full((1, 16), PADDING), torch.ones(1, 16, dtype=torch.bool))
     with pytest.raises(Refusal, match="Known holds padding"):
         process.sample(process.noise([0]), Context(), known)

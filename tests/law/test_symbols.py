@@ -1,4 +1,4 @@
-"""Symbols: both discrete processes draw from the chain's law, plainly and given a known part."""
+"""Symbols: the discrete processes draw from the chain's law, plainly and given a known part."""
 
 import math
 
@@ -9,6 +9,7 @@ from known_laws import NOTHING, Chain, check, check_distance, train
 from septet.backbones.transformer import Transformer
 from septet.processes.autoregressive import Autoregressive
 from septet.processes.masked import Masked
+from septet.processes.permuted import Permuted
 from septet.space import PADDING, Known, Space
 
 CHAIN, DRAWS = Chain(), 6000
@@ -37,6 +38,13 @@ def backbone() -> Transformer:
 def autoregressive() -> Autoregressive:
     process = Autoregressive(Space((16,), symbols=7, markers=MARKERS), backbone(), fill=0.5)
     train(process, ended, steps=400, batch=256, rate=0.02)
+    return process
+
+
+@pytest.fixture(scope="module")
+def permuted() -> Permuted:
+    process = Permuted(Space((2, 3), symbols=3), backbone(), fill=0.9)
+    train(process, CHAIN.data, steps=600, batch=512, rate=0.04)
     return process
 
 
@@ -84,6 +92,20 @@ def test_autoregressive_given_both_sides_of_a_gap(autoregressive: Autoregressive
     check("share of gaps of the right length", float(fits.float().mean()), 1.0, 0.05)
     law = CHAIN.given(torch.tensor([1, 0, 0, 0, 0, 1]), torch.tensor([True, False, False, False, True, True]))
     check_distance("autoregressive given both sides of a gap", CHAIN, drawn[fits][:, :6].clamp(0, 2), law, 0.12)
+
+
+def test_permuted_plain(permuted: Permuted):
+    drawn = permuted.sample(permuted.noise(range(DRAWS)), NOTHING)
+    check_distance("permuted", CHAIN, drawn, CHAIN.law_S, 0.05)
+    nats = permuted.validation(CHAIN.data(4000), NOTHING)["loss"]
+    check("permuted, nats a symbol", float(nats), CHAIN.entropy(), 0.02)
+
+
+def test_permuted_given_scattered_symbols(permuted: Permuted):
+    values, where = torch.tensor([0, 0, 2, 0, 0, 1]), torch.tensor([False, False, True, False, False, True])
+    known = Known(values.expand(DRAWS, 6), where.expand(DRAWS, 6))
+    drawn = permuted.sample(permuted.noise(range(DRAWS)), NOTHING, known)
+    check_distance("permuted given scattered symbols", CHAIN, drawn, CHAIN.given(values, where), 0.1)
 
 
 def test_masked_plain(masked: Masked):

@@ -28,7 +28,7 @@ class Autoregressive(Process):
         super().__init__()
         if space.symbols is None:
             raise Refusal(
-                f"Autoregressive: needs symbols, {space} holds real channels; use a quantised codec or a flow"
+                f"{type(self).__name__}: needs symbols, {space} holds real channels; use a quantised codec or a flow"
             )
         missing = {"prefix", "suffix", "middle", "end"} - set(space.markers)
         if fill and missing:

@@ -1,0 +1,104 @@
+"""Autoregressive drawing of a grid in any order: what is known comes first, then the rest, each part row by row.
+
+Shapes: B batch, N sites, D width, V symbols.
+"""
+
+from collections.abc import Iterator
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..backbones.layers import Cache
+from ..guidance import Guidance, doubled, guided, repeated
+from ..parts import Backbone, Context, Places, State
+from ..space import PADDING, Known, Refusal, Space
+from .autoregressive import Autoregressive
+from .filters import Filter
+from .regions import random_regions
+
+
+class Permuted(Autoregressive):
+    """Autoregressive on a grid that can fill in around any region: in a share `fill` of the training rows a random
+    region comes first (the permuted orders of Yang et al. 2019). Rotary positions tell each input the site of the
+    symbol that it is to tell, and a table its own (the targets of Yu et al. 2024)."""
+
+    def __init__(self, space: Space, backbone: Backbone, fill: float = 0.25, softcap: float | None = 15.0):
+        super().__init__(space, backbone, softcap=softcap)
+        if space.markers:
+            raise Refusal(f"Permuted: draws every site of a grid, {space} has the marks of a sequence of any length")
+        self.fill, self.known = fill, frozenset({"any"})
+        self.place = nn.Embedding(space.sites, backbone.width)
+        nn.init.zeros_(self.place.weight)
+
+    @classmethod
+    def tiny(cls) -> "Permuted":
+        from ..backbones.transformer import Transformer
+
+        return cls(Space((4, 4), symbols=6), Transformer(width=32, layers=2, heads=2), fill=0.5)
+
+    def loss(self, latents: Tensor, context: Context, player: str, progress: float):
+        first = torch.zeros(latents.shape, dtype=torch.bool)
+        if self.fill and self.training:
+            first = random_regions(self.space, len(latents)) & (torch.rand(len(latents), 1) < self.fill)
+        order = _known_first(first.to(latents.device))
+        symbols = latents.gather(1, order)
+        scores = self._score(symbols, order, context)
+        return F.cross_entropy(scores.flatten(0, 1).float(), symbols.flatten()), {}
+
+    def _score_all(self, latents_BN: Tensor, context: Context) -> Tensor:
+        order = torch.arange(latents_BN.shape[1], device=latents_BN.device)
+        return self._score(latents_BN, order.expand(latents_BN.shape), context)
+
+    def _score(self, symbols_BN: Tensor, order_BN: Tensor, context: Context) -> Tensor:
+        """(B, N, V) scores of the symbols at the sites `order_BN`, each given those before it."""
+        entered = self._entered(symbols_BN[:, :-1], order_BN[:, :-1])
+        x = torch.cat([self.start.expand(len(entered), 1, -1), entered], 1)
+        return self.scores(self.backbone(x, self._places(order_BN), context))
+
+    def _entered(self, symbols_BN: Tensor, sites_BN: Tensor) -> Tensor:
+        return self.table(symbols_BN) + self.place(sites_BN)
+
+    def _places(self, sites_BN: Tensor) -> Places:
+        return Places(self.space.coordinates().to(sites_BN.device)[sites_BN], causal=True)
+
+    @torch.no_grad()
+    def draws(
+        self,
+        noise: Tensor,
+        context: Context,
+        known: Known | None = None,
+        guidance: Guidance | None = None,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        min_p: float | None = None,
+    ) -> Iterator[State]:
+        self.accept(known)
+        filter_, (B, N), device = Filter(temperature, top_k, top_p, min_p), noise.shape, self.table.weight.device
+        values, shown = torch.full((B, N), PADDING), torch.zeros(B, N, dtype=torch.bool)
+        if known is not None and known.values is not None and known.where_BN is not None:
+            values, shown = torch.where(known.where_BN, known.values, PADDING).cpu(), known.where_BN.cpu()
+        if bool((values[shown] < 0).any()):
+            raise Refusal("Known holds padding: this model draws every site; mark only symbols as known")
+        order, count = _known_first(shown), shown.sum(1)
+        symbols, uniform = values.gather(1, order), noise.cpu().gather(1, order)
+        begin, context = min(int(count.min()), N - 1), doubled(guidance, context)
+        leading = 1 if context.tokens_BMD is None else context.tokens_BMD.shape[1]
+        cache, read = Cache(N + leading), 0
+        for site in range(begin, N):
+            told = slice(max(read - 1, 0), site)
+            x = self._entered(symbols[:, told].to(device), order[:, told].to(device))
+            x = torch.cat([self.start.expand(B, 1, -1), x], 1) if read == 0 else x
+            places = self._places(repeated(guidance, order[:, read : site + 1].to(device)))
+            y = self.backbone(repeated(guidance, x), places, context, cache=cache)
+            drawn = filter_.choose(guided(guidance, self.scores(y[:, -1]).float()), uniform[:, site].to(device)).cpu()
+            symbols[:, site] = torch.where(count > site, symbols[:, site], drawn)
+            read = site + 1
+            latents = torch.full((B, N), PADDING).scatter(1, order, symbols)
+            yield State(site - begin, N - begin, latents, latents)
+
+
+def _known_first(shown_BN: Tensor) -> Tensor:
+    """(B, N) sites in the order in which they are told."""
+    return (~shown_BN).long().argsort(dim=1, stable=True)
