@@ -1,4 +1,4 @@
-"""Pictures by GPT: an FSQ codec's symbols, one after another."""
+"""Pictures by GPT: an FSQ codec's symbols, one after another, what is known first."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from ..backbones.transformer import Transformer
 from ..codecs.quantised import Quantised
 from ..fitting import Settings
 from ..generator import Generator
-from ..processes.autoregressive import Autoregressive
+from ..processes.permuted import Permuted
 from . import Plan
 from ._pictures import conditioner_for, gather, tokens_plan
 
@@ -28,18 +28,20 @@ def image_gpt(
     width: int = 256,
     layers: int = 6,
     dropout: float = 0.1,
+    fill: float = 0.2,
     batch: int = 64,
     rate: float = 0.02,
     codec_share: float = 0.25,
 ) -> Plan:
-    """Two stages: a codec to 1,000 symbols on a grid `down` times coarser, then a causal transformer over them."""
+    """Two stages: a codec to 1,000 symbols on a grid `down` times coarser, then a causal transformer over them; in a
+    share `fill` of the rows a known region comes first, for in-painting."""
     pictures = gather(source, size, palette, tile, batch, seed, start)
     trained = start is not None
     if start is None:
         torch.manual_seed(seed)
         codec = Quantised((size, size), channels, width=codec_width, down=down)
         backbone = Transformer(width, layers, heads=max(2, width // 64), dropout=dropout, rotary_base=100.0)
-        process = Autoregressive(codec.space, backbone)
+        process = Permuted(codec.space, backbone, fill)
         conditioner = conditioner_for(prompts, width, pictures.prompts)
         settings = {"guidance": 1.5, "temperature": 0.95}
         start = Generator(pictures.dataset.modality, codec, process, conditioner, settings=settings)
