@@ -41,4 +41,5 @@ docs: $(READY) ## write the command page anew, then run every example in the doc
 	$(BIN)/python -m pytest -q tests/docs
 
 starters: $(READY) ## train the models that ship with the package (hours)
-	set -e; for script in starters/train_*.py; do echo "== $$script"; $(BIN)/python $$script $(options); done
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[prep]'
+	set -e; for script in starters/train_*.py; do echo "== $$script"; $(BIN)/python $$script --publish $(options); done

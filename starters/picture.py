@@ -1,4 +1,4 @@
-"""Draws the pictures of the README from the starter `icons`: what it learned from, how it learned, what it makes."""
+"""Draws the pictures of the README: what `icons` learned from and how it learned, and what `icons` and `emoji` make."""
 
 import argparse
 import csv
@@ -41,9 +41,11 @@ def main() -> None:
     learned = [real.sheet(96, columns=12), *moments, made.sheet(96, columns=12)]
     (DOCS / "images").mkdir(parents=True, exist_ok=True)
     stacked(learned).save(DOCS / "images" / "learned.png", optimize=True)
-    with open(DOCS / "prompts" / "icons.csv", newline="") as file:
-        asked = [row["prompt"] for row in csv.DictReader(file)]
-    model.generate(asked, seed=0, tile=12).sheet(96, columns=12).convert("RGB").save(DOCS / "images" / "icons.png")
+    for name, columns in (("icons", 12), ("emoji", 8)):
+        with open(DOCS / "prompts" / f"{name}.csv", newline="") as file:
+            asked = [row["prompt"] for row in csv.DictReader(file)]
+        sheet = septet.load(name).generate(asked, seed=0, tile=columns).sheet(96, columns=columns)
+        sheet.convert("RGB").save(DOCS / "images" / f"{name}.png")
 
 
 if __name__ == "__main__":

@@ -217,24 +217,6 @@ def test_an_impossible_setting_is_refused_in_words(kind: type[Process], settings
         process.sample(process.noise([0]), Context(), **settings)
 
 
-def test_gaussian_measures_labels_and_says_less_for_less():
-    space = Space((2,), channels=1)
-    symbols = torch.tensor([[1, 1], [1, 2], [2, 1]]).repeat(50, 1)
-    process = Gaussian.fitted(space, symbols[..., None].float() * 10 + torch.randn(150, 2, 1) * 0.1, symbols)
-    for said, possible in (
-        ([2, 1], [[20, 10]]),
-        ([1, 0], [[10, 10], [10, 20]]),
-        ([0, 0], [[10, 10], [10, 20], [20, 10]]),
-    ):
-        context = Context(symbols_BM=torch.tensor([said]).expand(60, 2))
-        drawn = process.sample(process.noise(range(60)), context)[..., 0]
-        assert sorted(drawn.div(10).round().mul(10).int().unique(dim=0).tolist()) == possible
-    with pytest.raises(Refusal, match="no training datum had these together"):
-        process.sample(process.noise([0]), Context(symbols_BM=torch.tensor([[2, 2]])))
-    with pytest.raises(Refusal, match="not free text"):
-        process.sample(process.noise([0]), Context(torch.randn(1, 2, 32)))
-
-
 @pytest.mark.parametrize("kind", [Masked, Permuted])
 def test_padding_cannot_be_known_where_there_is_none(kind: type[Masked] | type[Permuted]):
     process = kind(Space((4, 4), symbols=5), Transformer(width=32, layers=1, heads=2))

@@ -19,7 +19,10 @@ ICONS = [
     *("clock, outline", "star, filled", "lock open, outline", "calendar check, outline"),
     *("camera, duotone", "truck, outline", "trash, filled", "music note, outline"),
 ]
-EMOJI = ["red apple", "yellow star", "green leaf", "blue heart", "cat face", "pizza", "smiling face", "rocket"]
+EMOJI = [
+    *("red apple, 3d", "yellow star, flat", "smiling face, 3d", "blue heart, gradient"),
+    *("cat face, noto", "green leaf, 3d", "pizza, flat", "rocket, 3d"),
+]
 OPENING = "It was a bright morning, and "
 PAGE = """<!doctype html><meta charset="utf-8"><title>septet demo</title>
 <style>body{{font:16px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem;color:#222}}
@@ -58,7 +61,7 @@ def _sections() -> Iterator[tuple[str, Outputs]]:
     if "emoji" in ready:
         emoji = models.load("emoji")
         yield "Emoji, one for each of eight prompts", emoji.generate(EMOJI, seed=0, tile=8)
-        yield "In-painting: the right half drawn anew", _inpainted(emoji)
+        yield "In-painting: the smiling face, its right half drawn anew", _inpainted(emoji)
         yield "Interpolation between two prompts", emoji.interpolate((EMOJI[0], EMOJI[1]), (0, 0), frames=8)
     if "prose" in ready:
         yield "A text", models.load("prose").generate(given=Given(OPENING), seed=0)
@@ -71,10 +74,10 @@ def _finished(icons: Generator) -> Outputs:
 
 
 def _inpainted(emoji: Generator) -> Outputs:
-    given = emoji.generate(EMOJI[0], seed=0)[0].datum
+    given = emoji.generate(EMOJI[2], seed=0)[0].datum
     where = np.zeros(given.shape[:2], dtype=bool)
     where[:, : given.shape[1] // 2] = True
-    return emoji.generate(EMOJI[0], count=2, seed=1, given=Given(given, where))
+    return emoji.generate(EMOJI[2], count=4, seed=1, given=Given(given, where))
 
 
 def _saved(output: Output, out: Path) -> Path:
