@@ -232,8 +232,8 @@ def _between(first: Tensor, last: Tensor, share: float) -> Tensor:
 
 def _between_uniform(first: Tensor, last: Tensor, share: float) -> Tensor:
     """The same between uniform noises, by way of the normal numbers that are as likely to be exceeded."""
-    quantiles = (torch.special.ndtri(noise.double().clamp(1e-9, 1 - 1e-9)) for noise in (first, last))
-    return torch.special.ndtr(_between(*quantiles, share)).to(first.dtype)
+    a, b = (torch.special.ndtri(noise.double().clamp(1e-9, 1 - 1e-9)) for noise in (first, last))
+    return torch.special.ndtr(_between(a, b, share)).to(first.dtype)
 
 
 def _blended(first: Context, last: Context, share_B: Tensor) -> Context:
