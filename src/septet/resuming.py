@@ -16,15 +16,20 @@ def record(root: Path, begun: Mapping[str, Any]) -> None:
     folders.write(root / RUN, json.dumps(begun, indent=1, default=str).encode())
 
 
-def agreed(root: Path, asked: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
-    """What the run in `root` began with. What is asked for differently is refused; None, or an option left out, asks
-    for what was. `defaults` are the options of the recipe."""
+def recorded(root: Path) -> dict[str, Any]:
+    """What the run in `root` began with."""
     try:
-        begun = folders.read_json(root / RUN, 1 << 20)
+        return folders.read_json(root / RUN, 1 << 20)
     except FileNotFoundError as error:
         raise Refusal(f"{root}: nothing to resume; train without --resume") from error
     except (OSError, ValueError) as error:
         raise Refusal(f"{root / RUN} cannot be read ({error}); train without --resume") from error
+
+
+def agreed(root: Path, asked: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """What the run in `root` began with. What is asked for differently is refused; None, or an option left out, asks
+    for what was. `defaults` are the options of the recipe."""
+    begun = recorded(root)
     for name, value in asked.items():
         if name != "options" and value is not None and value != begun.get(name):
             raise Refusal(_differs(name, value, begun.get(name)))

@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from .. import models, recipes, runs
+from .. import models, recipes, resuming, runs
 from ..data.files import listed
 from ..generator import Generator
 from ..pace import process_started
@@ -33,22 +33,26 @@ def train(
     device: str,
 ) -> None:
     began = process_started()
-    name = _recipe_name(kind, recipe)
-    chosen = recipes.parsed(recipes.find(name), options)
     folder = out or Path("models") / (source.resolve().stem or kind)
+    begun = resuming.recorded(runs.run_folder(folder)) if resume else None
+    asked = _recipe_name(kind, recipe or (begun and begun["recipe"]))
+    reference = start or (_nearest(kind, asked, source, options) if begun is None else _begun_from(kind, begun))
+    name = asked or _next_recipe(kind, reference) or RECIPES[kind]
+    chosen = recipes.parsed(recipes.find(name), options)
     if budget is None and steps is None and not resume:
         budget = "20m"
     length = {"budget": budget, "steps": steps, "resume": resume, "began": began, "device": device}
-    first = _start(start, kind, name, source, set(chosen) - UNSHAPING)
+    first = None if reference in (None, "nothing") else models.load(reference)
     last = _follow(runs.training(source, name, folder, seed=seed, start=first, **length, **chosen))
     say(f"{last.message}.\nCost: {cost(began)}.", f"septet generate {folder} {_example(last.model)} --count 4")
 
 
-def _recipe_name(kind: str, recipe: str | None) -> str:
+def _recipe_name(kind: str, recipe: str | None) -> str | None:
+    """The recipe that was asked for, if one was, in full."""
     if recipe is None:
         if kind not in RECIPES:
             raise Refusal(f"kind {kind!r}: expected one of {', '.join(RECIPES)}")
-        return RECIPES[kind]
+        return None
     if recipe in recipes.names():
         return recipe
     if f"{kind}_{recipe}" not in recipes.names():
@@ -56,22 +60,37 @@ def _recipe_name(kind: str, recipe: str | None) -> str:
     return f"{kind}_{recipe}"
 
 
-def _start(reference: str | None, kind: str, recipe: str, source: Path, shaping: set[str]) -> Generator | None:
-    """The model to go on from: the one asked for; or, for few pictures or drawings and no option that shapes the model,
-    the starter that the recipe can go on from."""
-    if reference is not None:
-        return None if reference == "nothing" else models.load(reference)
-    starter = STARTERS.get(kind, "")
+def _next_recipe(kind: str, reference: str | None) -> str | None:
+    """The recipe of this kind that goes on from a model, by its card."""
+    if reference in (None, "nothing"):
+        return None
+    facts = models.card(models.resolve(reference))
+    name = str(facts.get("continues_with", facts.get("recipe")))
+    return name if name in recipes.names() and name.startswith(f"{kind}_") else None
+
+
+def _nearest(kind: str, recipe: str | None, source: Path, options: list[str]) -> str | None:
+    """The starter to go on from, for few pictures or drawings, if its recipe may be taken and no option shapes the
+    model anew."""
+    starter, shaping = STARTERS.get(kind, ""), {word.partition("=")[0] for word in options} - UNSHAPING
     if kind == "text" or shaping or starter not in models.starters():
         return None
-    if models.card(models.resolve(starter)).get("continues_with") != recipe:
+    goes_on = _next_recipe(kind, starter)
+    if goes_on is None or recipe not in (None, goes_on):
         return None
-    model = models.load(starter)
-    count = sum(path.suffix.lower() in model.modality.extensions for path in listed(source))
+    extensions = models.load(starter).modality.extensions
+    count = sum(path.suffix.lower() in extensions for path in listed(source))
     if count >= FEW:
         return None
     say(f"{count:,} files are few: starting from the starter {starter!r}; --from nothing begins anew.")
-    return model
+    return starter
+
+
+def _begun_from(kind: str, begun: dict[str, Any]) -> str | None:
+    """The starter, if the run to resume began from it."""
+    starter = STARTERS.get(kind, "")
+    known = starter in models.starters() and models.digest(models.resolve(starter)) == begun["start"]
+    return starter if known else None
 
 
 def _example(model: Generator | None) -> str:

@@ -1,0 +1,79 @@
+"""septet train: which model a training goes on from, and by which recipe."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from septet import models, references, runs
+from septet.cli import main
+
+TINY: dict[str, Any] = {"size": 8, "codec_width": 8, "width": 32, "layers": 1, "batch": 4}
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory) -> Path:
+    """Pictures, and starters among which `emoji` is a GPT for pictures."""
+    root = tmp_path_factory.mktemp("shop")
+    (root / "pictures").mkdir()
+    stream = np.random.default_rng(0)
+    for number in range(10):
+        pixels = stream.integers(0, 256, (8, 8, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(root / "pictures" / f"red apple-{number}.png")
+    runs.train(root / "pictures", "image_gpt", root / "starters" / "emoji", steps=2, **TINY)
+    return root
+
+
+@pytest.fixture
+def told(shop: Path, monkeypatch, tmp_path: Path, capsys):
+    """Trains on the shop's pictures in an empty folder; gives what is said and the card of the model."""
+    monkeypatch.setattr(references, "STARTERS", shop / "starters")
+    monkeypatch.chdir(tmp_path)
+
+    def run(*words: object) -> tuple[str, dict]:
+        with pytest.raises(SystemExit) as ended:
+            main(["train", "image", str(shop / "pictures"), "--out", "mine", *map(str, words)])
+        written = capsys.readouterr()
+        assert not ended.value.code, written.err
+        return written.out, models.card("mine")
+
+    return run
+
+
+def test_few_pictures_start_from_the_starter_by_its_recipe(told):
+    said, card = told("--steps", 1, "batch=4")
+    assert "10 files are few: starting from the starter 'emoji'; --from nothing begins anew." in said
+    assert (card["started_from"], card["recipe"]) == ("emoji", "image_gpt")
+    assert models.load("mine").modality.size == 8  # of the starter, not the recipe's own
+
+
+@pytest.mark.parametrize(
+    "words, recipe",
+    [
+        (["--from", "nothing", "--recipe", "gpt", "size=8", "codec_width=8", "width=32", "layers=1"], "image_gpt"),
+        (["size=8", "width=32", "layers=1"], "image_diffusion"),
+        (["--recipe", "diffusion", "--from", "nothing", "size=8", "width=32", "layers=1"], "image_diffusion"),
+    ],
+)
+def test_what_shapes_a_model_anew_begins_from_nothing(words: list[str], recipe: str, told):
+    said, card = told("--steps", 2, "batch=4", *words)
+    assert "are few" not in said and (card["started_from"], card["recipe"]) == (None, recipe)
+
+
+def test_a_model_is_gone_on_from_by_its_own_recipe(shop: Path, told):
+    shutil.copytree(shop / "starters" / "emoji", "other")
+    _, card = told("--steps", 1, "batch=4", "--from", "other")
+    assert (card["started_from"], card["recipe"]) == ("other", "image_gpt")
+
+
+def test_a_run_from_a_starter_is_resumed_from_it(shop: Path, told):
+    words: dict[str, Any] = {"source": shop / "pictures", "recipe": "image_gpt", "start": models.load("emoji")}
+    run = iter(runs.Run(**words, out="mine", steps=6, checkpoint_seconds=0.0, batch=4))
+    while not ((progress := next(run)).step and progress.step.step == 3):
+        pass
+    del run, progress
+    said, card = told("--resume")
+    assert "6 steps" in said and (card["started_from"], card["recipe"]) == ("emoji", "image_gpt")
