@@ -1,26 +1,69 @@
 """septet demo: what the starters make, on a page that opens from the disk."""
 
+import html
 import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from septet import models
 from septet.cli import main
 
+SHIPPED = models.starters()
 
-@pytest.mark.skipif("icons" not in models.starters(), reason="the starter icons is not in this checkout")
-def test_the_demo_shows_sixteen_icons_with_their_records(tmp_path: Path, capsys):
+
+@pytest.fixture(scope="module")
+def gallery(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("demo") / "gallery"
     with pytest.raises(SystemExit) as ended:
-        main(["demo", "--out", str(tmp_path / "gallery")])
+        main(["demo", "--out", str(folder)])
     assert not ended.value.code
-    page = (tmp_path / "gallery" / "index.html").read_text()
-    shown = re.findall(r'<img src="([^"]+)"', page)
-    assert len([name for name in shown if name.endswith(".svg")]) >= 16 and len(set(shown)) == len(shown)
-    assert all((tmp_path / "gallery" / name).exists() for name in shown)
-    records = re.findall(r"<pre>(\{.*?\})</pre>", page, re.S)
-    assert len(records) == len(shown)
-    assert json.loads(records[0].replace("&quot;", '"'))["model"] == "icons"
+    return folder
+
+
+def sections(folder: Path) -> dict[str, str]:
+    """The page's sections by their titles."""
+    parts = re.split(r"<h2>(.*?)</h2>", (folder / "index.html").read_text())
+    return dict(zip(parts[1::2], parts[2::2], strict=True))
+
+
+@pytest.mark.skipif("icons" not in SHIPPED, reason="the starter icons is not in this checkout")
+def test_it_shows_sixteen_icons_and_one_finished_in_several_ways(gallery: Path):
+    found = sections(gallery)
+    icons, finished = (
+        found[title] for title in ("Icons, one for each of sixteen prompts", "An icon finished from its first half")
+    )
+    assert icons.count('.svg"') == 16 and finished.count('.svg"') == 4
+
+
+@pytest.mark.skipif("emoji" not in SHIPPED, reason="the starter emoji is not in this checkout")
+def test_it_shows_emoji_an_in_painting_and_an_interpolation(gallery: Path):
+    found = sections(gallery)
+    emoji, painted, between = (text for title, text in found.items() if '.png"' in text)
+    assert (emoji.count("<img"), painted.count("<img"), between.count("<img")) == (8, 4, 8)
+    halves = [np.asarray(Image.open(gallery / name))[:, :20] for name in shown(painted)]
+    given = np.asarray(Image.open(gallery / shown(emoji)[2]))[:, :20]
+    assert all(np.array_equal(half, given) for half in halves)
+
+
+@pytest.mark.skipif("prose" not in SHIPPED, reason="the starter prose is not in this checkout")
+def test_it_shows_a_text(gallery: Path):
+    text = html.unescape(re.findall(r"<pre>(.*?)</pre>", sections(gallery)["A text"], re.S)[0])
+    assert text.startswith("It was a bright morning, and ") and len(text) > 200
+
+
+@pytest.mark.skipif(not SHIPPED, reason="no starter is in this checkout")
+def test_every_file_is_there_with_its_record_and_nothing_is_fetched(gallery: Path):
+    page = (gallery / "index.html").read_text()
+    names = shown(page)
+    assert len(set(names)) == len(names) and all((gallery / name).exists() for name in names)
+    records = [json.loads(html.unescape(text)) for text in re.findall(r"<pre>(\{.*?\})</pre>", page, re.S)]
+    assert len(records) == page.count("<figure>") and {record["model"] for record in records} == set(SHIPPED)
     assert not re.search(r"https?://", page)
-    assert "index.html" in capsys.readouterr().out
+
+
+def shown(page: str) -> list[str]:
+    return re.findall(r'<img src="([^"]+)"', page)
