@@ -10,6 +10,7 @@ can.
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -80,6 +81,7 @@ def split(items: Iterator[tuple[str, str, bytes]], count: int, folder: Path) -> 
     names = np.random.default_rng(0).permutation(sorted(by_name)).tolist()
     parts = folder / "mine", folder / "others"
     for part, chosen in zip(parts, (names[:count], names[count : 2 * count]), strict=True):
+        shutil.rmtree(part, ignore_errors=True)
         part.mkdir(parents=True)
         for name in chosen:
             (part / name).write_bytes(by_name[name])

@@ -41,7 +41,7 @@ def main() -> None:
     learned = [real.sheet(96, columns=12), *moments, made.sheet(96, columns=12)]
     (DOCS / "images").mkdir(parents=True, exist_ok=True)
     stacked(learned).save(DOCS / "images" / "learned.png", optimize=True)
-    for name, columns in (("icons", 12), ("emoji", 8)):
+    for name, columns in {"icons": 12, "emoji": 8}.items():
         with open(DOCS / "prompts" / f"{name}.csv", newline="") as file:
             asked = [row["prompt"] for row in csv.DictReader(file)]
         sheet = septet.load(name).generate(asked, seed=0, tile=columns).sheet(96, columns=columns)

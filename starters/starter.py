@@ -1,6 +1,7 @@
 """The command line that all scripts which train a starter share."""
 
 import argparse
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from publish import publish
 
 from septet import models, recipes, runs
 from septet.recipes import Plan
+from septet.space import Refusal
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,13 @@ class Starter:
 
     def main(self, description: str | None) -> None:
         """Train, resume or publish, as the command line says."""
+        try:
+            self._train(description)
+        except Refusal as refusal:
+            print(refusal, file=sys.stderr)
+            raise SystemExit(2) from None
+
+    def _train(self, description: str | None) -> None:
         options = self._options(description)
         if not options.data.exists():
             self.build(options.data)
@@ -55,7 +64,7 @@ class Starter:
         parser.add_argument("--steps", type=int, help="in place of the budget")
         if self.staged:
             parser.add_argument("--codec", metavar="REF", help="the model whose codec is taken, and not trained anew")
-        parser.add_argument("--seed", type=int, default=0)
+        parser.add_argument("--seed", type=int, help="0, if left out")
         parser.add_argument("--resume", action="store_true")
         parser.add_argument("--publish", action="store_true", help="put the model into the package as the starter")
         return parser.parse_args()

@@ -61,7 +61,8 @@ class Pictures:
         stream = np.random.default_rng(seed)
         rows = zip(self.found.prompts, self.found.tags, strict=True)
         self.said = [ways(prompt, tags, stream) for prompt, tags in rows]
-        digest = hashlib.sha256(self.found.pictures.tobytes() + "\n".join(self.found.prompts).encode()).hexdigest()
+        told = "\n".join("\t".join((p, *tags)) for p, tags in zip(self.found.prompts, self.found.tags, strict=True))
+        digest = hashlib.sha256(self.found.pictures.tobytes() + told.encode()).hexdigest()
         self.dataset = Dataset([], list(self.found.prompts), list(self.found.codes), Image(self.size))
         self.dataset.training, self.dataset.validation = self.training.tolist(), self.validation.tolist()
         self.dataset.fingerprint = digest
@@ -265,6 +266,8 @@ def emoji_diffusion(
 RECIPES = {"gpt": emoji_gpt, "bert": emoji_bert, "diffusion": emoji_diffusion}
 
 if __name__ == "__main__":
-    facts = {kind: FACTS | {"tags": ["emoji", kind], "continues_with": f"image_{kind}"} for kind in RECIPES}
+    facts = {kind: FACTS | {"tags": ["emoji", kind]} for kind in RECIPES}
+    for kind in ("gpt", "bert"):  # image_diffusion has another codec
+        facts[kind] |= {"continues_with": f"image_{kind}"}
     data, build = emoji.CACHE / "emoji-40.npz", partial(emoji.build, archives=emoji.CACHE, size=40)
     Starter("emoji", RECIPES, data, build, facts, SETTINGS, staged=True).main(__doc__)

@@ -1,5 +1,7 @@
 """Trains the starter `icons`: text to SVG icon, by GPT, on about 70,000 captioned icons under permissive licences."""
 
+import hashlib
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -59,8 +61,11 @@ def icons_gpt(
 ) -> Plan:
     """A causal transformer with captions as leading tokens; 5.6 M parameters."""
     rows, prompts, splits = icons.load(Path(source))
+    words = Path(source).with_name("tags.json")
+    if not words.exists():
+        tags.build(words, icons.CACHE)
     training, validation = np.flatnonzero(splits == 0).tolist(), np.flatnonzero(splits == 1).tolist()
-    known, stream, codec = tags.load(Path(source).with_name("tags.json")), np.random.default_rng(seed), Paths()
+    known, stream, codec = tags.load(words), np.random.default_rng(seed), Paths()
     said = [ways(prompt, known, stream) for prompt in prompts]
     others, their_ways = turned_icons(codec, [rows[i] for i in training], [said[i] for i in training], stream)
     index = training * UNTURNED + list(range(len(rows), len(rows) + len(others)))
@@ -77,6 +82,7 @@ def icons_gpt(
 
     dataset = Dataset([], list(prompts), [""] * len(prompts), Vector())
     dataset.training, dataset.validation = training, validation
+    dataset.fingerprint = hashlib.sha256(Path(source).read_bytes() + words.read_bytes()).hexdigest()
     dataset.report = [f"{len(training):,} icons to train on, {len(validation):,} held out."]
     settings = Settings(rate=rate, average=0.999, decay=0.6, compile=compiled, validation_batches=24)
     previews = [prompts[i] for i in np.random.default_rng(5).choice(validation, 12, replace=False)]
@@ -111,10 +117,5 @@ def turned_icons(codec: Paths, rows: list[Tensor], said: list[list[str]], stream
 
 
 if __name__ == "__main__":
-
-    def build(path: Path) -> None:
-        icons.build(path, icons.CACHE)
-        tags.build(path.with_name("tags.json"), icons.CACHE)
-
-    data = icons.CACHE / "icons.npz"
+    data, build = icons.CACHE / "icons.npz", partial(icons.build, archives=icons.CACHE)
     Starter("icons", {"gpt": icons_gpt}, data, build, {"gpt": FACTS}, {"gpt": SETTINGS}).main(__doc__)

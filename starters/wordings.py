@@ -25,7 +25,7 @@ class Wordings:
     def at(self, step: int) -> dict[str, Tensor]:
         batch = self.batches.at(step)
         prompts_BKM = batch["prompt"]
-        stream = torch.Generator().manual_seed(self.batches.seed * 1_000_003 + step)
+        stream = torch.Generator().manual_seed((self.batches.seed * 1_000_003 + step) % 2**63)
         way_B = torch.randint(prompts_BKM.shape[1], (len(prompts_BKM),), generator=stream)
         return batch | {"prompt": prompts_BKM[torch.arange(len(way_B)), way_B]}
 

@@ -3,7 +3,8 @@
 The pair test: a drawing for a held-out caption counts if it is nearer, in frozen features of its picture, to its own
 caption's item than to a random held-out item of the same style. Beside it: the same for training captions; for the
 training item whose caption is the nearest (most words in common, same style), a baseline that copies; and for the item
-itself after the codec's round trip, which is the best that the representation allows.
+itself after the codec's round trip, which is the best that the representation allows (1 for icons, whose data are the
+codec's own).
 
 Shapes: Q drawings, F features.
 """
@@ -87,10 +88,12 @@ def round_trip(model: Generator, data: Iterable[Any]) -> list[Any]:
 def measured(
     model: Generator, items: Captioned, split: str, count: int, settings: dict[str, Any], least: dict[str, float]
 ) -> list[Figure]:
-    """All figures of `count` drawings for the captions of a split, with `least` values for those that are judged."""
+    """All figures of drawings for `count` captions of a split, or all that there are, with `least` values for those
+    that are judged."""
     modality, random = model.modality, np.random.default_rng(1)
     held, training = items.split(split), np.flatnonzero(items.splits == 0)
-    chosen = random.choice(held, count, replace=count > len(held)).tolist()
+    count = min(count, len(held))
+    chosen = random.choice(held, count, replace=False).tolist()
 
     def features(index: Sequence[int]) -> Tensor:
         return modality.features([items.datum(i) for i in index])
@@ -136,8 +139,11 @@ def main(
     if not asked.data.exists():
         report.skip(f"Skipped: {asked.data} does not exist; starters/{name}.py builds it.")
         return
-    pairs = (word.split("=") for word in asked.setting)
-    settings = {key: float(value) if "." in value else int(value) for key, value in pairs}
+    try:
+        pairs = (word.split("=") for word in asked.setting)
+        settings = {key: float(value) if "." in value else int(value) for key, value in pairs}
+    except ValueError:
+        parser.error(f"--setting {' '.join(asked.setting)}: expected NAME=NUMBER")
     model = septet.load(asked.model)
     count = 60 if asked.quick else asked.count
     figures = measured(model, items(asked.data, model), asked.split, count, settings, least)

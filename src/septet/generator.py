@@ -6,12 +6,13 @@ Shapes: B batch, M symbols of a prompt.
 import inspect
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from .between import contexts_between, normal_between, uniform_between
 from .guidance import Guidance
 from .output import Output, Outputs, record
 from .part import Part
@@ -166,12 +167,12 @@ class Generator(Part, Learner):
         guidance, started = settings.pop("guidance", 1.0), time.monotonic()
         first, last = self.process.noise([checked_seed(seed) for seed in seeds])
         shares = torch.linspace(0, 1, frames)
-        between = _between_uniform if self.process.noises == "uniform" else _between
+        between = uniform_between if self.process.noises == "uniform" else normal_between
         noise = torch.stack([between(first, last, float(share)) for share in shares])
         context, pull = self._context([prompts[0]] * frames, guidance)
         if prompts[0] != prompts[1]:
-            other, _ = self._context([prompts[1]] * frames, guidance)
-            context = _blended(context, other, shares.to(self.device))
+            other, also = self._context([prompts[1]] * frames, guidance)
+            context, pull = contexts_between(context, other, shares.to(self.device)), pull or also
         state = None
         for state in self.process.eval().draws(noise, context, **pull, **settings):
             pass
@@ -219,30 +220,3 @@ class Generator(Part, Learner):
             used = facts | {"seconds": round(seconds / len(rows), 3)}
             outputs.append(Output(datum, record(self.name, self.digest, prompt, seed, used), self.modality))
         return outputs
-
-
-def _between(first: Tensor, last: Tensor, share: float) -> Tensor:
-    """The point at `share` of the great circle between two normal noises (Shoemake 1985)."""
-    a, b = first.flatten(), last.flatten()
-    angle = torch.arccos((a @ b / (a.norm() * b.norm())).clamp(-1, 1))
-    if angle < 1e-4:
-        return first
-    return (torch.sin((1 - share) * angle) * first + torch.sin(share * angle) * last) / torch.sin(angle)
-
-
-def _between_uniform(first: Tensor, last: Tensor, share: float) -> Tensor:
-    """The same between uniform noises, by way of the normal numbers that are as likely to be exceeded."""
-    a, b = (torch.special.ndtri(noise.double().clamp(1e-9, 1 - 1e-9)) for noise in (first, last))
-    return torch.special.ndtr(_between(a, b, share)).to(first.dtype)
-
-
-def _blended(first: Context, last: Context, share_B: Tensor) -> Context:
-    """The contexts between two, the k-th at share_B[k]."""
-    B = len(share_B)
-    both = first.joined(last)
-
-    def mix(t: Tensor | None) -> Tensor | None:
-        return None if t is None else torch.stack([torch.lerp(t[k], t[B + k], share_B[k]) for k in range(B)])
-
-    valid = None if both.valid_BM is None else both.valid_BM[:B] | both.valid_BM[B:]
-    return replace(both, tokens_BMD=mix(both.tokens_BMD), valid_BM=valid, vector_BD=mix(both.vector_BD))

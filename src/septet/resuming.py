@@ -9,6 +9,7 @@ from . import folders
 from .space import Refusal
 
 RUN = "run.json"
+BEGUN = {"recipe", "options", "seed", "steps", "seconds", "start", "fingerprint"}
 
 
 def record(root: Path, begun: Mapping[str, Any]) -> None:
@@ -19,7 +20,10 @@ def record(root: Path, begun: Mapping[str, Any]) -> None:
 def recorded(root: Path) -> dict[str, Any]:
     """What the run in `root` began with."""
     try:
-        return folders.read_json(root / RUN, 1 << 20)
+        begun = folders.read_json(root / RUN, 1 << 20)
+        if not isinstance(begun, dict) or BEGUN - set(begun):
+            raise ValueError("it records no run")
+        return begun
     except FileNotFoundError as error:
         raise Refusal(f"{root}: nothing to resume; train without --resume") from error
     except (OSError, ValueError) as error:

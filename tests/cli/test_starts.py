@@ -55,6 +55,8 @@ def test_few_pictures_start_from_the_starter_by_its_recipe(told):
     [
         (["--from", "nothing", "--recipe", "gpt", "size=8", "codec_width=8", "width=32", "layers=1"], "image_gpt"),
         (["size=8", "width=32", "layers=1"], "image_diffusion"),
+        (["average=0.5", "size=8", "width=32", "layers=1"], "image_diffusion"),
+        (["--recipe", "diffusion", "size=8", "width=32", "layers=1"], "image_diffusion"),
         (["--recipe", "diffusion", "--from", "nothing", "size=8", "width=32", "layers=1"], "image_diffusion"),
     ],
 )

@@ -10,14 +10,13 @@ from septet.backbones.transformer import Transformer
 from septet.codecs.patches import Patches
 from septet.codecs.symbols import GAP, Symbols
 from septet.conditioners import Nothing, Text
-from septet.generator import Generator, Given, _between_uniform
+from septet.generator import Generator, Given
 from septet.modalities.image import Image
 from septet.modalities.text import Text as Prose
 from septet.processes.autoregressive import Autoregressive
 from septet.processes.flow import Flow
 from septet.processes.masked import Masked
 from septet.space import Known, Refusal, Space
-from septet.streams import uniform
 
 LETTERS = "abcdefgh "
 
@@ -150,9 +149,11 @@ def test_what_cannot_be_varied_says_so(writer: Generator):
         writer.generate(given=Given("abba", strength=0.5))
 
 
-def test_an_interpolation_begins_and_ends_at_its_seeds(painter: Generator):
-    frames = painter.interpolate(("a red apple", "a green pear"), (3, 4), frames=5)
-    ends = [painter.generate(prompt, seed=seed)[0].datum for prompt, seed in (("a red apple", 3), ("a green pear", 4))]
+@pytest.mark.parametrize("last", ["a green pear", "pear", ""])
+@pytest.mark.parametrize("first", ["a red apple", ""])
+def test_an_interpolation_begins_and_ends_at_its_seeds(first: str, last: str, painter: Generator):
+    frames = painter.interpolate((first, last), (3, 4), frames=5)
+    ends = [painter.generate(prompt, seed=seed)[0].datum for prompt, seed in ((first, 3), (last, 4))]
     assert len(frames) == 5
     for frame, end in ((frames[0], ends[0]), (frames[-1], ends[1])):
         assert np.abs(frame.datum.astype(int) - end).max() <= 2
@@ -164,15 +165,6 @@ def test_an_interpolation_of_symbols_begins_and_ends_at_its_seeds(writer: Genera
         frames = [frame.datum for frame in model.interpolate((None, None), (3, 4), frames=9)]
         ends = [model.generate(seed=seed)[0].datum for seed in (3, 4)]
         assert [frames[0], frames[-1]] == ends and len(set(frames)) > 2
-
-
-def test_noise_between_two_uniform_noises_is_uniform():
-    first, last = uniform([1, 2], (20_000,))
-    for share in (0.3, 0.5):
-        between = _between_uniform(first, last, share)
-        for place in (0.1, 0.5, 0.9):
-            assert abs(float((between < place).float().mean()) - place) < 0.015  # 4 standard errors
-    assert float((first - _between_uniform(first, last, 0.0)).abs().max()) < 1e-6
 
 
 def test_an_interpolation_that_cannot_be_is_refused(painter: Generator):

@@ -135,6 +135,13 @@ def test_a_seed_means_the_same_noise_in_any_batch(process: Process):
     assert not torch.equal(process.noise(SEEDS)[0], process.noise(SEEDS)[1])
 
 
+def test_noise_is_distributed_as_declared(process: Process):
+    noise = process.noise(range(300)).flatten()
+    deviation = {"normal": 1.0, "uniform": 12**-0.5}[process.noises]
+    assert abs(float(noise.mean()) - (0.5 if process.noises == "uniform" else 0)) < 0.1
+    assert abs(float(noise.std()) - deviation) < 0.1
+
+
 def test_a_draw_is_the_same_alone_and_in_a_batch(process: Process):
     together = process.sample(process.noise(SEEDS), Context())
     for row, seed in zip(together, SEEDS, strict=True):

@@ -17,7 +17,7 @@ ORDER = [
     {"cards", "references", "resuming"},
     {"backbones", "modalities", "marks"},
     {"conditioners", "critics", "guidance", "settings"},
-    {"processes", "codecs"},
+    {"processes", "codecs", "between"},
     {"output"},
     {"generator"},
     {"data", "previews"},

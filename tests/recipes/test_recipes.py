@@ -3,10 +3,12 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from septet import models, recipes, runs
+from septet.generator import Given
 from septet.space import Refusal
 
 WIDE = ["width=32", "layers=1", "batch=4"]
@@ -63,6 +65,19 @@ def test_a_recipe_for_pictures_can_do_without_captions(recipe: str, sources, tmp
     assert len(model.generate(count=2)) == 2
     with pytest.raises(Refusal, match="trained without prompts"):
         model.generate("red")
+
+
+@pytest.mark.parametrize("recipe", ["image_diffusion", "image_gpt", "image_bert"])
+def test_a_recipe_for_pictures_fills_in(recipe: str, sources, tmp_path: Path):
+    options = recipes.parsed(recipes.find(recipe), TINY[recipe])
+    model = runs.train(sources["image"], recipe, tmp_path / "model", steps=2, **options)
+    given, where = np.random.default_rng(0).integers(0, 256, (8, 8, 4), dtype=np.uint8), np.zeros((8, 8), bool)
+    given[..., 3], where[:, :4] = 255, True
+    drawn = [output.datum for output in model.generate("red", count=4, given=Given(given, where))]
+    assert all(np.array_equal(datum[where], given[where]) for datum in drawn)
+    assert any(not np.array_equal(datum[~where], given[~where]) for datum in drawn)
+    known_BN = model.codec.known(given, where).where_BN
+    assert known_BN is not None and int(known_BN.sum()) == known_BN.numel() // 2
 
 
 def test_training_goes_on_from_a_folder(sources, septet, tmp_path: Path):

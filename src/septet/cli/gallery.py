@@ -60,8 +60,9 @@ def _sections() -> Iterator[tuple[str, Outputs]]:
         yield "An icon finished from its first half", _finished(icons)
     if "emoji" in ready:
         emoji = models.load("emoji")
-        yield "Emoji, one for each of eight prompts", emoji.generate(EMOJI, seed=0, tile=8)
-        yield "In-painting: the smiling face, its right half drawn anew", _inpainted(emoji)
+        drawn = emoji.generate(EMOJI, seed=0, tile=8)
+        yield "Emoji, one for each of eight prompts", drawn
+        yield "In-painting: the smiling face, its right half drawn anew", _inpainted(emoji, drawn[2].datum)
         yield "Interpolation between two prompts", emoji.interpolate((EMOJI[0], EMOJI[1]), (0, 0), frames=8)
     if "prose" in ready:
         yield "A text", models.load("prose").generate(given=Given(OPENING), seed=0)
@@ -73,8 +74,7 @@ def _finished(icons: Generator) -> Outputs:
     return icons.generate(ICONS[2], count=4, seed=4, given=Given(half))
 
 
-def _inpainted(emoji: Generator) -> Outputs:
-    given = emoji.generate(EMOJI[2], seed=0)[0].datum
+def _inpainted(emoji: Generator, given: np.ndarray) -> Outputs:
     where = np.zeros(given.shape[:2], dtype=bool)
     where[:, : given.shape[1] // 2] = True
     return emoji.generate(EMOJI[2], count=4, seed=1, given=Given(given, where))

@@ -16,7 +16,7 @@ from ..space import Refusal
 from . import RECIPES, STARTERS, cost, say
 
 FEW = 2000  # files below which a training starts from a starter
-UNSHAPING = {"batch", "rate", "average"}  # options that leave the model's shape alone
+UNSHAPING = {"batch", "rate", "average"}  # options that leave the model's shape alone, where a recipe takes them
 
 
 def train(
@@ -35,7 +35,7 @@ def train(
     began = process_started()
     folder = out or Path("models") / (source.resolve().stem or kind)
     begun = resuming.recorded(runs.run_folder(folder)) if resume else None
-    asked = _recipe_name(kind, recipe or (begun and begun["recipe"]))
+    asked = _recipe_name(kind, recipe if begun is None else recipe or begun["recipe"])
     reference = start or (_nearest(kind, asked, source, options) if begun is None else _begun_from(kind, begun))
     name = asked or _next_recipe(kind, reference) or RECIPES[kind]
     chosen = recipes.parsed(recipes.find(name), options)
@@ -72,11 +72,13 @@ def _next_recipe(kind: str, reference: str | None) -> str | None:
 def _nearest(kind: str, recipe: str | None, source: Path, options: list[str]) -> str | None:
     """The starter to go on from, for few pictures or drawings, if its recipe may be taken and no option shapes the
     model anew."""
-    starter, shaping = STARTERS.get(kind, ""), {word.partition("=")[0] for word in options} - UNSHAPING
-    if kind == "text" or shaping or starter not in models.starters():
+    starter, named = STARTERS.get(kind, ""), {word.partition("=")[0] for word in options}
+    if kind == "text" or starter not in models.starters():
         return None
     goes_on = _next_recipe(kind, starter)
     if goes_on is None or recipe not in (None, goes_on):
+        return None
+    if named - UNSHAPING & set(recipes.options(recipes.find(goes_on))):
         return None
     extensions = models.load(starter).modality.extensions
     count = sum(path.suffix.lower() in extensions for path in listed(source))

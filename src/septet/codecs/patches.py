@@ -31,6 +31,21 @@ def straight(x_BHWC: Tensor) -> Tensor:
     return (x.clamp(0, 1) * 255).round().to(torch.uint8)
 
 
+def whole_sites(where: Tensor, grid: tuple[int, ...]) -> Tensor:
+    """(N,) bool: the sites of a coarser `grid` whose every pixel (or point, on other axes) `where` holds true."""
+    for axis, sites in enumerate(grid):
+        where = where.unflatten(axis, (sites, -1)).all(axis + 1)
+    return where.flatten()
+
+
+def known_sites(codec: Codec, given: Any, where: Any) -> Known:
+    """What a given datum fixes: the latents of the sites that lie whole within `where`. Latents of a learned codec
+    at its border know a little of what the datum holds beyond it."""
+    if where is None:
+        raise Refusal("a given picture needs a mask that says which of its pixels to keep")
+    return Known(codec.encode([given]), whole_sites(torch.as_tensor(where), codec.space.shape)[None])
+
+
 class Patches(Codec):
     """uint8 (B, size, size, channels), RGBA premultiplied by alpha, to (B, N, P P channels) in [-1, 1]."""
 
@@ -58,11 +73,4 @@ class Patches(Codec):
         return straight(x.reshape(B, self.size, self.size, self.channels))
 
     def known(self, given: Any, where: Any = None) -> Known:
-        if where is None:
-            raise Refusal("a given picture needs a mask that says which of its pixels to keep")
-        return Known(self.encode([given]), self.sites_of(torch.as_tensor(where))[None])
-
-    def sites_of(self, where_HW: Tensor) -> Tensor:
-        """(N,) bool: the patches whose every pixel `where_HW` holds true."""
-        P, n = self.patch, self.size // self.patch
-        return where_HW.view(n, P, n, P).transpose(1, 2).reshape(n * n, -1).all(-1)
+        return known_sites(self, given, where)

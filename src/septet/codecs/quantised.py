@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 from ..backbones.convolution import to_grid, to_sites
 from ..parts import Codec, Learner
-from ..space import Refusal, Space
+from ..space import Known, Refusal, Space
 from .distances import Crispness
+from .patches import known_sites
 from .pyramids import Decoder, Encoder, Pyramid, numbers, restored
 
 
@@ -73,6 +74,9 @@ class Quantised(Codec, Learner):
             found, space = f"latents of shape {list(latents.shape)}", self.space
             raise Refusal(f"{found}: expected rows of {space.sites} symbols from 0 to {space.symbols} and no padding")
         return restored(self._reconstruction(self._levels(latents)), self.values)
+
+    def known(self, given: Any, where: Any = None) -> Known:
+        return known_sites(self, given, where)
 
     def forward(self, batch: dict[str, Any], player: str, progress: float) -> tuple[Tensor, dict[str, Tensor]]:
         x = self._entered(batch["data"])

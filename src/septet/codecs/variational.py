@@ -13,8 +13,9 @@ from torch import Tensor, nn
 
 from ..backbones.convolution import to_grid, to_sites
 from ..parts import Codec, Learner
-from ..space import Refusal, Space
+from ..space import Known, Refusal, Space
 from .distances import Squares
+from .patches import known_sites
 from .pyramids import Decoder, Encoder, Pyramid, numbers, restored
 
 LIKELIHOODS = ("gaussian", "bernoulli")
@@ -92,6 +93,9 @@ class Variational(Codec, Learner):
             return restored(x, self.values)
         chance = torch.sigmoid(x)
         return restored(chance * 2 - 1 if self.values == "bytes" else chance, self.values)
+
+    def known(self, given: Any, where: Any = None) -> Known:
+        return known_sites(self, given, where)
 
     @torch.no_grad()
     def calibrate(self, batches: Iterable[Any]) -> None:
