@@ -27,7 +27,7 @@ class Permuted(Autoregressive):
         super().__init__(space, backbone, softcap=softcap)
         if space.markers:
             raise Refusal(f"Permuted: draws every site of a grid, {space} has the marks of a sequence of any length")
-        self.fill, self.known = fill, frozenset({"any"})
+        self.fill, self.known = fill, frozenset({"any"}) if fill else frozenset()
         self.place = nn.Embedding(space.sites, backbone.width)
         nn.init.zeros_(self.place.weight)
 
