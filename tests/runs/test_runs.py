@@ -153,6 +153,14 @@ def test_nothing_to_resume_is_refused_and_leaves_nothing(source: Path, tmp_path:
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("content", ["[]", "{}", "{", '{"recipe": "text_gpt"}'])
+def test_a_run_whose_record_is_broken_says_so(content: str, source: Path, tmp_path: Path):
+    arguments = left_over(source, tmp_path / "model")
+    (tmp_path / "model.run" / "run.json").write_text(content)
+    with pytest.raises(Refusal, match=r"run\.json cannot be read .*; train without --resume"):
+        finish(arguments | {"resume": True})
+
+
 def overfitted(source: Any, seed: int = 0, start: Any = None, seconds: float | None = None, rate: float = 0.1) -> Plan:
     """A model far too eager for its few words: the held-out loss rises early."""
     plan = text_gpt.text_gpt(source, seed, tokens="bytes", length=16, width=64, layers=2, batch=4)
