@@ -4,8 +4,8 @@
 
 Each folder is trained on twice by the command line, from the starter that it chooses by itself and from nothing. Items
 of the same set that neither training saw are what drawings, for their captions, are compared with; the floor is what
-the training items get there. The held-out losses of pictures are of two codecs and cannot be compared; those of icons
-can.
+the training items get there. The held-out losses of pictures are of two technologies and cannot be compared; those of
+icons can.
 """
 
 import json
@@ -38,6 +38,7 @@ ICONS = ("npm:@iconify-json/teenyicons", "1.2.2", "d7433dcfad7bfe26ccab348251605
 EMOJI = ("npm:@iconify-json/fxemoji", "1.2.2", "f3e72b3c59d05e1db03b7e308d55c0d05bd7ba3f625a90da1b79313c12858eef")
 COUNT = {"icons": 300, "pictures": 400}
 KIND = {"icons": "vector", "pictures": "image"}
+SHAPED = {"icons": (), "pictures": ("size=40",)}  # that both models of a folder draw at one size
 PIXELS = 96
 
 
@@ -147,7 +148,7 @@ def main() -> None:
 def compared(name: str, mine: Path, others: Path, budget: str) -> Iterator[Figure]:
     """The figures of both trainings; those from the starter are judged against those from nothing."""
     found = {}
-    for way, words in (("from nothing", ("--from", "nothing")), ("from the starter", ())):
+    for way, words in (("from nothing", ("--from", "nothing", *SHAPED[name])), ("from the starter", ())):
         out = mine.parent / way.replace(" ", "-")
         model, seconds = trained(KIND[name], mine, out, budget, *words)
         started = models.card(out)["started_from"]
