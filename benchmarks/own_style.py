@@ -91,22 +91,13 @@ def split(items: Iterator[tuple[str, str, bytes]], count: int, folder: Path) -> 
 
 def trained(kind: str, source: Path, out: Path, budget: str, *words: str) -> tuple[Generator, float]:
     """The model that the command line makes, and the seconds from start to exit."""
-    command = [
-        Path(sys.executable).with_name("septet"),
-        "train",
-        kind,
-        source,
-        "--budget",
-        budget,
-        "--out",
-        out,
-        *words,
-    ]
+    septet = str(Path(sys.executable).with_name("septet"))
     began = time.monotonic()
-    run = subprocess.run([str(word) for word in command])
+    run = subprocess.run([septet, "train", kind, str(source), "--budget", budget, "--out", str(out), *words])
+    seconds = time.monotonic() - began
     if run.returncode:
         raise SystemExit(f"septet train ended with code {run.returncode}; its message stands above")
-    return models.load(out), time.monotonic() - began
+    return models.load(out), seconds
 
 
 def judged(model: Generator, mine: Path, others: Path) -> dict[str, float]:
