@@ -37,6 +37,7 @@ def test_it_shows_sixteen_icons_and_one_finished_in_several_ways(gallery: Path):
         found[title] for title in ("Icons, one for each of sixteen prompts", "An icon finished from its first half")
     )
     assert icons.count('.svg"') == 16 and finished.count('.svg"') == 4
+    assert found["Interpolation from bell, outline to clock, outline"].count('.svg"') == 8
 
 
 @pytest.mark.skipif("emoji" not in SHIPPED, reason="the starter emoji is not in this checkout")

@@ -19,6 +19,7 @@ ICONS = [
     *("clock, outline", "star, filled", "lock open, outline", "calendar check, outline"),
     *("camera, duotone", "truck, outline", "trash, filled", "music note, outline"),
 ]
+BETWEEN = ("bell, outline", "clock, outline")
 EMOJI = [
     *("red apple, 3d", "yellow star, flat", "smiling face, 3d", "blue heart, gradient"),
     *("cat face, noto", "green leaf, 3d", "pizza, flat", "rocket, 3d"),
@@ -58,6 +59,7 @@ def _sections() -> Iterator[tuple[str, Outputs]]:
         icons = models.load("icons")
         yield "Icons, one for each of sixteen prompts", icons.generate(ICONS, seed=0, tile=16)
         yield "An icon finished from its first half", _finished(icons)
+        yield f"Interpolation from {' to '.join(BETWEEN)}", icons.interpolate(BETWEEN, (0, 0), frames=8)
     if "emoji" in ready:
         emoji = models.load("emoji")
         drawn = emoji.generate(EMOJI, seed=0, tile=8)
