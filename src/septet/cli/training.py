@@ -80,8 +80,9 @@ def _nearest(kind: str, recipe: str | None, source: Path, options: list[str]) ->
         return None
     if named - UNSHAPING & set(recipes.options(recipes.find(goes_on))):
         return None
-    extensions = models.load(starter).modality.extensions
-    count = sum(path.suffix.lower() in extensions for path in listed(source))
+    tree = models.config(models.resolve(starter))
+    modality: Any = models.find_part(tree["arguments"]["modality"]["part"])
+    count = sum(path.suffix.lower() in modality.extensions for path in listed(source))
     if count >= FEW:
         return None
     say(f"{count:,} files are few: starting from the starter {starter!r}; --from nothing begins anew.")
