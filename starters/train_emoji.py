@@ -47,7 +47,7 @@ FACTS = {
     "limits": "Things that no emoji shows are guesses. No flags, default skin tone only, no legible letters.",
 }
 SHIFTS = ((0, 0), (0, 1), (1, 0))  # in margins, of the fixed views
-FITTED = 2048  # pictures that a variational codec is calibrated on
+FITTED = 2048  # pictures, at most, that a variational codec is calibrated on
 ROWS = 256  # pictures encoded at a time
 
 
@@ -173,7 +173,8 @@ def planned(
     def calibrate() -> None:
         if isinstance(codec, Variational):
             codec.eval()
-            codec.calibrate(torch.from_numpy(pictures.found.pictures[pictures.training[:FITTED]]).split(ROWS))
+            some = pictures.training[:: len(pictures.training) // FITTED + 1]
+            codec.calibrate(torch.from_numpy(pictures.found.pictures[some]).split(ROWS))
 
     def latents() -> Wordings:
         if isinstance(codec, Variational):

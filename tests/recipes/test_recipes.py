@@ -9,6 +9,7 @@ import torch
 
 from septet import models, recipes, runs
 from septet.generator import Given
+from septet.recipes import image_vae
 from septet.space import Refusal
 
 WIDE = ["width=32", "layers=1", "batch=4"]
@@ -78,6 +79,17 @@ def test_a_recipe_for_pictures_fills_in(recipe: str, sources, tmp_path: Path):
     assert any(not np.array_equal(datum[~where], given[~where]) for datum in drawn)
     known_BN = model.codec.known(given, where).where_BN
     assert known_BN is not None and int(known_BN.sum()) == known_BN.numel() // 2
+
+
+def test_a_vae_measures_every_label_of_data_sorted_by_label(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(image_vae, "FITTED", 5)
+    pictures = np.random.default_rng(0).integers(0, 256, (31, 8, 8, 4), dtype=np.uint8)
+    labels = ["common"] * 20 + ["other"] * 10 + ["rare"]
+    options = recipes.parsed(recipes.find("image_vae"), TINY["image_vae"])
+    model = runs.train((pictures, labels), "image_vae", tmp_path / "model", steps=2, **options)
+    shares = model.process.get_buffer("share_L")
+    assert float(shares.sum()) == pytest.approx(1) and float(shares.min()) > 0
+    assert len(model.generate("common", count=2)) == 2
 
 
 def test_training_goes_on_from_a_folder(sources, septet, tmp_path: Path):

@@ -50,7 +50,7 @@ def _a_byte(codec: Symbols, nats: float, texts: list[str]) -> dict[str, float]:
 
 def _windows(codec: Symbols, dataset: Dataset, index: Sequence[int]) -> Iterator[dict[str, Any]]:
     symbols = stream(codec, [dataset[i].datum for i in index])[: MOST_WINDOWS * codec.length]
-    return Windows(symbols, codec.length, BATCH).all() if len(symbols) > 1 else iter(())
+    return Windows(symbols, codec.length, BATCH).each_once() if len(symbols) > 1 else iter(())
 
 
 def _batches(model: Generator, dataset: Dataset, index: Sequence[int]) -> Iterator[dict[str, Any]]:

@@ -103,15 +103,20 @@ class Batches:
             rows = rows if self.ragged else torch.stack(rows)
         return {self.name: padded(rows) if self.ragged else rows, "prompt": self.prompts[torch.from_numpy(index)]}
 
-    def in_order(self) -> Iterator[dict[str, Tensor]]:
-        """Every item once, unchanged, in a fixed order (sequences by length); the last batch may be short."""
-        order = np.arange(len(self.index)) if self.lengths is None else np.argsort(self.lengths, kind="stable")
-        for begin in range(0, len(order), self.batch):
-            yield self._gathered(order[begin : begin + self.batch], None)
+    def each_once(self) -> Iterator[dict[str, Tensor]]:
+        """Every item once, unchanged, in a fixed random order: the first batches are a fair sample, however the items
+        are sorted. Sequences are batched by length; a batch may be short."""
+        stream = _stream(0)
+        order = stream.permutation(len(self.index))
+        if self.lengths is not None:
+            order = order[np.argsort(self.lengths[order], kind="stable")]
+        batches = [order[begin : begin + self.batch] for begin in range(0, len(order), self.batch)]
+        for place in stream.permutation(len(batches)):
+            yield self._gathered(batches[place], None)
 
     def validation(self) -> Iterator[dict[str, Tensor]]:
-        """The held-out items in order; nothing without `held_out`."""
-        return self.held_out.in_order() if self.held_out else iter(())
+        """The held-out items, each once; nothing without `held_out`."""
+        return self.held_out.each_once() if self.held_out else iter(())
 
 
 class Windows:
@@ -140,17 +145,19 @@ class Windows:
         starts = _stream(self.seed, step).integers(0, len(self.tokens) - self.length + 1, self.batch)
         return _latents(self.tokens[starts[:, None] + np.arange(self.length)])
 
-    def all(self) -> Iterator[dict[str, Tensor]]:
-        """Windows that do not overlap and cover everything, in order; the last is padded."""
-        for begin in range(0, len(self.tokens), self.length * self.batch):
-            part = np.asarray(self.tokens[begin : begin + self.length * self.batch]).astype(np.int64)
-            whole = np.full(-(-len(part) // self.length) * self.length, PADDING, np.int64)
-            whole[: len(part)] = part
-            yield _latents(whole.reshape(-1, self.length))
+    def each_once(self) -> Iterator[dict[str, Tensor]]:
+        """Windows that do not overlap and cover everything, in a fixed random order; the text's last is padded."""
+        starts = _stream(0).permutation(range(0, len(self.tokens), self.length))
+        for begin in range(0, len(starts), self.batch):
+            rows = [self.tokens[start : start + self.length] for start in starts[begin : begin + self.batch]]
+            whole = np.full((len(rows), self.length), PADDING, np.int64)
+            for line, row in zip(whole, rows, strict=True):
+                line[: len(row)] = row
+            yield _latents(whole)
 
     def validation(self) -> Iterator[dict[str, Tensor]]:
-        """All windows of the held-out text; nothing without `held_out`."""
-        return self.held_out.all() if self.held_out else iter(())
+        """All windows of the held-out text, each once; nothing without `held_out`."""
+        return self.held_out.each_once() if self.held_out else iter(())
 
 
 def _latents(windows: np.ndarray) -> dict[str, Tensor]:

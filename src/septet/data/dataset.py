@@ -177,7 +177,7 @@ def _split(dataset: Dataset, harvest: _Harvest, held_out: float, seed: int) -> N
     smallest = min(members, key=len)
     if want and not chosen and len(smallest) <= count // 2:
         chosen = smallest
-    dataset.validation = sorted(chosen)
+    dataset.validation = chosen  # in random order: the first few are a fair sample
     dataset.training = sorted(set(range(count)) - set(chosen))
     few = "" if want else f" (fewer than {FEW})" if held_out else " (as asked)"
     few = few or (" (all are near duplicates of each other)" if not chosen else "")

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import torch
 
 from ..codecs.variational import Variational
@@ -12,7 +13,14 @@ from ..space import Refusal
 from . import Plan, Stage
 from ._pictures import conditioner_for, gather
 
-FITTED = 20_000  # pictures that the Gaussians are measured on
+FITTED = 20_000  # pictures that the Gaussians are measured on, and one of each rarer label
+
+
+def fair(items: list[int], labels: list[str], seed: int) -> list[int]:
+    """FITTED of the items at random, and the first of each label that none of these has."""
+    order = np.random.Generator(np.random.Philox(seed % 2**64)).permutation(len(items)).tolist()
+    first = {labels[k]: k for k in reversed(order)}
+    return [items[k] for k in dict.fromkeys(order[:FITTED] + list(first.values()))]
 
 
 def image_vae(
@@ -46,8 +54,8 @@ def image_vae(
     codec, process = model.codec, model.process
     if not isinstance(codec, Variational) or not isinstance(process, Gaussian):
         raise Refusal(f"start={model.name}: image_vae goes on only from a VAE")
-    index = pictures.dataset.training[:FITTED]
     said = pictures.said_to(model.conditioner)
+    index = fair(pictures.dataset.training, [str(said[i]) for i in pictures.dataset.training], seed)
     symbols = model.conditioner.prepare([said[i] for i in index])
 
     @torch.no_grad()
