@@ -8,6 +8,7 @@ from measure.captioned import Captioned
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "starters"))
 import emoji
+import emoji_drawings
 
 from septet.conditioners import words_of
 from septet.generator import Generator
@@ -16,13 +17,14 @@ LEAST = {"pair test": 0.65, "new": 0.95}
 
 
 def items(path: Path, model: Generator) -> Captioned:
-    """The built pictures; the words of one are those of its label and tags."""
-    found = emoji.load(path)
+    """The built drawings; the words of one are those of its label and tags."""
+    found = emoji_drawings.load(path)
     parts = [prompt.rpartition(", ") for prompt in found.prompts]
     said = [" ".join((label, *tags)) for (label, _, _), tags in zip(parts, found.tags, strict=True)]
     words, styles = [frozenset(words_of(text)) for text in said], [style for _, _, style in parts]
-    return Captioned(found.prompts, words, styles, found.splits, lambda i: found.pictures[i])
+    drawings = [found.codec.decode(symbols[None])[0] for symbols in found.symbols]
+    return Captioned(found.prompts, words, styles, found.splits, drawings.__getitem__)
 
 
 if __name__ == "__main__":
-    captioned.main(__doc__, "emoji", emoji.CACHE / "emoji-40.npz", items, LEAST)
+    captioned.main(__doc__, "emoji", emoji.CACHE / "emoji-drawings.npz", items, LEAST)

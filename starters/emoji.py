@@ -12,7 +12,7 @@ import os
 import tarfile
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -56,6 +56,19 @@ STYLES = {
         "2bf62c26c2c2884aa99e90aec942cdaee17a5921f05690694f4978ad4b017c37",
     ),
 }
+MORE = {
+    "twemoji": (
+        "npm:@iconify-json/twemoji",
+        "1.2.5",
+        "19046dff7d8707ce96212ec86468b36ac5f8e60409629dd13f809265c6d0ebb7",
+    ),
+    "ink": (
+        "npm:@iconify-json/fluent-emoji-high-contrast",
+        "1.2.6",
+        "0b92d48c90d2200bd499e3cdd09a127ca6a8c8ddefd34c35eb5a1e4994012ae0",
+    ),
+}
+DRAWN = {name: pin for name, pin in (STYLES | MORE).items() if name not in ("3d", "gradient")}
 NAMED_AS = {"gradient": "flat", "blob": "noto"}  # sets without code points, whose names are those of another set
 SPLITS = ("train", "validation", "test")
 HELD_OUT = 0.05  # of the concepts, for validation and for test each
@@ -117,8 +130,9 @@ def pictures(archives: Path) -> Iterator[tuple[str, bytes]]:
 
 def drawings(style: str, archives: Path) -> Iterator[tuple[str, bytes]]:
     """(code points, SVG) of a style that is drawn."""
-    codes = json.loads(member(fetch(*STYLES[NAMED_AS.get(style, style)], archives), "chars.json"))
-    content = json.loads(member(fetch(*STYLES[style], archives), "icons.json"))
+    pins = STYLES | MORE
+    codes = json.loads(member(fetch(*pins[NAMED_AS.get(style, style)], archives), "chars.json"))
+    content = json.loads(member(fetch(*pins[style], archives), "icons.json"))
     for code, name in codes.items():
         alias = content.get("aliases", {}).get(name, {})
         icon = content["icons"].get(alias.get("parent", name))
@@ -130,10 +144,10 @@ def drawings(style: str, archives: Path) -> Iterator[tuple[str, bytes]]:
         yield key(code), f'<svg xmlns="http://www.w3.org/2000/svg" {box}>{body}</svg>'.encode()
 
 
-def gather(archives: Path) -> Iterator[Emoji]:
+def gather(archives: Path, styles: Iterable[str] = STYLES) -> Iterator[Emoji]:
     """Every labelled picture of every style."""
     known = labels(archives)
-    for style in STYLES:
+    for style in styles:
         seen: set[str] = set()
         for code, source in pictures(archives) if style == "3d" else drawings(style, archives):
             if code not in known or code in seen:
@@ -159,6 +173,13 @@ def draw(source: bytes, size: int) -> tuple[np.ndarray, np.ndarray]:
     whole[margin : margin + inner, margin : margin + inner] = np.asarray(small)
     whole[whole[..., 3] == 0] = 0
     return whole, thumbnail
+
+
+def ways(prompt: str, tags: tuple[str, ...], stream: np.random.Generator) -> list[str]:
+    """A prompt as people may say it: in full, the style first, without a style, by two tags, or with a tag."""
+    label, _, style = prompt.rpartition(", ")
+    chosen = [str(tag) for tag in stream.choice(tags, min(2, len(tags)), replace=False)] if tags else [label]
+    return [prompt, f"{style} {label}", label, f"{' '.join(chosen)}, {style}", f"{label}, {chosen[0]}, {style}"]
 
 
 def assign(emoji: list[Emoji], thumbnails: np.ndarray) -> np.ndarray:

@@ -1,191 +1,45 @@
-"""Trains the starter `emoji`: text to colour emoji in five styles, by GPT, BERT or diffusion over a codec's latents.
-
-Shapes: n pictures, B batch, S pixels a side, V views, K ways to say a prompt, M symbols of it, N sites, C channels.
-"""
+"""Trains the starter `emoji`: text to SVG drawing in colour, going on from the starter `icons`, which knows shapes."""
 
 import hashlib
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import emoji
+import emoji_drawings
+import icons
 import numpy as np
 import torch
 from starter import Starter
 from torch import Tensor
+from train_icons import ways as icon_ways
+from turning import turned_symbols
 from wordings import Wordings, prepared
 
+from septet import models
 from septet.backbones.transformer import Transformer
-from septet.codecs.distances import Crispness
-from septet.codecs.quantised import Quantised
-from septet.codecs.variational import Variational
-from septet.conditioners import Text
+from septet.codecs.paths import PAINTS, Paths
+from septet.conditioners import Text, words_of
 from septet.data.batches import Batches
 from septet.data.dataset import Dataset
 from septet.fitting import Settings
 from septet.generator import Generator
-from septet.modalities.image import Image
-from septet.parts import Codec, Process
-from septet.processes.flow import Flow
-from septet.processes.masked import Masked
-from septet.processes.permuted import Permuted
+from septet.modalities.vector import Vector
+from septet.processes.autoregressive import Autoregressive
 from septet.recipes import Plan, Stage
-from septet.space import Refusal
 
-SETTINGS = {
-    "gpt": {"guidance": 1.5, "temperature": 0.9},
-    "bert": {"guidance": 1.5, "steps": 16},
-    "diffusion": {"guidance": 2.0, "steps": 20, "solver": "heun"},
-}
+SETTINGS = {"guidance": 2.5, "temperature": 0.5}
 FACTS = {
-    "summary": "Text to colour emoji: say what, then a style (3d, flat, gradient, noto, blob).",
+    "summary": f"Text to SVG emoji in colour: say what, then a style ({', '.join(emoji.DRAWN)}).",
     "license": "apache-2.0",
-    "sources": [f"{name}: {package} {version}" for name, (package, version, _) in emoji.STYLES.items()],
-    "attribution": "Drawn after Fluent Emoji (Microsoft, MIT) and Noto Emoji (Google, Apache-2.0); captions by "
-    "emojibase (MIT). NOTICE names them all.",
-    "limits": "Things that no emoji shows are guesses. No flags, default skin tone only, no legible letters.",
+    "tags": ["svg", "emoji", "gpt"],
+    "continues_with": "vector_gpt",
+    "sources": [f"{name}: {package} {version}" for name, (package, version, _) in emoji.DRAWN.items()],
+    "attribution": "Drawn after Fluent Emoji (Microsoft, MIT), Noto Emoji (Google, Apache-2.0), Twemoji (Twitter and "
+    "other contributors, CC-BY-4.0); captions by emojibase (MIT); begun from the starter icons. NOTICE names them all.",
+    "limits": "Things that no emoji shows are guesses. No flags, default skin tone only, no gradients.",
 }
-SHIFTS = ((0, 0), (0, 1), (1, 0))  # in margins, of the fixed views
-FITTED = 2048  # pictures, at most, that a variational codec is calibrated on
-ROWS = 256  # pictures encoded at a time
-
-
-class Pictures:
-    """The built set, and the batches of its pictures and of their latents."""
-
-    def __init__(self, source: Any, batch: int, seed: int):
-        self.found, self.batch, self.seed = emoji.load(Path(source)), batch, seed
-        self.size = self.found.pictures.shape[1]
-        self.training, self.validation = (np.flatnonzero(self.found.splits == split) for split in (0, 1))
-        stream = np.random.default_rng(seed)
-        rows = zip(self.found.prompts, self.found.tags, strict=True)
-        self.said = [ways(prompt, tags, stream) for prompt, tags in rows]
-        told = "\n".join("\t".join((p, *tags)) for p, tags in zip(self.found.prompts, self.found.tags, strict=True))
-        digest = hashlib.sha256(self.found.pictures.tobytes() + told.encode()).hexdigest()
-        self.dataset = Dataset([], list(self.found.prompts), list(self.found.codes), Image(self.size))
-        self.dataset.training, self.dataset.validation = self.training.tolist(), self.validation.tolist()
-        self.dataset.fingerprint = digest
-        counts = f"{len(self.training):,} emoji to train on, {len(self.validation):,} held out for validation"
-        self.dataset.report = [f"{counts}; a test split is never read."]
-
-    @property
-    def previews(self) -> list[Any]:
-        chosen = np.random.default_rng(5).permutation(self.validation)[:12]
-        return [self.found.prompts[i] for i in chosen]
-
-    def heard(self, width: int, inner: int) -> Text:
-        return Text.learned(width, [said for i in self.training for said in self.said[i]], inner=inner)
-
-    def to_codec(self) -> Batches:
-        """Pictures without prompts, mirrored and moved at will."""
-        none, pictures = torch.zeros(len(self.found.pictures), 0, dtype=torch.int64), self.found.pictures
-        held_out = Batches(pictures, none, self.batch, index=self.validation.tolist())
-        return Batches(pictures, none, self.batch, self.seed, self._moved, held_out, index=self.training.tolist())
-
-    def _moved(self, picture_SS4: Tensor, stream: torch.Generator) -> Tensor:
-        margin = self.size // 24
-        down, right = torch.randint(-margin, margin + 1, (2,), generator=stream).tolist()
-        flipped = picture_SS4.flip(1) if torch.rand((), generator=stream) < 0.5 else picture_SS4
-        return torch.roll(flipped, (down, right), (0, 1))
-
-    @torch.no_grad()
-    def encoded(self, encode: Callable[[Tensor], Tensor], index: np.ndarray, views: bool) -> Tensor:
-        """(n, V, ...) of the codec's answers to each view of the pictures, or (n, 1, ...) of those as they are."""
-        pictures, mirrors = self.found.pictures[index], self.found.mirrors[index][:, None, None, None]
-        answers = []
-        for mirrored in (False, True) if views else (False,):
-            turned = np.where(mirrors & mirrored, pictures[:, :, ::-1], pictures)
-            for shift in SHIFTS if views else SHIFTS[:1]:
-                moved = np.roll(turned, [step * (self.size // 24) for step in shift], (1, 2))
-                parts = [encode(torch.from_numpy(moved[b : b + ROWS])) for b in range(0, len(moved), ROWS)]
-                answers.append(torch.cat(parts))
-        return torch.stack(answers, 1)
-
-    def to_model(
-        self,
-        conditioner: Text,
-        encode: Callable[[Tensor], Tensor],
-        view: Callable[[Tensor, torch.Generator], Tensor],
-    ) -> Wordings:
-        """Cached answers of the codec, of which `view` makes one row of latents."""
-        prompts_nKM = prepared(conditioner, self.said)
-        rows = self.encoded(encode, self.validation, views=False)
-        stream = torch.Generator().manual_seed(self.seed)
-        rows = torch.stack([view(row, stream) for row in rows])
-        held_out = Batches(rows, prompts_nKM[self.validation, 0], self.batch)
-        answers, prompts = self.encoded(encode, self.training, views=True), prompts_nKM[self.training]
-        return Wordings(Batches(answers, prompts, self.batch, self.seed, view, held_out, name="latents"))
-
-
-def ways(prompt: str, tags: tuple[str, ...], stream: np.random.Generator) -> list[str]:
-    """A prompt as people may say it: in full, the style first, without a style, by two tags, or with a tag."""
-    label, _, style = prompt.rpartition(", ")
-    chosen = [str(tag) for tag in stream.choice(tags, min(2, len(tags)), replace=False)] if tags else [label]
-    return [prompt, f"{style} {label}", label, f"{' '.join(chosen)}, {style}", f"{label}, {chosen[0]}, {style}"]
-
-
-def symbols(codec: Codec) -> Callable[[Tensor], Tensor]:
-    """Encodes to int16 (B, N)."""
-    return lambda data: codec.eval().encode(data).to(torch.int16)
-
-
-def one_view(answers_VN: Tensor, stream: torch.Generator) -> Tensor:
-    return answers_VN[torch.randint(len(answers_VN), (), generator=stream)].long()
-
-
-def distribution(codec: Variational) -> Callable[[Tensor], Tensor]:
-    """Encodes to (B, 2, N, C), mean and deviation."""
-    return lambda data: torch.stack(codec.eval().encode_distribution(data), 1).half()
-
-
-def one_draw(answers_V2NC: Tensor, stream: torch.Generator) -> Tensor:
-    """Latents drawn anew from the distribution of one view."""
-    mean_NC, deviation_NC = answers_V2NC[torch.randint(len(answers_V2NC), (), generator=stream)].float()
-    return mean_NC + deviation_NC * torch.randn(mean_NC.shape, generator=stream)
-
-
-def codec_of(start: Generator | None, kind: type, size: int, width: int, **options: Any) -> Any:
-    """The codec of the model `start`, or a new one."""
-    if start is None:
-        return kind((size, size), width=width, decoder_blocks=2, **options)
-    if not isinstance(start.codec, kind) or start.codec.shape != (size, size):
-        raise Refusal(f"{start.name}: its codec is no {kind.__name__} of {size} x {size} pictures; give another model")
-    return start.codec
-
-
-def planned(
-    pictures: Pictures,
-    process: Process,
-    codec: Quantised | Variational,
-    settings: dict[str, Any],
-    fit: Settings,
-    codec_share: float,
-    width: int,
-    start: Generator | None,
-) -> Plan:
-    """The two stages: the codec on pictures, unless it is that of `start`, then the process on its latents under
-    captions."""
-    conditioner = pictures.heard(width, width // 2)
-    generator = Generator(Image(pictures.size), codec, process, conditioner, settings=dict(settings))
-    codec.requires_grad_(start is None)  # a Generator freezes its codec
-
-    def calibrate() -> None:
-        if isinstance(codec, Variational):
-            codec.eval()
-            some = pictures.training[:: len(pictures.training) // FITTED + 1]
-            codec.calibrate(torch.from_numpy(pictures.found.pictures[some]).split(ROWS))
-
-    def latents() -> Wordings:
-        if isinstance(codec, Variational):
-            return pictures.to_model(conditioner, distribution(codec), one_draw)
-        return pictures.to_model(conditioner, symbols(codec), one_view)
-
-    stages = [Stage("model", generator, latents, fit, 1 - codec_share)]
-    if start is None:
-        first = Settings(rate=0.002, optimiser="adamw", average=0.998)
-        stages.insert(0, Stage("codec", codec, pictures.to_codec, first, codec_share, calibrate))
-    return Plan(generator, stages, pictures.dataset, {"emoji": len(pictures.training)}, pictures.previews)
+FIRST_PAINT = Paths().index[PAINTS[0]]
 
 
 def emoji_gpt(
@@ -193,82 +47,86 @@ def emoji_gpt(
     seed: int = 0,
     start: Generator | None = None,
     seconds: float | None = None,
-    width: int = 192,
-    layers: int = 6,
-    codec_width: int = 48,
-    batch: int = 32,
-    rate: float = 0.02,
+    batch: int = 48,
+    rate: float = 0.01,
     dropout: float = 0.1,
-    fill: float = 0.25,
-    codec_share: float = 0.25,
+    fill: float = 0.1,
+    icons_share: float = 0.4,
     compiled: bool = True,
 ) -> Plan:
-    """A causal transformer over the symbols of an FSQ codec; it fills any region that is left open."""
-    pictures = Pictures(source, batch, seed)
+    """The GPT of the starter `icons` with symbols for colours, trained on emoji and on so many icons for each of them
+    that it does not forget shapes."""
+    found, stream = emoji_drawings.load(Path(source)), np.random.default_rng(seed)
     torch.manual_seed(seed)
-    codec = codec_of(start, Quantised, pictures.size, codec_width)
-    backbone = Transformer(width, layers, heads=4, dropout=dropout, rotary_base=100.0)
-    process = Permuted(codec.space, backbone, fill=fill)
-    fit = Settings(rate=rate, average=0.999, decay=0.6, compile=compiled)
-    return planned(pictures, process, codec, SETTINGS["gpt"], fit, codec_share, width, start)
+    said = [[*emoji.ways(prompt, tags, stream), prompt] for prompt, tags in zip(found.prompts, found.tags, strict=True)]
+    training, validation = (np.flatnonzero(found.splits == split).tolist() for split in (0, 1))
+    generator = coloured(
+        start or models.load("icons"), found.codec, [w for i in training for w in said[i]], dropout, fill
+    )
+    rows, held_out_rows = list(found.symbols), len(found.symbols)
+    for i in training:
+        mirrored = turned_symbols(found.codec, found.symbols[i], "mirrored") if found.mirrors[i] else None
+        if mirrored is not None:
+            rows.append(mirrored)
+            said.append(said[i])
+    index = training + list(range(held_out_rows, len(rows)))
+    for row, ways in some_icons(found.codec, int(icons_share * len(index)), stream):
+        index.append(len(rows))
+        rows.append(row)
+        said.append(ways)
+    conditioner = generator.conditioner
+    assert isinstance(conditioner, Text)
+    prompts_nKM = prepared(conditioner, said)
+
+    def batches() -> Wordings:
+        held_out = Batches(rows, prompts_nKM[:, 0], batch, index=validation)
+        return Wordings(Batches(rows, prompts_nKM, batch, seed, held_out=held_out, index=index))
+
+    dataset = Dataset([], list(found.prompts), [""] * len(found.prompts), generator.modality)
+    dataset.training, dataset.validation = training, validation
+    dataset.fingerprint = hashlib.sha256(Path(source).read_bytes()).hexdigest()
+    dataset.report = [f"{len(training):,} emoji to train on, {len(validation):,} held out; {len(index):,} rows in all."]
+    settings = Settings(rate=rate, average=0.998, decay=0.6, compile=compiled)
+    previews = [found.prompts[i] for i in np.random.default_rng(5).choice(validation, 12, replace=False)]
+    return Plan(generator, [Stage("gpt", generator, batches, settings)], dataset, {"emoji": len(training)}, previews)
 
 
-def emoji_bert(
-    source: Any,
-    seed: int = 0,
-    start: Generator | None = None,
-    seconds: float | None = None,
-    width: int = 224,
-    layers: int = 6,
-    codec_width: int = 48,
-    batch: int = 64,
-    rate: float = 0.02,
-    dropout: float = 0.1,
-    fill: float = 0.2,
-    codec_share: float = 0.25,
-    compiled: bool = True,
-) -> Plan:
-    """A full transformer over masked symbols of an FSQ codec; it fills any region that is left open."""
-    pictures = Pictures(source, batch, seed)
-    torch.manual_seed(seed)
-    codec = codec_of(start, Quantised, pictures.size, codec_width)
-    backbone = Transformer(width, layers, heads=4, dropout=dropout, rotary_base=100.0)
-    fit = Settings(rate=rate, average=0.999, decay=0.6, compile=compiled)
-    process = Masked(codec.space, backbone, fill=fill)
-    return planned(pictures, process, codec, SETTINGS["bert"], fit, codec_share, width, start)
+def coloured(start: Generator, codec: Paths, said: list[str], dropout: float, fill: float) -> Generator:
+    """A model that knows what `start` knows, with the symbols of `codec`, which come after its own."""
+    known, heard = start.process, start.conditioner
+    assert isinstance(known, Autoregressive) and isinstance(heard, Text)
+    arguments = known.backbone.arguments | {"dropout": dropout}
+    process = Autoregressive(codec.space, Transformer(**arguments), fill=fill)
+    state = process.state_dict()
+    for name, value in known.state_dict().items():
+        state[name][: len(value)] = value
+    process.load_state_dict(state)
+    new = dict.fromkeys(word for text in said for word in words_of(text) if word not in heard.words)
+    words = [*heard.arguments["words"], *new]
+    conditioner = Text(**heard.arguments | {"words": words})
+    conditioner.load_state_dict(heard.state_dict())
+    return Generator(
+        Vector(emoji_drawings.COLOURS, codec.colours), codec, process, conditioner, settings=dict(SETTINGS)
+    )
 
 
-def emoji_diffusion(
-    source: Any,
-    seed: int = 0,
-    start: Generator | None = None,
-    seconds: float | None = None,
-    width: int = 224,
-    layers: int = 6,
-    codec_width: int = 48,
-    channels: int = 6,
-    batch: int = 64,
-    rate: float = 0.02,
-    dropout: float = 0.1,
-    fill: float = 0.2,
-    codec_share: float = 0.25,
-    compiled: bool = True,
-) -> Plan:
-    """A flow over the latents of a variational codec, drawn anew in every epoch."""
-    pictures = Pictures(source, batch, seed)
-    torch.manual_seed(seed)
-    codec = codec_of(start, Variational, pictures.size, codec_width, latent_channels=channels, distance=Crispness())
-    backbone = Transformer(width, layers, heads=4, modulated=True, dropout=dropout, rotary_base=100.0)
-    fit = Settings(rate=rate, average=0.999, decay=0.6, compile=compiled)
-    process = Flow(codec.space, backbone, fill=fill)
-    return planned(pictures, process, codec, SETTINGS["diffusion"], fit, codec_share, width, start)
+def some_icons(codec: Paths, count: int, stream: np.random.Generator) -> list[tuple[Tensor, list[str]]]:
+    """Icons of the training split, a symbol for no colour after each paint; and ways to say what they show."""
+    data = icons.CACHE / "icons.npz"
+    if not data.exists():
+        icons.build(data, icons.CACHE)
+    rows, prompts, splits = icons.load(data)
+    chosen = stream.permutation(np.flatnonzero(splits == 0))[:count].tolist()
+    found = []
+    for i in chosen:
+        paints = (rows[i] >= FIRST_PAINT) & (rows[i] < FIRST_PAINT + len(PAINTS))
+        doubled = rows[i].repeat_interleave(1 + paints.long())
+        doubled[torch.arange(len(rows[i]))[paints] + paints[paints].cumsum(0)] = codec.ink
+        if len(doubled) <= codec.length:
+            found.append((doubled, icon_ways(prompts[i], {}, stream)))
+    return found
 
-
-RECIPES = {"gpt": emoji_gpt, "bert": emoji_bert, "diffusion": emoji_diffusion}
 
 if __name__ == "__main__":
-    facts = {kind: FACTS | {"tags": ["emoji", kind]} for kind in RECIPES}
-    for kind in ("gpt", "bert"):  # image_diffusion has another codec
-        facts[kind] |= {"continues_with": f"image_{kind}"}
-    data, build = emoji.CACHE / "emoji-40.npz", partial(emoji.build, archives=emoji.CACHE, size=40)
-    Starter("emoji", RECIPES, data, build, facts, SETTINGS, staged=True).main(__doc__)
+    data, build = emoji.CACHE / "emoji-drawings.npz", partial(emoji_drawings.build, archives=emoji.CACHE)
+    Starter("emoji", {"gpt": emoji_gpt}, data, build, {"gpt": FACTS}, {"gpt": SETTINGS}).main(__doc__)

@@ -79,3 +79,44 @@ def test_a_run_from_a_starter_is_resumed_from_it(shop: Path, told):
     del run, progress
     said, card = told("--resume")
     assert "6 steps" in said and (card["started_from"], card["recipe"]) == ("emoji", "image_gpt")
+
+
+def drawings(folder: Path, colours: list[str]) -> Path:
+    folder.mkdir()
+    for number in range(12):
+        paint = colours[number % len(colours)]
+        path = f'<path fill="{paint}" d="M{number} 2h9v{number + 3}z"/>'
+        text = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24">{path}</svg>'
+        (folder / f"leaf {number}.svg").write_text(text)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def drawing_shop(tmp_path_factory) -> Path:
+    """A folder of drawings in one colour and one in two, and a starter for each."""
+    root = tmp_path_factory.mktemp("drawing-shop")
+    words: dict[str, Any] = {"steps": 1, "width": 32, "layers": 1, "batch": 4, "length": 64}
+    runs.train(drawings(root / "plain", ["#123456"]), "vector_gpt", root / "starters" / "icons", **words)
+    runs.train(drawings(root / "bright", ["#ff0000", "#00ff00"]), "vector_gpt", root / "starters" / "emoji", **words)
+    return root
+
+
+@pytest.mark.parametrize("folder, starter", [("plain", "icons"), ("bright", "emoji")])
+def test_drawings_start_from_the_starter_that_has_their_colours(
+    folder: str, starter: str, drawing_shop: Path, monkeypatch, tmp_path: Path, septet
+):
+    monkeypatch.setattr(references, "STARTERS", drawing_shop / "starters")
+    monkeypatch.chdir(tmp_path)
+    code, said, error = septet("train", "vector", drawing_shop / folder, "--steps", 1, "batch=4", "--out", "mine")
+    assert code == 0, error
+    assert f"starting from the starter {starter!r}" in said and models.card("mine")["started_from"] == starter
+    assert set(models.load("mine").modality.colours or []) == ({"#ff0000", "#00ff00"} if folder == "bright" else set())
+
+
+def test_drawings_are_pictures_if_pictures_are_asked_for(drawing_shop: Path, monkeypatch, tmp_path: Path, septet):
+    monkeypatch.setattr(references, "STARTERS", drawing_shop / "starters")
+    for words in (("image", "leaf"), ("emoji", "leaf")):
+        code, _, error = septet("generate", *words, "--out", tmp_path / words[0])
+        assert code == 0, error
+    assert [path.name for path in (tmp_path / "image").iterdir()] == ["emoji-0.png"]
+    assert [path.name for path in (tmp_path / "emoji").iterdir()] == ["emoji-0.svg"]

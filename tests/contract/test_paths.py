@@ -1,6 +1,7 @@
 """The codec of drawings: short, inside its Space, equal to the eye, and never at a loss for what a draw means."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -75,6 +76,19 @@ def test_the_codec_is_rebuilt_from_its_description():
         Paths(7)
 
 
+def test_colours_follow_their_paint():
+    codec = Paths(length=64, colours=["#ff0000", "#0000ff"])
+    figures = [replace(drawing("leaf").figures[0], colour=colour) for colour in ("#ff0000", None, "#1010e0")]
+    latents = codec.encode([Drawing(tuple(figures))])
+    assert codec.space.holds(latents) and int((latents >= codec.ink).sum()) == 3
+    back = codec.decode(latents)[0].figures
+    assert [figure.colour for figure in back] == ["#ff0000", None, "#0000ff"]
+    without = latents[:, [n for n in range(latents.shape[1]) if n != int((latents[0] >= codec.ink).nonzero()[1])]]
+    assert [figure.colour for figure in codec.decode(without)[0].figures] == ["#ff0000", "#ff0000", "#0000ff"]
+    plain = Paths(length=64)
+    assert {figure.colour for figure in plain.decode(plain.encode([Drawing(tuple(figures))]))[0].figures} == {None}
+
+
 def spans(known: Known) -> tuple[torch.Tensor, ...]:
     assert known.spans is not None and len(known.spans) == 1
     return known.spans[0]
@@ -91,9 +105,12 @@ def test_known_is_a_beginning_or_what_lies_around_a_gap():
         codec.known(given_drawing, 9)
 
 
-@given(st.lists(st.integers(-1, Paths.tiny().space.symbols or 0), max_size=40))
-def test_any_symbols_are_a_drawing_that_renders_and_encodes(symbols):
-    codec = Paths.tiny()
+TWO_COLOURS = Paths(grid=48, length=64, colours=["#ff0000", "#0000ff"])
+
+
+@given(st.lists(st.integers(-1, TWO_COLOURS.space.symbols or 0), max_size=40), st.sampled_from([True, False]))
+def test_any_symbols_are_a_drawing_that_renders_and_encodes(symbols, coloured):
+    codec = TWO_COLOURS if coloured else Paths.tiny()
     (back,) = codec.decode(torch.tensor([symbols], dtype=torch.int64))
     for figure in back.figures:
         assert figure.segments[0][0] == "M" and (figure.fill or figure.width)

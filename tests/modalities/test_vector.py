@@ -80,8 +80,9 @@ def test_a_damaged_file_is_read_or_refused(changes):
     )
     for place, character in changes:
         text[min(place, len(text) - 1)] = character
-    with suppress(Refusal):
-        assert Vector().take("".join(text)).figures
+    for vector in (Vector(), Vector(palette=8)):
+        with suppress(Refusal):
+            assert vector.take("".join(text)).figures
 
 
 def test_every_kind_of_shape_looks_as_the_renderer_says(tmp_path):
@@ -185,3 +186,56 @@ def test_a_drawing_is_also_written_as_a_png_with_its_record(tmp_path: Path):
         assert picture.convert("RGBA").getpixel((20, 20)) == (0, 0, 0, 0)
     with pytest.raises(Refusal, match="gif"):
         Vector().write(drawing, tmp_path / "square.gif", {})
+
+
+GRADIENTS = (
+    '<defs><linearGradient id="a"><stop stop-color="#000"/><stop offset="1" style="stop-color:red"/></linearGradient>'
+    '<radialGradient id="b" href="#a"/><linearGradient id="c"><stop stop-color="#fff" stop-opacity="0"/>'
+    '<stop offset="1" stop-color="#00f"/></linearGradient></defs>'
+)
+
+
+def test_colours_are_kept_in_the_order_of_painting():
+    body = (
+        '<path d="M4 4h9v9z" fill="#ff0000" stroke="blue" stroke-width="1"/><path d="M1 1h9v9z" fill="url(#b)"/>'
+        '<path d="M1 1h22v22z" fill="url(\'#c\')"/><path d="M2 2h9v9z" fill="currentColor" opacity=".3"/>'
+        '<path d="M3 3h9v9z" fill="url(#none)"/><path d="M3 3h9v9z" stroke="#000" stroke-width="2"/>'
+    )
+    figures = Vector(palette=8).take(svg(GRADIENTS + body)).figures
+    found = [(figure.colour, figure.fill, figure.width, figure.faint) for figure in figures]
+    assert found == [
+        ("#ff0000", True, 0.0, False),
+        ("#0000ff", False, 1.0, False),
+        ("#800000", True, 0.0, False),
+        ("#0000ff", True, 0.0, True),
+        (None, True, 0.0, True),
+        ("#000000", True, 2.0, False),
+    ]
+    assert {figure.colour for figure in Vector().take(svg(GRADIENTS + body)).figures} == {None}
+
+
+def test_a_set_in_several_colours_keeps_so_many():
+    shades_of_red = [f"#{240 - n:02x}0000" for n in range(9)]
+    data = [
+        Vector(palette=2).take(svg(f'<path d="M4 4h9v9z" fill="{red}"/><path d="M1 1h4v4z" fill="#00f"/>'))
+        for red in shades_of_red
+    ]
+    learned, said = Vector(palette=2).learned(data)
+    assert learned.colours and len(learned.colours) == 2 and "2 colours" in said[0]
+    assert len({learned.finish(drawing) for drawing in data}) == 1
+    assert {figure.colour for figure in learned.finish(data[0]).figures} == set(learned.colours)
+    recoloured = replace(data[0].figures[0], colour="#00ff00"), data[0].figures[1]
+    near, far = learned.features([data[0], data[1], Drawing(recoloured)])[1:] - learned.features(data[:1])
+    assert near.norm() < far.norm()
+    again, said = learned.learned(data)
+    assert again is learned and not said
+
+
+def test_a_set_in_one_colour_is_drawn_in_one():
+    data = [Vector(palette=8).take(svg(f'<path d="M{n} 4h9v9z" fill="red"/>')) for n in range(20)]
+    odd = Vector(palette=8).take(svg('<path d="M4 4h9v9z" fill="red"/><path d="M1 1h4v4z" fill="#00f"/>'))
+    learned, said = Vector(palette=8).learned([*data, odd])
+    assert learned.colours is None and said == ["1 are in several colours: all are learned in one."]
+    assert learned.finish(odd) == Vector().take(svg('<path d="M4 4h9v9z"/><path d="M1 1h4v4z"/>'))
+    with pytest.raises(Refusal, match="palette=1"):
+        Vector(palette=1)

@@ -1,13 +1,10 @@
-"""Small folders of a person's files, and the command line in this process."""
+"""Small folders of a person's files."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
-
-from septet.cli import main
 
 PROSE = "the cat sat on the mat. the dog ran to the sea. " * 40
 
@@ -29,16 +26,3 @@ def sources(tmp_path_factory) -> dict[str, Path]:
         (root / "drawings" / f"kite-{number}.svg").write_text(drawing)
     (root / "texts" / "prose.txt").write_text(PROSE)
     return {"image": root / "pictures", "text": root / "texts", "vector": root / "drawings"}
-
-
-@pytest.fixture
-def septet(capsys) -> Callable[..., tuple[int, str, str]]:
-    """Runs a command line; gives its exit code and what it wrote to stdout and stderr."""
-
-    def run(*words: object) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as ended:
-            main([str(word) for word in words])
-        written = capsys.readouterr()
-        return int(ended.value.code or 0), written.out, written.err
-
-    return run

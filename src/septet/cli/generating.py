@@ -3,7 +3,7 @@
 import shlex
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,8 @@ class Edit:
 def generate(request: Request, settings: dict[str, Any], edit: Edit) -> None:
     began = time.time()
     model = models.load(_reference(request), device=device_of(request.device))
+    if request.what == "image" and request.suffix is None and ".png" in model.modality.suffixes:
+        request = replace(request, suffix=".png")  # drawings as pictures, if pictures are asked for
     settings |= options_of(request.options)
     if edit.end_prompt is not None or edit.end_seed is not None:
         _interpolate(model, request, settings, edit, began)

@@ -2,6 +2,7 @@
 
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,13 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from .. import models, recipes, resuming, runs
 from ..data.files import listed
 from ..generator import Generator
+from ..modalities.vector import Vector
 from ..pace import process_started
 from ..space import Refusal
 from . import RECIPES, STARTERS, cost, say
 
 FEW = 2000  # files below which a training starts from a starter
+LOOKED_AT = 24  # drawings whose colours decide between starters
 UNSHAPING = {"batch", "rate", "average"}  # options that leave the model's shape alone, where a recipe takes them
 
 
@@ -36,7 +39,7 @@ def train(
     folder = out or Path("models") / (source.resolve().stem or kind)
     begun = resuming.recorded(runs.run_folder(folder)) if resume else None
     asked = _recipe_name(kind, recipe if begun is None else recipe or begun["recipe"])
-    reference = start or (_nearest(kind, asked, source, options) if begun is None else _begun_from(kind, begun))
+    reference = start or (_nearest(kind, asked, source, options) if begun is None else _begun_from(begun))
     name = asked or _next_recipe(kind, reference) or RECIPES[kind]
     chosen = recipes.parsed(recipes.find(name), options)
     if budget is None and steps is None and not resume:
@@ -72,7 +75,7 @@ def _next_recipe(kind: str, reference: str | None) -> str | None:
 def _nearest(kind: str, recipe: str | None, source: Path, options: list[str]) -> str | None:
     """The starter to go on from, for few pictures or drawings, if its recipe may be taken and no option shapes the
     model anew."""
-    starter, named = STARTERS.get(kind, ""), {word.partition("=")[0] for word in options}
+    starter, named = _starter(kind, source), {word.partition("=")[0] for word in options}
     if kind == "text" or starter not in models.starters():
         return None
     goes_on = _next_recipe(kind, starter)
@@ -89,11 +92,21 @@ def _nearest(kind: str, recipe: str | None, source: Path, options: list[str]) ->
     return starter
 
 
-def _begun_from(kind: str, begun: dict[str, Any]) -> str | None:
-    """The starter, if the run to resume began from it."""
-    starter = STARTERS.get(kind, "")
-    known = starter in models.starters() and models.digest(models.resolve(starter)) == begun["start"]
-    return starter if known else None
+def _starter(kind: str, source: Path) -> str:
+    """The starter for files of a kind; drawings in several colours, by a few of them, have one of their own."""
+    if kind != "vector":
+        return STARTERS.get(kind, "")
+    vector, found = Vector(palette=2), []
+    paths = [path for path in listed(source) if path.suffix.lower() in vector.extensions]
+    for path in paths[:: len(paths) // LOOKED_AT + 1]:
+        with suppress(Refusal):
+            found.append(vector.read(path))
+    return "emoji" if found and vector.learned(found)[0].colours else STARTERS[kind]
+
+
+def _begun_from(begun: dict[str, Any]) -> str | None:
+    """The starter that the run to resume began from, if it was one."""
+    return next((name for name in models.starters() if models.digest(models.resolve(name)) == begun["start"]), None)
 
 
 def _example(model: Generator | None) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..modalities.drawing import BOX, Drawing, Figure, outlines
+from ..modalities.drawing import BOX, Drawing, Figure, outlines, unlike
 from ..parts import Codec
 from ..space import PADDING, Known, Refusal, Space
 from .arcs import DEGREES, shorten
@@ -34,10 +34,11 @@ class Paths(Codec):
 
     A figure is its paint and its starting point; then a lone x runs level, a lone y upright, "line" x y slants, a
     quarter turn and an x bend with both sides equal, an angle and x y bend otherwise, "circle" x closes a circle. Fills
-    close by themselves. `grid` steps span the box; a drawing of over `length` symbols is refused.
+    close by themselves. `grid` steps span the box; a drawing of over `length` symbols is refused. With `colours`
+    ("#rrggbb"), each paint is followed by the nearest of them, or by a symbol for none; without, none is kept.
     """
 
-    def __init__(self, grid: int = 192, length: int = 320):
+    def __init__(self, grid: int = 192, length: int = 320, colours: Sequence[str] = ()):
         super().__init__()
         if not 16 <= grid <= 1024 or length < 16:
             raise Refusal(f"grid={grid}, length={length}: a grid has 16 to 1024 steps, a length is 16 symbols or more")
@@ -46,12 +47,21 @@ class Paths(Codec):
         self.names: list = names
         self.index = {name: n for n, name in enumerate(names)}
         self.x, self.y = len(names), len(names) + grid + 1
+        self.colours = list(colours)
+        self.inks = [None, *colours] if colours else []
+        self.ink = self.y + grid + 1
         markers = {name: self.index[name] for name in MARKERS}
-        self.space = Space((length,), symbols=self.y + grid + 1, markers=markers)
+        self.space = Space((length,), symbols=self.ink + len(self.inks), markers=markers)
 
     @classmethod
     def tiny(cls) -> "Paths":
         return cls(grid=48, length=64)
+
+    def _ink(self, colour: str | None) -> int:
+        """The symbol of the colour that looks most like one."""
+        if colour is None or colour in self.colours:
+            return self.ink + self.inks.index(colour)
+        return self.ink + 1 + min(range(len(self.colours)), key=lambda i: unlike(self.colours[i], colour))
 
     def _point(self, point: complex) -> list[int]:
         return [self.x + round(point.real), self.y + round(point.imag)]
@@ -83,7 +93,8 @@ class Paths(Codec):
             short = shorten(scaled, self.grid, closed, directed=figure.fill and not figure.evenodd)
             if not width and len(short) < 3 and short[-1][0] in "ML":
                 continue  # covers nothing
-            symbols += [self.index["move"] if symbols else start, *self._point(short[0][1])]
+            symbols += [self.index["move"]] if symbols else [start, *([self._ink(figure.colour)] if self.inks else [])]
+            symbols += self._point(short[0][1])
             for before, segment in pairwise(short):
                 symbols += self._segment(before[-1], segment)
             if width and closed and short[-1][0] != "O" and len(short) > 1:
@@ -129,6 +140,7 @@ class _Reader:
         self.figures: list[Figure] = []
         self.segments: list[tuple] = []
         self.paint: tuple | None = None
+        self.colour: str | None = None
         self.at: complex | None = None  # None until a starting point was read
 
     def take(self, axes: str) -> list[float] | None:
@@ -216,6 +228,7 @@ class _Reader:
         if name != "move":
             self.finish()
             self.paint = name
+            self.take_ink()
         elif self.paint is None:
             return False
         else:
@@ -225,6 +238,13 @@ class _Reader:
         if self.at is not None:
             self.segments.append(("M", self.at))
         return values is not None
+
+    def take_ink(self) -> None:
+        """The colour of the next symbol, if it is one; else the colour stays."""
+        ink = self.symbols[self.n] - self.codec.ink if self.n < len(self.symbols) else -1
+        if 0 <= ink < len(self.codec.inks):
+            self.colour = self.codec.inks[ink]
+            self.n += 1
 
     def close_fill(self) -> None:
         """Close a filled outline, or take away one that covers nothing."""
@@ -238,5 +258,5 @@ class _Reader:
         self.close_fill()
         if self.paint and self.segments:
             fill, width, faint, evenodd = self.paint
-            self.figures.append(Figure(tuple(self.segments), fill=fill, width=width, faint=faint, evenodd=evenodd))
+            self.figures.append(Figure(tuple(self.segments), fill, width, faint, evenodd, self.colour))
         self.segments, self.at = [], None

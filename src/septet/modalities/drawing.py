@@ -1,4 +1,4 @@
-"""Drawings: outlines of lines, circular arcs and cubics on a 24-unit box, in one colour; and their SVG text.
+"""Drawings: outlines of lines, circular arcs and cubics on a 24-unit box; and their SVG text.
 
 Points are complex numbers, x + iy, y downwards.
 """
@@ -19,20 +19,35 @@ FAINT = 0.2  # the opacity of the second tone of two-tone drawings
 class Figure:
     """What one coat of paint covers. Segments: ("M", point), ("L", point), ("A", bulge, point), ("C", control, control,
     point) and ("Z",), absolute, in units of a 24 x 24 box. A bulge is tan(angle / 4) of a circular arc, positive where
-    the arc runs clockwise on the screen. `width` is the pen's, 0 for no stroke; ends and joints are round."""
+    the arc runs clockwise on the screen. `width` is the pen's, 0 for no stroke; ends and joints are round. `colour` is
+    "#rrggbb", or None for currentColor, which the page gives."""
 
     segments: tuple[tuple, ...]
     fill: bool = True
     width: float = 0.0
     faint: bool = False
     evenodd: bool = True
+    colour: str | None = None
 
 
 @dataclass(frozen=True)
 class Drawing:
-    """A picture of outlines in one colour, on a 24 x 24 box."""
+    """A picture of figures, each painted over those before it, on a 24 x 24 box."""
 
     figures: tuple[Figure, ...] = ()
+
+
+def rgb(colour: str) -> tuple[int, int, int]:
+    """Of "#rrggbb", 0 to 255 each."""
+    return int(colour[1:3], 16), int(colour[3:5], 16), int(colour[5:7], 16)
+
+
+def unlike(one: str, other: str) -> float:
+    """How different two colours look: squared "redmean" distance (Riemersma 2019), a cheap stand-in for CIELUV."""
+    a, b = rgb(one), rgb(other)
+    red, green, blue = (x - y for x, y in zip(a, b, strict=True))
+    mean = (a[0] + b[0]) / 2
+    return (2 + mean / 256) * red**2 + 4 * green**2 + (2 + (255 - mean) / 256) * blue**2
 
 
 def centre(start: complex, bulge: float, end: complex) -> complex:
@@ -110,13 +125,14 @@ def _commands(segments: tuple[tuple, ...]) -> str:
 
 
 def to_svg(drawing: Drawing, record: dict[str, Any] | None = None) -> str:
-    """A standalone SVG file in currentColor, with the record as JSON inside <metadata>."""
+    """A standalone SVG file, with the record as JSON inside <metadata>."""
     lines = ['<svg xmlns="http://www.w3.org/2000/svg" width="24" height="24" viewBox="0 0 24 24">']
     if record is not None:
         lines.append(f"<metadata>{escape(json.dumps(record, sort_keys=True))}</metadata>")
     for figure in drawing.figures:
-        pen = f' stroke="currentColor" stroke-width="{_text(figure.width)}"{ROUND}' if figure.width else ""
-        fill = "currentColor" if figure.fill else "none"
+        colour = figure.colour or "currentColor"
+        pen = f' stroke="{colour}" stroke-width="{_text(figure.width)}"{ROUND}' if figure.width else ""
+        fill = colour if figure.fill else "none"
         rule = ' fill-rule="evenodd"' if figure.fill and figure.evenodd else ""
         faint = f' opacity="{FAINT}"' if figure.faint else ""
         lines.append(f'<path fill="{fill}"{rule}{pen}{faint} d="{_commands(figure.segments)}"/>')

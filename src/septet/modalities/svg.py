@@ -12,6 +12,7 @@ import svgelements
 
 from ..space import Refusal
 from .drawing import BOX, Drawing, Figure
+from .paints import CURRENT, coloured_paints, gradients, plain_paint
 
 NAMESPACE = "http://www.w3.org/2000/svg"
 MOST_BYTES = 1_000_000
@@ -93,9 +94,8 @@ def _length(text: str | None) -> float:
     return value if isinstance(value, float) and math.isfinite(value) else 0.0
 
 
-def _shapes(source: bytes) -> Iterator[Any]:
+def _shapes(root: ElementTree.Element) -> Iterator[Any]:
     """The visible shapes of an SVG, scaled to the box."""
-    root = ElementTree.fromstring(source)
     if root.tag not in ("svg", f"{{{NAMESPACE}}}svg"):
         raise Refusal(f"the outermost element is <{root.tag}>: expected <svg xmlns='{NAMESPACE}'>")
     _weigh(root)
@@ -109,19 +109,12 @@ def _shapes(source: bytes) -> Iterator[Any]:
     root.set("height", str(BOX))
     if root.tag == "svg":
         root.set("xmlns", NAMESPACE)
-    document: Any = svgelements.SVG.parse(io.StringIO(ElementTree.tostring(root, encoding="unicode")), reify=True)
+    text = io.StringIO(ElementTree.tostring(root, encoding="unicode"))
+    document: Any = svgelements.SVG.parse(text, reify=True, color=CURRENT)
     for element in document.elements():
         values: Any = element.values
         if isinstance(element, svgelements.Shape) and values.get("visibility") not in ("hidden", "collapse"):
             yield element
-
-
-def _number(values: dict, name: str) -> float:
-    text = str(values.get(name) or "1")
-    try:
-        return float(text[:-1]) / 100 if text.endswith("%") else float(text)
-    except ValueError:
-        return 1.0
 
 
 def _segments(path: Any) -> Iterator[tuple]:
@@ -164,47 +157,36 @@ def _drawn(s: Any, end: complex) -> Iterator[tuple]:
         yield ("L", end)
 
 
-def _paint(element: Any) -> dict[str, Any] | None:
-    """The paint of one shape as Figure's fields; None where nothing is seen."""
-    values = element.values
-    paints = {side: str(values.get(side, "none")).strip().lower() for side in ("fill", "stroke")}
-    seen = {side: paint not in ("none", "transparent") for side, paint in paints.items()}
-    width = float(element.stroke_width) if seen["stroke"] and isinstance(element.stroke_width, float | int) else 0.0
-    if not seen["fill"] and not width > 0:
-        return None
-    side = "fill" if seen["fill"] else "stroke"
-    opacity = _number(values, "opacity") * _number(values, f"{side}-opacity")
-    if opacity < 0.02:
-        return None
-    rule = values.get("fill-rule") == "evenodd"
-    return {"fill": seen["fill"], "width": width, "faint": opacity < 0.65, "evenodd": rule}
-
-
-def _figures(source: bytes) -> Iterator[Figure]:
+def _figures(source: bytes, coloured: bool) -> Iterator[Figure]:
     """The figures of an SVG, in its own order."""
-    count = 0
-    for shape in _shapes(source):
-        paint = _paint(shape)
-        if paint is None:
+    root, count = ElementTree.fromstring(source), 0
+    means = gradients(root) if coloured else {}
+    for shape in _shapes(root):
+        paints = list(coloured_paints(shape, means) if coloured else plain_paint(shape))
+        if not paints:
             continue
         drawn = _segments(svgelements.Path(shape).reify())
         segments = tuple(dropwhile(lambda segment: segment[0] != "M", drawn))
         count += len(segments)
         if count > MOST_SEGMENTS:
             raise Refusal(f"the SVG holds over {MOST_SEGMENTS} segments: simplify it")
-        if not all(abs(p) < FARTHEST for s in segments for p in s[1:]) or not paint["width"] < BOX:
-            raise Refusal("the SVG holds coordinates far outside its box, or a pen as wide: scale it to its viewBox")
-        if len(segments) > 1 or (segments and paint["width"]):
-            yield Figure(segments, **paint)
+        for paint in paints:
+            if not all(abs(p) < FARTHEST for s in segments for p in s[1:]) or not paint["width"] < BOX:
+                raise Refusal(
+                    "the SVG holds coordinates far outside its box, or a pen as wide: scale it to its viewBox"
+                )
+            if len(segments) > 1 or (segments and paint["width"]):
+                yield Figure(segments, **paint)
 
 
-def parse_svg(source: bytes) -> Drawing:
-    """The drawing in an SVG file's bytes, as its author ordered it. Text and bitmaps in it are passed over."""
+def parse_svg(source: bytes, coloured: bool = False) -> Drawing:
+    """The drawing in an SVG file's bytes, as its author ordered it, in one colour unless `coloured`; a gradient counts
+    as its mean. Text and bitmaps in it are passed over."""
     if len(source) > MOST_BYTES:
         raise Refusal(f"the SVG holds more than {MOST_BYTES} bytes: simplify it, or take out its bitmaps")
     _inspect(source)
     try:
-        figures = tuple(_figures(source))
+        figures = tuple(_figures(source, coloured))
     except Refusal:
         raise
     except (ValueError, AttributeError, TypeError, LookupError, ArithmeticError, RecursionError) as error:

@@ -1,10 +1,11 @@
-"""Vector drawings: SVG files in one colour, read to outlines and written crisp and editable.
+"""Vector drawings: SVG files, read to outlines and written crisp and editable.
 
 Shapes: B drawings, S pixels a side.
 """
 
 import io
 import zlib
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +21,9 @@ from torch import Tensor
 from .. import folders
 from ..parts import Modality
 from ..space import Refusal
-from .drawing import Drawing, Figure, bounds, outlines, to_svg
+from .descriptors import picture_features, picture_views
+from .drawing import Drawing, Figure, bounds, outlines, rgb, to_svg, unlike
+from .pixels import palette
 from .records import png_with
 from .svg import MOST_BYTES, parse_svg
 
@@ -29,11 +32,12 @@ __all__ = ["Drawing", "Figure", "Vector", "arrange", "likeness", "render", "shad
 Box = tuple[float, float, float, float]  # left, top, right, bottom
 MOST_TRIALS = 64  # figures whose fill rule is tried alone
 PNG_SIDE = 512
-SIDE = 32  # pixels of the rendering that features look at
+SIDE, COLOURED_SIDE = 32, 48  # pixels of the rendering that features look at
+FEW_COLOURED = 0.1  # the share of drawings in other colours than the set's from which a set is learned in colours
 
 
 def render(drawing: Drawing, size: int = 128) -> Image.Image:
-    """The drawing in black on nothing: a PIL picture, RGBA, size x size."""
+    """The drawing, black where it has no colour, on nothing: a PIL picture, RGBA, size x size."""
     data = resvg_py.svg_to_bytes(svg_string=to_svg(drawing), width=size, height=size, skip_system_fonts=True)
     return Image.open(io.BytesIO(bytes(data))).convert("RGBA")
 
@@ -78,8 +82,11 @@ def _divide(figure: Figure) -> list[tuple[tuple, Figure]]:
 
 def arrange(drawing: Drawing) -> Drawing:
     """The same picture in the order in which models learn to draw: every figure as small as it can be, faint ones
-    first, large before small, filled by the even-odd rule where that paints the same. One colour makes order invisible.
+    first, large before small, filled by the even-odd rule where that paints the same. One colour makes order invisible;
+    a drawing in colours stays as it is.
     """
+    if any(figure.colour for figure in drawing.figures):
+        return drawing
     ruled = replace(drawing, figures=tuple(replace(f, evenodd=True) for f in drawing.figures))
     if ruled != drawing:
         plain = shades(drawing, 64)
@@ -93,6 +100,16 @@ def arrange(drawing: Drawing) -> Drawing:
     pieces = [piece for figure in ruled.figures for piece in _divide(figure)]
     pieces.sort(key=lambda piece: (not piece[1].faint, piece[0]))
     return Drawing(tuple(figure for _, figure in pieces))
+
+
+def plain(drawing: Drawing) -> Drawing:
+    """The drawing in one colour, arranged."""
+    return arrange(Drawing(tuple(replace(figure, colour=None) for figure in drawing.figures)))
+
+
+def _main_colour(data: Sequence[Drawing]) -> str | None:
+    counts = Counter(figure.colour for drawing in data for figure in drawing.figures)
+    return counts.most_common(1)[0][0] if counts else None
 
 
 def _centred(shades_BSS: Tensor) -> Tensor:
@@ -126,22 +143,50 @@ def likeness(shades_BSS: Tensor) -> Tensor:
 
 
 class Vector(Modality):
-    """SVG drawings in one colour."""
+    """SVG drawings. `palette` keeps a set's colours to so many; without it, and where fewer than one drawing in ten has
+    colours of its own, all are drawn in one. `colours` ("#rrggbb") are those that were learned from the data."""
 
     name = "vector"
     extensions = (".svg",)
     suffixes = (".svg", ".png")
 
+    def __init__(self, palette: int | None = None, colours: Sequence[str] | None = None):
+        if palette is not None and (type(palette) is not int or not 2 <= palette <= 256):
+            raise Refusal(f"palette={palette}: expected a whole number from 2 to 256")
+        self.palette, self.colours = palette, list(colours) if colours else None
+
     def read(self, path: Path) -> Drawing:
         """The drawing in an SVG file, arranged; a file with none, or with more than a drawing, is a Refusal."""
         try:
             with open(path, "rb") as file:
-                return arrange(parse_svg(file.read(MOST_BYTES + 1)))
+                return self._parsed(file.read(MOST_BYTES + 1))
         except (Refusal, OSError) as error:
             raise Refusal(f"{path}: {error}") from None
 
+    def _parsed(self, source: bytes) -> Drawing:
+        return arrange(parse_svg(source, coloured=bool(self.palette or self.colours)))
+
+    def learned(self, data: Sequence[Drawing]) -> tuple["Vector", list[str]]:
+        if not self.palette or self.colours:
+            return self, []
+        main = _main_colour(data)
+        coloured = sum(any(figure.colour != main for figure in drawing.figures) for drawing in data)
+        if coloured < FEW_COLOURED * len(data):
+            return Vector(), [f"{coloured:,} are in several colours: all are learned in one."] if coloured else []
+        paints = [np.uint8([[(*rgb(f.colour or "#000000"), 255) for f in d.figures]]) for d in data if d.figures]
+        found = ["#" + bytes(colour[:3]).hex() for colour in palette(paints, self.palette)]
+        return Vector(self.palette, found), [f"The set is kept to {len(found)} colours of its own."]
+
+    def finish(self, datum: Drawing) -> Drawing:
+        """The drawing in the learned colours, or in one where none were learned."""
+        if not self.colours:
+            return plain(datum) if any(figure.colour for figure in datum.figures) else datum
+        known = self.colours
+        near = {f.colour: min(known, key=lambda c: unlike(c, f.colour)) for f in datum.figures if f.colour}
+        return Drawing(tuple(replace(f, colour=f.colour and near[f.colour]) for f in datum.figures))
+
     def write(self, datum: Drawing, path: Path, record: dict[str, Any]) -> None:
-        """An SVG file in currentColor with the record as JSON in <metadata>; as .png, PNG_SIDE pixels wide."""
+        """An SVG file with the record as JSON in <metadata>; as .png, PNG_SIDE pixels wide."""
         path = Path(path)
         if path.suffix.lower() not in self.suffixes:
             raise Refusal(f"{path.name}: drawings are written as {' or '.join(self.suffixes)}; rename it")
@@ -165,7 +210,7 @@ class Vector(Modality):
             return value
         if not isinstance(value, str | bytes):
             raise Refusal(f"{type(value).__name__}: a drawing is an SVG's text, its bytes, or a Drawing")
-        return arrange(parse_svg(value.encode() if isinstance(value, str) else value))
+        return self._parsed(value.encode() if isinstance(value, str) else value)
 
     def sketch(self, datum: Drawing) -> np.ndarray:
         """uint32 (n,) hashes of all segments, their ends on a coarse grid."""
@@ -178,12 +223,20 @@ class Vector(Modality):
         return np.array(sorted(map(zlib.crc32, marks)), dtype=np.uint32)
 
     def features(self, data: Sequence[Drawing]) -> Tensor:
-        """float32 (n, F): frozen features of renderings, the same for any order of figures."""
+        """float32 (n, F): frozen features of renderings: of shape alone in one colour, the same for any order of
+        figures; in colours, those of pictures."""
+        if self.colours:
+            return picture_features([self._picture(drawing) for drawing in data])
         if not data:
             return likeness(torch.zeros(1, SIDE, SIDE))[:0]
         return likeness(torch.from_numpy(np.stack([shades(drawing, SIDE) for drawing in data])))
 
+    def _picture(self, drawing: Drawing) -> np.ndarray:
+        return np.asarray(render(drawing, COLOURED_SIDE))
+
     def views(self, data: Sequence[Drawing]) -> list[Iterator[Tensor]]:
+        if self.colours:
+            return picture_views([self._picture(drawing) for drawing in data])
         shades_BSS = torch.from_numpy(np.stack([shades(drawing, SIDE) for drawing in data]))
         return [map(likeness, (shades_BSS, shades_BSS.flip(-1)))]
 

@@ -23,6 +23,7 @@ def vector_gpt(
     start: Generator | None = None,
     seconds: float | None = None,
     length: int = 320,
+    palette: int | None = 48,
     width: int = 256,
     layers: int = 8,
     dropout: float = 0.0,
@@ -32,21 +33,21 @@ def vector_gpt(
     average: float = 0.998,
 ) -> Plan:
     """A GPT over the drawing commands of SVG files, with captions as free text. Drawings of over `length` symbols are
-    left out."""
-    dataset = read(source, Vector(), seed=seed)
+    left out; sets in several colours are kept to `palette` of them."""
+    if start is not None and not isinstance(start.codec, Paths):
+        raise Refusal(f"start={start.name}: vector_gpt goes on only from a model of drawings; choose another")
+    dataset = read(source, start.modality if start else Vector(palette), seed=seed)
     prompts = [dataset[i].prompt for i in range(len(dataset))]
     if start is None:
-        codec = Paths(length=length)
+        codec = Paths(length=length, colours=dataset.modality.colours or ())
         torch.manual_seed(seed)
         process = Autoregressive(
             codec.space, Transformer(width, layers, heads=max(1, width // 64), dropout=dropout), fill=fill
         )
         conditioner = Text.learned(width, prompts) if any(prompts) else Nothing()
-        start = Generator(Vector(), codec, process, conditioner, settings={"guidance": 1.5, "temperature": 0.7})
+        start = Generator(dataset.modality, codec, process, conditioner, settings={"guidance": 1.5, "temperature": 0.7})
         rate = rate or 0.02
-    codec = start.codec
-    if not isinstance(codec, Paths):
-        raise Refusal(f"start={start.name}: vector_gpt goes on only from a model of drawings; choose another")
+    codec: Any = start.codec
     symbols = [codec.symbols_of(dataset[i].datum) for i in range(len(dataset))]
     kept = [i for i, row in enumerate(symbols) if len(row) < codec.length]
     rows = [codec.encode([dataset[i].datum])[0] for i in kept]

@@ -1,0 +1,106 @@
+"""What the shapes of an SVG file are painted with."""
+
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import svgelements
+
+from .drawing import rgb
+
+CURRENT = "#000001"  # what currentColor is read as
+UNSEEN, FAINT = 0.02, 0.65  # opacity below which paint is left out, and is drawn faint
+
+Fields = dict[str, Any]  # of a Figure, but for its segments
+
+
+def gradients(root: ElementTree.Element) -> dict[str, tuple[str, float]]:
+    """The mean colour and opacity of each gradient, by how far each of its stops reaches."""
+    named = {e.get("id", ""): e for e in root.iter() if str(e.tag).endswith("Gradient")}
+
+    def stops(element: ElementTree.Element, depth: int) -> list[dict[str, str]]:
+        found = [_declared(e) for e in element if str(e.tag).endswith("stop")]
+        link = element.get("href") or element.get("{http://www.w3.org/1999/xlink}href") or ""
+        return stops(named[link[1:]], depth - 1) if not found and depth and link[1:] in named else found
+
+    means = {}
+    for name, element in named.items():
+        found = stops(element, 8)
+        places = np.clip([_number(stop, "offset", "0") for stop in found], 0, 1)
+        edges = np.concatenate([[0.0], (places[1:] + places[:-1]) / 2, [1.0]])
+        weights = np.diff(edges).clip(1e-6)
+        colours = [hexadecimal(stop.get("stop-color", "#000")) or "#000000" for stop in found]
+        opacity = np.array([_number(stop, "stop-opacity") for stop in found])
+        if found:
+            weights = weights / weights.sum()
+            seen = weights * opacity.clip(1e-6)
+            mean = (seen[:, None] * [rgb(colour) for colour in colours]).sum(0) / seen.sum()
+            means[name] = "#" + "".join(f"{round(v):02x}" for v in mean), float(weights @ opacity)
+    return means
+
+
+def _declared(element: ElementTree.Element) -> dict[str, str]:
+    """Attributes, and over them those in `style`."""
+    pairs = (part.partition(":") for part in element.get("style", "").split(";"))
+    return dict(element.attrib) | {name.strip(): value.strip() for name, colon, value in pairs if colon}
+
+
+def hexadecimal(text: str) -> str | None:
+    """A colour as "#rrggbb", however it is written; None for currentColor."""
+    colour = svgelements.Color(CURRENT if text.strip().lower() == "currentcolor" else text)
+    found = "#000000" if colour.value is None else f"#{colour.red:02x}{colour.green:02x}{colour.blue:02x}"
+    return None if found == CURRENT else found
+
+
+def _number(values: dict, name: str, default: str = "1") -> float:
+    text = str(values.get(name) or default)
+    try:
+        return float(text[:-1]) / 100 if text.endswith("%") else float(text)
+    except ValueError:
+        return float(default)
+
+
+def plain_paint(element: Any) -> Iterator[Fields]:
+    """The paint of one shape, in no colour; nothing where nothing is seen."""
+    sides, width = _painted(element)
+    opacity = _opacity(element, sides[0]) if sides else 0.0
+    if opacity >= UNSEEN:
+        yield _fields(element, "fill" in sides, width, opacity)
+
+
+def _painted(element: Any) -> tuple[list[str], float]:
+    """Which of fill and stroke paint something, and the width of the pen, 0 without a stroke."""
+    paints = {side: str(element.values.get(side, "none")).strip().lower() for side in ("fill", "stroke")}
+    seen = {side: paint not in ("none", "transparent") for side, paint in paints.items()}
+    width = float(element.stroke_width) if seen["stroke"] and isinstance(element.stroke_width, float | int) else 0.0
+    return [side for side in ("fill", "stroke") if seen[side] and (side == "fill" or width > 0)], max(width, 0.0)
+
+
+def _fields(element: Any, fill: bool, width: float, opacity: float) -> Fields:
+    rule = element.values.get("fill-rule") == "evenodd"
+    return {"fill": fill, "width": width, "faint": opacity < FAINT, "evenodd": rule}
+
+
+def coloured_paints(element: Any, means: dict[str, tuple[str, float]]) -> Iterator[Fields]:
+    """The fill and then the stroke of one shape in their colours, as one where they are alike; a gradient in its
+    mean, of `means`."""
+    sides, width = _painted(element)
+    coats: list[Fields] = []
+    for side in sides:
+        text = str(element.values.get(side)).strip()
+        name = text[4:].partition(")")[0].strip("'\"# ") if text.startswith("url(") else None
+        if name is not None and name not in means:
+            continue  # a pattern
+        colour, opacity = means[name] if name is not None else (hexadecimal(text), 1.0)
+        opacity *= _opacity(element, side)
+        if opacity >= UNSEEN:
+            pen = width if side == "stroke" else 0.0
+            coats.append(_fields(element, side == "fill", pen, opacity) | {"colour": colour})
+    if len(coats) == 2 and all(coats[0][key] == coats[1][key] for key in ("colour", "faint")):
+        coats = [coats[0] | {"width": width}]
+    yield from coats
+
+
+def _opacity(element: Any, side: str) -> float:
+    return _number(element.values, "opacity") * _number(element.values, f"{side}-opacity")

@@ -1,0 +1,147 @@
+"""Builds the captioned drawings in colour that the `emoji` starter learns from: python starters/emoji_drawings.py.
+
+Shapes: n drawings.
+"""
+
+import argparse
+import io
+import multiprocessing
+import os
+import tempfile
+from collections import Counter
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import emoji
+import numpy as np
+import resvg_py
+import torch
+from PIL import Image
+from torch import Tensor
+
+from septet.codecs.paths import Paths
+from septet.modalities.vector import Drawing, Vector, render
+from septet.space import Refusal
+
+COLOURS = 96  # of all styles together
+LENGTH = 448  # symbols of the longest drawing, its end included
+WORST = 0.035  # mean difference of premultiplied 48 x 48 pixels from its source that a drawing may make when read
+SIDE = 48  # a multiple of emoji.THUMBNAIL
+
+
+def premultiplied(picture: Image.Image) -> np.ndarray:
+    """float32 (H, W, 4), 0 to 1."""
+    return np.asarray(picture.convert("RGBa"), np.float32) / 255
+
+
+def draw(item: emoji.Emoji) -> tuple[Drawing, np.ndarray] | str:
+    """The drawing and its uint8 thumbnail; or why it is left out."""
+    try:
+        drawing = READER.take(item.source)
+    except Refusal:
+        return "unreadable"
+    sides = {"width": SIDE, "height": SIDE, "skip_system_fonts": True}
+    shown = Image.open(io.BytesIO(bytes(resvg_py.svg_to_bytes(svg_string=item.source.decode(), **sides))))
+    wanted = Image.new("RGBA", (SIDE, SIDE))
+    wanted.paste(shown, ((SIDE - shown.width) // 2, (SIDE - shown.height) // 2))
+    drawn = render(drawing, SIDE)
+    if np.abs(premultiplied(drawn) - premultiplied(wanted)).mean() > WORST:
+        return "not as drawn"  # what is masked or clipped
+    if premultiplied(drawn)[..., 3].mean() < 0.005:
+        return "empty"
+    small = drawn.convert("RGBa").resize((emoji.THUMBNAIL, emoji.THUMBNAIL), Image.Resampling.BOX)
+    return drawing, np.asarray(small)
+
+
+READER = Vector(palette=COLOURS)
+
+
+@dataclass(frozen=True)
+class Collection:
+    """The built set: symbols of `codec`, int64 (n,) each; prompts "label, style"; tags; splits as in emoji.SPLITS;
+    whether each may be mirrored."""
+
+    codec: Paths
+    symbols: list[Tensor]
+    prompts: list[str]
+    tags: list[tuple[str, ...]]
+    splits: np.ndarray
+    mirrors: np.ndarray
+
+
+def build(out: Path, archives: Path) -> Counter[str]:
+    """Writes the data to `out`; returns how many drawings were left out, by reason."""
+    items = list(emoji.gather(archives, emoji.DRAWN))
+    torch.set_num_threads(1)
+    with multiprocessing.Pool(2) as pool:
+        results = pool.map(draw, items, chunksize=64)
+    left_out = Counter(result for result in results if isinstance(result, str))
+    items = [item for item, result in zip(items, results, strict=True) if not isinstance(result, str)]
+    found = [result for result in results if not isinstance(result, str)]
+    splits = emoji.assign(items, np.stack([thumbnail for _, thumbnail in found]))
+    training = [drawing for (drawing, _), split in zip(found, splits, strict=True) if split == 0]
+    learned, _ = READER.learned(training)
+    codec, rows = Paths(length=LENGTH, colours=learned.colours or ()), []
+    for item, (drawing, _), split in zip(items, found, splits, strict=True):
+        try:
+            rows.append((item, codec.encode([drawing])[0], split))
+        except Refusal:
+            left_out["too long"] += 1
+    save(out, codec, rows)
+    return left_out
+
+
+def save(out: Path, codec: Paths, rows: list[tuple[emoji.Emoji, Tensor, int]]) -> None:
+    """One compressed .npz file without pickles; texts are UTF-8 bytes and where each ends."""
+    lines = ["\t".join((item.prompt, *item.tags)).encode() for item, _, _ in rows]
+    arrays = {
+        "symbols": torch.cat([symbols for _, symbols, _ in rows]).numpy().astype(np.int16),
+        "offsets": np.cumsum([0, *(len(symbols) for _, symbols, _ in rows)]),
+        "texts": np.frombuffer(b"".join(lines), np.uint8),
+        "text_offsets": np.cumsum([0, *map(len, lines)]),
+        "splits": np.array([split for _, _, split in rows], np.uint8),
+        "mirrors": np.array([item.mirrors for item, _, _ in rows]),
+        "colours": np.array([list(bytes.fromhex(colour[1:])) for colour in codec.colours], np.uint8),
+    }
+    out.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=out.parent, suffix=".npz")
+    with os.fdopen(handle, "wb") as file:
+        np.savez_compressed(file, **arrays)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, out)
+
+
+def load(path: Path = emoji.CACHE / "emoji-drawings.npz") -> Collection:
+    with np.load(path, allow_pickle=False) as data:
+        text = data["texts"].tobytes()
+        told = [text[a:b].decode().split("\t") for a, b in pairwise(data["text_offsets"].tolist())]
+        symbols = torch.from_numpy(data["symbols"].astype(np.int64)).split(np.diff(data["offsets"]).tolist())
+        codec = Paths(length=LENGTH, colours=["#" + bytes(colour).hex() for colour in data["colours"]])
+        prompts, tags = [row[0] for row in told], [tuple(row[1:]) for row in told]
+        return Collection(codec, list(symbols), prompts, tags, data["splits"], data["mirrors"])
+
+
+def report(path: Path) -> str:
+    """Counts of each style and split, and the symbols a drawing takes."""
+    found = load(path)
+    styles = np.array([prompt.rpartition(", ")[2] for prompt in found.prompts])
+    lengths = np.array([len(symbols) for symbols in found.symbols])
+    lines = [f"{'style':10s}" + "".join(f"{name:>12s}" for name in (*emoji.SPLITS, "median", "90 %"))]
+    for style in (*emoji.DRAWN, "all"):
+        chosen = styles == style if style != "all" else styles != ""
+        counts = [int((found.splits[chosen] == split).sum()) for split in range(3)]
+        marks = [round(float(np.percentile(lengths[chosen], p))) for p in (50, 90)]
+        lines.append(f"{style:10s}" + "".join(f"{n:12d}" for n in (*counts, *marks)))
+    return "\n".join([*lines, f"{int(found.mirrors.sum())} of {len(lengths)} may be mirrored"])
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=emoji.CACHE / "emoji-drawings.npz")
+    parser.add_argument("--archives", type=Path, default=emoji.CACHE)
+    options = parser.parse_args()
+    print("left out:", dict(build(options.out, options.archives)))
+    print(report(options.out))
+    print(options.out)
