@@ -6,8 +6,6 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
-
 from .. import folders, models
 from ..generator import Generator, Given
 from ..output import Output, Outputs
@@ -21,9 +19,10 @@ ICONS = [
 ]
 BETWEEN = ("bell, outline", "clock, outline")
 EMOJI = [
-    *("red apple, 3d", "yellow star, flat", "smiling face, 3d", "blue heart, gradient"),
-    *("cat face, noto", "green leaf, 3d", "pizza, flat", "rocket, 3d"),
+    *("red apple, flat", "yellow star, noto", "smiling face, noto", "blue heart, twemoji"),
+    *("cat face, flat", "green leaf, noto", "pizza, twemoji", "rocket, flat"),
 ]
+MOODS = ["grinning face, noto", "crying face, noto", "sleeping face, noto", "angry face, noto"]
 OPENING = "It was a bright morning, and "
 PAGE = """<!doctype html><meta charset="utf-8"><title>septet demo</title>
 <style>body{{font:16px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem;color:#222}}
@@ -64,8 +63,11 @@ def _sections() -> Iterator[tuple[str, Outputs]]:
         emoji = models.load("emoji")
         drawn = emoji.generate(EMOJI, seed=0, tile=8)
         yield "Emoji, one for each of eight prompts", drawn
-        yield "In-painting: the smiling face, its right half drawn anew", _inpainted(emoji, drawn[2].datum)
-        yield "Interpolation between two prompts", emoji.interpolate((EMOJI[0], EMOJI[1]), (0, 0), frames=8)
+        given = type(drawn[2].datum)(drawn[2].datum.figures[:1])
+        yield (
+            "In-painting: the smiling face keeps its first shape, and all else is drawn anew",
+            emoji.generate(MOODS, seed=1, tile=4, given=Given(given)),
+        )
     if "prose" in ready:
         yield "A text", models.load("prose").generate(given=Given(OPENING), seed=0)
 
@@ -74,12 +76,6 @@ def _finished(icons: Generator) -> Outputs:
     whole = icons.generate(ICONS[2], seed=3)[0].datum
     half = type(whole)(whole.figures[: max(1, len(whole.figures) // 2)])
     return icons.generate(ICONS[2], count=4, seed=4, given=Given(half))
-
-
-def _inpainted(emoji: Generator, given: np.ndarray) -> Outputs:
-    where = np.zeros(given.shape[:2], dtype=bool)
-    where[:, : given.shape[1] // 2] = True
-    return emoji.generate(EMOJI[2], count=4, seed=1, given=Given(given, where))
 
 
 def _saved(output: Output, out: Path) -> Path:

@@ -6,6 +6,7 @@ Points are complex numbers, x + iy, y downwards.
 import cmath
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from xml.sax.saxutils import escape
@@ -42,12 +43,16 @@ def rgb(colour: str) -> tuple[int, int, int]:
     return int(colour[1:3], 16), int(colour[3:5], 16), int(colour[5:7], 16)
 
 
-def unlike(one: str, other: str) -> float:
-    """How different two colours look: squared "redmean" distance (Riemersma 2019), a cheap stand-in for CIELUV."""
-    a, b = rgb(one), rgb(other)
-    red, green, blue = (x - y for x, y in zip(a, b, strict=True))
-    mean = (a[0] + b[0]) / 2
-    return (2 + mean / 256) * red**2 + 4 * green**2 + (2 + (255 - mean) / 256) * blue**2
+def nearest(colour: str, colours: Sequence[str]) -> str:
+    """The one of `colours` that looks most like it, by "redmean" (Riemersma 2019), a cheap stand-in for CIELUV."""
+    wanted = rgb(colour)
+
+    def unlike(other: str) -> float:
+        red, green, blue = (x - y for x, y in zip(wanted, rgb(other), strict=True))
+        mean = wanted[0] - red / 2
+        return (2 + mean / 256) * red**2 + 4 * green**2 + (2 + (255 - mean) / 256) * blue**2
+
+    return min(colours, key=unlike)
 
 
 def centre(start: complex, bulge: float, end: complex) -> complex:

@@ -22,7 +22,7 @@ from .. import folders
 from ..parts import Modality
 from ..space import Refusal
 from .descriptors import picture_features, picture_views
-from .drawing import Drawing, Figure, bounds, outlines, rgb, to_svg, unlike
+from .drawing import Drawing, Figure, bounds, nearest, outlines, rgb, to_svg
 from .pixels import palette
 from .records import png_with
 from .svg import MOST_BYTES, parse_svg
@@ -173,7 +173,9 @@ class Vector(Modality):
         coloured = sum(any(figure.colour != main for figure in drawing.figures) for drawing in data)
         if coloured < FEW_COLOURED * len(data):
             return Vector(), [f"{coloured:,} are in several colours: all are learned in one."] if coloured else []
-        paints = [np.uint8([[(*rgb(f.colour or "#000000"), 255) for f in d.figures]]) for d in data if d.figures]
+        paints = [
+            np.array([[(*rgb(f.colour or "#000000"), 255) for f in d.figures]], np.uint8) for d in data if d.figures
+        ]
         found = ["#" + bytes(colour[:3]).hex() for colour in palette(paints, self.palette)]
         return Vector(self.palette, found), [f"The set is kept to {len(found)} colours of its own."]
 
@@ -181,8 +183,7 @@ class Vector(Modality):
         """The drawing in the learned colours, or in one where none were learned."""
         if not self.colours:
             return plain(datum) if any(figure.colour for figure in datum.figures) else datum
-        known = self.colours
-        near = {f.colour: min(known, key=lambda c: unlike(c, f.colour)) for f in datum.figures if f.colour}
+        near = {c: nearest(c, self.colours) for c in {figure.colour for figure in datum.figures} if c}
         return Drawing(tuple(replace(f, colour=f.colour and near[f.colour]) for f in datum.figures))
 
     def write(self, datum: Drawing, path: Path, record: dict[str, Any]) -> None:

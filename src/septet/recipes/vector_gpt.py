@@ -39,7 +39,7 @@ def vector_gpt(
     dataset = read(source, start.modality if start else Vector(palette), seed=seed)
     prompts = [dataset[i].prompt for i in range(len(dataset))]
     if start is None:
-        codec = Paths(length=length, colours=dataset.modality.colours or ())
+        codec = Paths(length=length, colours=getattr(dataset.modality, "colours", None) or ())
         torch.manual_seed(seed)
         process = Autoregressive(
             codec.space, Transformer(width, layers, heads=max(1, width // 64), dropout=dropout), fill=fill
