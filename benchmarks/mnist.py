@@ -53,7 +53,7 @@ TECHNOLOGIES = {
         accuracy=0.97,
         coverage=0.75,
         options={"patch": 4, "width": 192, "layers": 6, "fill": 0.0},
-        settings={"guidance": 1.5, "steps": 12},
+        settings={"guidance": 1.5, "steps": 6},
         quick=TINY,
     ),
     "gan": Technology("image_gan", accuracy=0.95, budget="25m", options={"width": 32}, quick={"width": 8, "batch": 16}),

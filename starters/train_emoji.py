@@ -111,7 +111,7 @@ def coloured(start: Generator, codec: Paths, said: list[str], dropout: float, fi
 
 
 def some_icons(codec: Paths, count: int, stream: np.random.Generator) -> list[tuple[Tensor, list[str]]]:
-    """Icons of the training split, a symbol for no colour after each paint; and ways to say what they show."""
+    """Icons of the training split, and ways to say what they show."""
     data = icons.CACHE / "icons.npz"
     if not data.exists():
         icons.build(data, icons.CACHE)
@@ -119,12 +119,18 @@ def some_icons(codec: Paths, count: int, stream: np.random.Generator) -> list[tu
     chosen = stream.permutation(np.flatnonzero(splits == 0))[:count].tolist()
     found = []
     for i in chosen:
-        paints = (rows[i] >= FIRST_PAINT) & (rows[i] < FIRST_PAINT + len(PAINTS))
-        doubled = rows[i].repeat_interleave(1 + paints.long())
-        doubled[torch.arange(len(rows[i]))[paints] + paints[paints].cumsum(0)] = codec.ink
-        if len(doubled) <= codec.length:
-            found.append((doubled, icon_ways(prompts[i], {}, stream)))
+        row = inked(codec, rows[i])
+        if len(row) <= codec.length:
+            found.append((row, icon_ways(prompts[i], {}, stream)))
     return found
+
+
+def inked(codec: Paths, symbols: Tensor) -> Tensor:
+    """The symbols of an icon, (n,), with the one for no colour after each paint."""
+    paints = (symbols >= FIRST_PAINT) & (symbols < FIRST_PAINT + len(PAINTS))
+    doubled = symbols.repeat_interleave(1 + paints.long())
+    doubled[paints.nonzero()[:, 0] + torch.arange(1, int(paints.sum()) + 1)] = codec.ink
+    return doubled
 
 
 if __name__ == "__main__":

@@ -137,7 +137,7 @@ def main(
     parser.add_argument("--split", default="test", choices=SPLITS)
     asked, began = parser.parse_args(), time.monotonic()
     if not asked.data.exists():
-        report.skip(f"Skipped: {asked.data} does not exist; starters/{name}.py builds it.")
+        report.skip(f"Skipped: {asked.data} does not exist; starters/train_{name}.py builds it first.")
         return
     try:
         pairs = (word.split("=") for word in asked.setting)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from septet import models
 from septet.codecs.paths import Paths
 from septet.conditioners import Text
 from septet.data.batches import Batches
@@ -14,6 +15,7 @@ from septet.modalities.drawing import Drawing, Figure
 from septet.modalities.vector import arrange, shades
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "starters"))
+import train_emoji  # pyright: ignore[reportMissingImports]
 import train_icons  # pyright: ignore[reportMissingImports]
 import turning  # pyright: ignore[reportMissingImports]
 import wordings  # pyright: ignore[reportMissingImports]
@@ -51,6 +53,25 @@ def test_icons_are_asked_for_in_full_in_part_by_synonyms_and_in_any_order():
     said = train_icons.ways("bell off, outline, tabler", {"bell off": ["mute"]}, np.random.default_rng(0))
     assert {"bell off, outline, tabler", "bell off, outline", "bell off", "mute, outline, tabler"} < set(said)
     assert {said[-1]} <= {"outline, tabler bell off", "outline, tabler off bell"}
+
+
+def test_an_icon_among_coloured_drawings_has_no_colour():
+    drawing = Drawing((Figure(FLAG, fill=False, width=2.0), Figure(FLAG)))
+    one, many = Paths(), Paths(colours=["#ff0000"])
+    assert torch.equal(train_emoji.inked(many, one.encode([drawing])[0]), many.encode([drawing])[0])
+
+
+@pytest.mark.skipif("icons" not in models.starters(), reason="the starter icons is not in this checkout")
+def test_a_model_that_learns_colours_keeps_what_it_knows():
+    start, codec = models.load("icons"), Paths(length=448, colours=["#ff0000", "#0000ff"])
+    wider = train_emoji.coloured(start, codec, ["a zyzzyva, flat"], dropout=0.0, fill=0.1)
+    icon = Paths().encode([Drawing((Figure(FLAG, fill=False, width=2.0),))])
+    told = [
+        model.eval().process._score_all(icon, model.conditioner(model.conditioner.prepare(["flag, outline"])))
+        for model in (start, wider)
+    ]
+    assert torch.allclose(told[0], told[1][..., : told[0].shape[-1]], atol=1e-4)
+    assert not wider.conditioner.unseen("flag zyzzyva") and start.conditioner.unseen("zyzzyva")
 
 
 def test_each_row_gets_one_of_its_own_wordings():
