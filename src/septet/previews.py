@@ -10,6 +10,7 @@ from PIL import Image
 
 from . import folders
 from .generator import Generator
+from .output import Outputs
 
 MOMENTS = [10 ** (-2 + 2 * k / 11) for k in range(12)]  # shares of the time at which they are drawn
 SIZE = 96  # pixels of one preview
@@ -39,7 +40,9 @@ class Previews:
     def draw(self, generator: Generator, progress: float) -> None:
         """Draw the row of this moment, and in place of those that there was no time for."""
         began = time.monotonic()
-        drawn = generator.generate(self.prompts, seed=0, tile=len(self.prompts))
+        requests = [(prompt, seed) for seed, prompt in enumerate(self.prompts)]
+        moments = generator.generating(requests, tile=len(requests))
+        drawn = Outputs(output for moment in moments for output in moment.outputs)
         row = drawn.sheet(SIZE, columns=len(drawn)).convert("RGB")
         self.rows += [row] * (self._moments(progress) - len(self.rows))
         self.seconds = time.monotonic() - began
