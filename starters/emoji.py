@@ -8,16 +8,14 @@ import hashlib
 import io
 import json
 import multiprocessing
-import os
 import tarfile
-import tempfile
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import arrays
 import numpy as np
 import resvg_py
 from packages import fetch
@@ -158,15 +156,19 @@ def gather(archives: Path, styles: Iterable[str] = STYLES) -> Iterator[Emoji]:
             yield Emoji(code, label, tags, mirrors, style, source)
 
 
+def rendered(source: bytes, side: int) -> Image.Image:
+    """An SVG as a picture of at most side x side pixels."""
+    sides = {"width": side, "height": side, "skip_system_fonts": True}
+    return Image.open(io.BytesIO(bytes(resvg_py.svg_to_bytes(svg_string=source.decode(), **sides))))
+
+
 def draw(source: bytes, size: int) -> tuple[np.ndarray, np.ndarray]:
     """uint8 (S, S, 4), straight alpha, with a margin of a 24th for views that move it; and a premultiplied thumbnail,
     the same at any size."""
     margin = size // 24
     inner = size - 2 * margin
-    if source.startswith(b"<svg"):
-        sides = {"width": RENDERED, "height": RENDERED, "skip_system_fonts": True}
-        source = bytes(resvg_py.svg_to_bytes(svg_string=source.decode(), **sides))
-    picture = Image.open(io.BytesIO(source)).convert("RGBA").convert("RGBa")  # premultiplied: no dark fringes
+    whole = rendered(source, RENDERED) if source.startswith(b"<svg") else Image.open(io.BytesIO(source))
+    picture = whole.convert("RGBA").convert("RGBa")  # premultiplied: no dark fringes
     thumbnail = np.asarray(picture.resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX))
     small = picture.resize((inner, inner), Image.Resampling.LANCZOS).convert("RGBA")
     whole = np.zeros((size, size, 4), np.uint8)
@@ -230,24 +232,18 @@ def build(out: Path, archives: Path, size: int = 48) -> None:
 
 
 def save(out: Path, emoji: list[Emoji], drawn: np.ndarray, splits: np.ndarray) -> None:
-    """One compressed .npz file without pickles; texts are UTF-8 bytes and where each ends."""
-    lines = ["\t".join((item.prompt, item.code, *item.tags)).encode() for item in emoji]
+    """The pictures with their prompts, code points and tags, as one file."""
+    texts, offsets = arrays.packed(["\t".join((item.prompt, item.code, *item.tags)) for item in emoji])
     styles = list(STYLES)
-    arrays = {
+    built = {
         "pictures": drawn,
-        "texts": np.frombuffer(b"".join(lines), np.uint8),
-        "offsets": np.cumsum([0, *map(len, lines)]),
+        "texts": texts,
+        "offsets": offsets,
         "splits": splits,
         "styles": np.array([styles.index(item.style) for item in emoji], np.uint8),
         "mirrors": np.array([item.mirrors for item in emoji]),
     }
-    out.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=out.parent, suffix=".npz")
-    with os.fdopen(handle, "wb") as file:
-        np.savez_compressed(file, **arrays)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, out)
+    arrays.save(out, built)
 
 
 @dataclass(frozen=True)
@@ -266,11 +262,10 @@ class Collection:
 
 def load(path: Path = CACHE / "emoji.npz") -> Collection:
     with np.load(path, allow_pickle=False) as data:
-        text = data["texts"].tobytes()
-        rows = [text[a:b].decode().split("\t") for a, b in pairwise(data["offsets"].tolist())]
-        arrays = [data[name] for name in ("pictures", "splits", "styles", "mirrors")]
+        rows = [text.split("\t") for text in arrays.unpacked(data["texts"], data["offsets"])]
+        pictures, *rest = (data[name] for name in ("pictures", "splits", "styles", "mirrors"))
     prompts, codes, tags = [r[0] for r in rows], [r[1] for r in rows], [tuple(r[2:]) for r in rows]
-    return Collection(arrays[0], prompts, tags, codes, *arrays[1:])
+    return Collection(pictures, prompts, tags, codes, *rest)
 
 
 def report(path: Path) -> str:

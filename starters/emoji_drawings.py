@@ -4,18 +4,14 @@ Shapes: n drawings.
 """
 
 import argparse
-import io
 import multiprocessing
-import os
-import tempfile
 from collections import Counter
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 
+import arrays
 import emoji
 import numpy as np
-import resvg_py
 import torch
 from PIL import Image
 from torch import Tensor
@@ -30,27 +26,21 @@ WORST = 0.035  # mean difference of premultiplied 48 x 48 pixels from its source
 SIDE = 48  # a multiple of emoji.THUMBNAIL
 
 
-def premultiplied(picture: Image.Image) -> np.ndarray:
-    """float32 (H, W, 4), 0 to 1."""
-    return np.asarray(picture.convert("RGBa"), np.float32) / 255
-
-
 def draw(item: emoji.Emoji) -> tuple[Drawing, np.ndarray] | str:
     """The drawing and its uint8 thumbnail; or why it is left out."""
     try:
         drawing = READER.take(item.source)
     except Refusal:
         return "unreadable"
-    sides = {"width": SIDE, "height": SIDE, "skip_system_fonts": True}
-    shown = Image.open(io.BytesIO(bytes(resvg_py.svg_to_bytes(svg_string=item.source.decode(), **sides))))
-    wanted = Image.new("RGBA", (SIDE, SIDE))
+    shown, wanted = emoji.rendered(item.source, SIDE), Image.new("RGBA", (SIDE, SIDE))
     wanted.paste(shown, ((SIDE - shown.width) // 2, (SIDE - shown.height) // 2))
-    drawn = render(drawing, SIDE)
-    if np.abs(premultiplied(drawn) - premultiplied(wanted)).mean() > WORST:
+    drawn = render(drawing, SIDE).convert("RGBa")  # premultiplied
+    seen = np.asarray(drawn, np.float32) / 255
+    if np.abs(seen - np.asarray(wanted.convert("RGBa"), np.float32) / 255).mean() > WORST:
         return "not as drawn"  # what is masked or clipped
-    if premultiplied(drawn)[..., 3].mean() < 0.005:
+    if seen[..., 3].mean() < 0.005:
         return "empty"
-    small = drawn.convert("RGBa").resize((emoji.THUMBNAIL, emoji.THUMBNAIL), Image.Resampling.BOX)
+    small = drawn.resize((emoji.THUMBNAIL, emoji.THUMBNAIL), Image.Resampling.BOX)
     return drawing, np.asarray(small)
 
 
@@ -93,30 +83,23 @@ def build(out: Path, archives: Path) -> Counter[str]:
 
 
 def save(out: Path, codec: Paths, rows: list[tuple[emoji.Emoji, Tensor, int]]) -> None:
-    """One compressed .npz file without pickles; texts are UTF-8 bytes and where each ends."""
-    lines = ["\t".join((item.prompt, *item.tags)).encode() for item, _, _ in rows]
-    arrays = {
+    """The symbols with their prompts and tags, and the codec's colours, as one file."""
+    texts, text_offsets = arrays.packed(["\t".join((item.prompt, *item.tags)) for item, _, _ in rows])
+    built = {
         "symbols": torch.cat([symbols for _, symbols, _ in rows]).numpy().astype(np.int16),
         "offsets": np.cumsum([0, *(len(symbols) for _, symbols, _ in rows)]),
-        "texts": np.frombuffer(b"".join(lines), np.uint8),
-        "text_offsets": np.cumsum([0, *map(len, lines)]),
+        "texts": texts,
+        "text_offsets": text_offsets,
         "splits": np.array([split for _, _, split in rows], np.uint8),
         "mirrors": np.array([item.mirrors for item, _, _ in rows]),
         "colours": np.array([list(bytes.fromhex(colour[1:])) for colour in codec.colours], np.uint8),
     }
-    out.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=out.parent, suffix=".npz")
-    with os.fdopen(handle, "wb") as file:
-        np.savez_compressed(file, **arrays)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, out)
+    arrays.save(out, built)
 
 
 def load(path: Path = emoji.CACHE / "emoji-drawings.npz") -> Collection:
     with np.load(path, allow_pickle=False) as data:
-        text = data["texts"].tobytes()
-        told = [text[a:b].decode().split("\t") for a, b in pairwise(data["text_offsets"].tolist())]
+        told = [text.split("\t") for text in arrays.unpacked(data["texts"], data["text_offsets"])]
         symbols = torch.from_numpy(data["symbols"].astype(np.int64)).split(np.diff(data["offsets"]).tolist())
         codec = Paths(length=LENGTH, colours=["#" + bytes(colour).hex() for colour in data["colours"]])
         prompts, tags = [row[0] for row in told], [tuple(row[1:]) for row in told]

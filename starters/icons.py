@@ -8,15 +8,13 @@ import hashlib
 import io
 import json
 import multiprocessing
-import os
 import re
 import tarfile
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 
+import arrays
 import numpy as np
 import resvg_py
 import torch
@@ -216,32 +214,24 @@ def build(out: Path, archives: Path) -> dict[str, int]:
 
 def save(out: Path, rows: list[tuple]) -> None:
     """Rows of (symbols, prompt, split, set) as one compressed .npz file."""
-    texts = [prompt.encode() for _, prompt, _, _ in rows]
-    arrays = {
+    prompts, prompt_offsets = arrays.packed([prompt for _, prompt, _, _ in rows])
+    built = {
         "symbols": np.concatenate([symbols for symbols, _, _, _ in rows]),
         "offsets": np.cumsum([0, *(len(symbols) for symbols, _, _, _ in rows)]),
-        "prompts": np.frombuffer(b"".join(texts), dtype=np.uint8),
-        "prompt_offsets": np.cumsum([0, *map(len, texts)]),
+        "prompts": prompts,
+        "prompt_offsets": prompt_offsets,
         "splits": np.array([split for _, _, split, _ in rows], dtype=np.uint8),
         "sets": np.array([collection for _, _, _, collection in rows], dtype=np.uint8),
     }
-    out.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=out.parent, suffix=".npz")
-    with os.fdopen(handle, "wb") as file:
-        np.savez_compressed(file, **arrays)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, out)
+    arrays.save(out, built)
 
 
 def load(path: Path = CACHE / "icons.npz") -> tuple[list[Tensor], list[str], np.ndarray]:
     """(symbols, one int64 (n,) an icon, ending in the end symbol; prompts; uint8 splits as in SPLITS)."""
     with np.load(path, allow_pickle=False) as data:
         symbols = torch.from_numpy(data["symbols"].astype(np.int64))
-        text = data["prompts"].tobytes()
-        ends = data["prompt_offsets"].tolist()
         lengths = np.diff(data["offsets"]).tolist()
-        prompts = [text[a:b].decode() for a, b in pairwise(ends)]
+        prompts = arrays.unpacked(data["prompts"], data["prompt_offsets"])
         return list(symbols.split(lengths)), prompts, data["splits"]
 
 

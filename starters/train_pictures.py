@@ -1,4 +1,4 @@
-"""Trains the starter `emoji`: text to colour emoji in five styles, by GPT, BERT or diffusion over a codec's latents.
+"""Trains the starter `pictures`: text to emoji as pictures in five styles, by GPT, BERT or diffusion over latents.
 
 Shapes: n pictures, B batch, S pixels a side, V views, K ways to say a prompt, M symbols of it, N sites, C channels.
 """
@@ -264,4 +264,4 @@ if __name__ == "__main__":
     for kind in ("gpt", "bert"):  # image_diffusion has another codec
         facts[kind] |= {"continues_with": f"image_{kind}"}
     data, build = emoji.CACHE / "emoji-40.npz", partial(emoji.build, archives=emoji.CACHE, size=40)
-    Starter("emoji", RECIPES, data, build, facts, SETTINGS, staged=True).main(__doc__)
+    Starter("pictures", RECIPES, data, build, facts, SETTINGS, staged=True).main(__doc__)

@@ -63,19 +63,23 @@ def _sections() -> Iterator[tuple[str, Outputs]]:
         emoji = models.load("emoji")
         drawn = emoji.generate(EMOJI, seed=0, tile=8)
         yield "Emoji, one for each of eight prompts", drawn
-        given = type(drawn[2].datum)(drawn[2].datum.figures[:1])
         yield (
             "In-painting: the smiling face keeps its first shape, and all else is drawn anew",
-            emoji.generate(MOODS, seed=1, tile=4, given=Given(given)),
+            emoji.generate(MOODS, seed=1, tile=4, given=_beginning(drawn[2], 1)),
         )
     if "prose" in ready:
         yield "A text", models.load("prose").generate(given=Given(OPENING), seed=0)
 
 
 def _finished(icons: Generator) -> Outputs:
-    whole = icons.generate(ICONS[2], seed=3)[0].datum
-    half = type(whole)(whole.figures[: max(1, len(whole.figures) // 2)])
-    return icons.generate(ICONS[2], count=4, seed=4, given=Given(half))
+    whole = icons.generate(ICONS[2], seed=3)[0]
+    half = max(1, len(whole.datum.figures) // 2)
+    return icons.generate(ICONS[2], count=4, seed=4, given=_beginning(whole, half))
+
+
+def _beginning(output: Output, count: int) -> Given:
+    """The first `count` figures of a drawing, to go on from."""
+    return Given(type(output.datum)(output.datum.figures[:count]))
 
 
 def _saved(output: Output, out: Path) -> Path:

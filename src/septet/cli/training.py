@@ -12,7 +12,6 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from .. import models, recipes, resuming, runs
 from ..data.files import listed
 from ..generator import Generator
-from ..modalities.vector import Vector
 from ..pace import process_started
 from ..space import Refusal
 from . import RECIPES, STARTERS, cost, say
@@ -96,6 +95,8 @@ def _starter(kind: str, source: Path) -> str:
     """The starter for files of a kind; drawings in several colours, by a few of them, have one of their own."""
     if kind != "vector":
         return STARTERS.get(kind, "")
+    from ..modalities.vector import Vector  # no other kind needs to read SVG
+
     vector, found = Vector(palette=2), []
     paths = [path for path in listed(source) if path.suffix.lower() in vector.extensions]
     for path in paths[:: len(paths) // LOOKED_AT + 1]:

@@ -1,0 +1,30 @@
+"""Built data as one compressed .npz file without pickles; texts are UTF-8 bytes and where each ends."""
+
+import io
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+
+from septet import folders
+
+
+def save(out: Path, arrays: dict[str, np.ndarray]) -> None:
+    """The file, whole or not at all."""
+    stream = io.BytesIO()
+    np.savez_compressed(stream, **arrays)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    folders.write(out, stream.getvalue())
+
+
+def packed(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """The bytes of all texts, and where each begins and the last ends."""
+    encoded = [text.encode() for text in texts]
+    return np.frombuffer(b"".join(encoded), np.uint8), np.cumsum([0, *map(len, encoded)])
+
+
+def unpacked(letters: np.ndarray, offsets: np.ndarray) -> list[str]:
+    """The texts again."""
+    text = letters.tobytes()
+    return [text[begin:end].decode() for begin, end in pairwise(offsets.tolist())]
