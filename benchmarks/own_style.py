@@ -29,9 +29,10 @@ import icons
 from packages import fetch
 
 from septet import models
-from septet.audits import fidelity, originality
+from septet.audits import fidelity
 from septet.data.dataset import read
 from septet.generator import Generator
+from septet.originality import nearness
 from septet.runs import seconds_of
 
 ICONS = ("npm:@iconify-json/teenyicons", "1.2.2", "d7433dcfad7bfe26ccab3482516050f8f2d9ea4aacf1d2cb0230694198adda2d")
@@ -107,7 +108,7 @@ def judged(model: Generator, mine: Path, others: Path) -> dict[str, float]:
     requests = [(prompt, seed) for seed, prompt in enumerate(sets[1].prompts)]
     drawn = [o.datum for moment in model.generating(requests, tile=48) for o in moment.outputs]
     figures = fidelity.compare(drawn, unseen, seen, model.modality)
-    words = [v.word for v in originality.calibrate(seen, unseen, model.modality, sets[0].sources).verdicts(drawn)]
+    words = [v.word for v in nearness.calibrate(seen, unseen, model.modality, sets[0].sources).verdicts(drawn)]
     keys = ("frechet_distance", "kernel_distance", "coverage")
     found = {key.replace("_", " "): figures["generated"][key] for key in keys}
     found |= {f"{key.replace('_', ' ')} - floor": figures["floor"][key] for key in keys}

@@ -54,8 +54,8 @@ def icons_gpt(
     batch: int = 64,
     rate: float = 0.02,
     dropout: float = 0.1,
-    inner: int = 128,
-    subwords: int = 1500,
+    inner: int = 96,
+    subwords: int = 4000,
     fill: float = 0.1,
     compiled: bool = True,
 ) -> Plan:

@@ -21,8 +21,8 @@ from torch import Tensor
 import measure.report as report
 import septet
 from measure.report import Figure
-from septet.audits import originality
 from septet.generator import Generator
+from septet.originality import nearness
 
 KNOWN = 300  # training captions that are drawn too
 TILE = 48
@@ -116,7 +116,7 @@ def measured(
     }
     names = [items.prompts[i] for i in training]
     sides = ([items.datum(i) for i in part] for part in (training, held))
-    calibration = originality.calibrate(*sides, modality, names)
+    calibration = nearness.calibrate(*sides, modality, names)
     verdicts = [verdict.word for verdict in calibration.verdicts(drawings)]
     shares = {word: verdicts.count(word) / len(verdicts) for word in ("new", "close", "copy")}
     honest = {f"{word}, of honest items": share for word, share in calibration.honest_shares().items()}

@@ -128,7 +128,7 @@ class Text(Conditioner):
 
     @classmethod
     def learned(
-        cls, width: int, prompts: Iterable[Prompt], layers: int = 2, inner: int | None = None, subwords: int = 1500
+        cls, width: int, prompts: Iterable[Prompt], layers: int = 2, inner: int | None = None, subwords: int = 4000
     ) -> "Text":
         """An encoder whose subwords and known words are those of `prompts`."""
         from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
@@ -141,7 +141,7 @@ class Text(Conditioner):
         trainer = trainers.BpeTrainer(
             vocab_size=max(subwords, 256), initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False
         )
-        tokenizer.train_from_iterator((w for word in sorted(counts) for w in [word] * min(counts[word], 100)), trainer)
+        tokenizer.train_from_iterator((w for word in sorted(counts) for w in [word] * counts[word]), trainer)
         encoder = Transformer(width=inner or width // 2, layers=layers, heads=4 if (inner or width // 2) >= 64 else 2)
         words = [word for word, _ in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))]
         return cls(width, encoder, Asset("prompt_tokenizer.json", tokenizer.to_str()), words)

@@ -24,7 +24,8 @@ from .space import Refusal
 __all__ = ["attach", "card", "config", "digest", "find_part", "load", "resolve", "save", "starters", "verify"]
 
 WEIGHTS, CONFIG, LOG, AUDIT = "model.safetensors", "config.json", "training.jsonl", "audit.json"
-TOLD = (CARD, LOG, AUDIT, "run.json", "previews.png")  # files about a model, which do not change what it draws
+# Files about a model, which do not change what it draws.
+TOLD = (CARD, LOG, AUDIT, "run.json", "previews.png", "evidence.safetensors")
 HEADER_BYTES = CONFIG_BYTES = 16 << 20
 PARAMETERS, TENSORS = 2_000_000_000, 100_000  # the most a config may ask for
 DTYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "BOOL": torch.bool}

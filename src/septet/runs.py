@@ -19,6 +19,7 @@ from torch.nn.modules.module import register_module_parameter_registration_hook
 from . import checkpoints, models, recipes, resuming
 from .devices import device_of
 from .generator import Generator
+from .originality import evidence
 from .part import Part
 from .previews import Previews
 from .recipes import Plan
@@ -128,7 +129,8 @@ class Run:
         with _bounded():
             plan = self.recipe(self.source, seed=seed, start=self.start, seconds=seconds, **options)
         plan.generator.to(self.device)
-        for sentence in plan.dataset.report:
+        kept, remark = _evidence(plan)
+        for sentence in [*plan.dataset.report, *remark]:
             yield Progress("data", None, 0.0, sentence)
         if self.resume:
             resuming.same_data(begun, plan.dataset.fingerprint, self.source)
@@ -138,7 +140,7 @@ class Run:
         previews = Previews(self.root / "previews.png", plan.previews)
         for index in range(len(plan.stages)):
             yield from StageRun(course, plan, index, previews).go()
-        yield self._save(plan, course, previews, options)
+        yield self._save(plan, course, previews, options, kept)
 
     def _begun(self) -> dict[str, Any]:
         """What this run began with; the run folder is emptied for one that begins now."""
@@ -153,7 +155,7 @@ class Run:
                 left.unlink()
         return asked | {"seed": self.seed or 0}
 
-    def _save(self, plan: Plan, course: Course, previews: Previews, options: dict[str, Any]) -> Progress:
+    def _save(self, plan: Plan, course: Course, previews: Previews, options: dict, kept: dict[str, bytes]) -> Progress:
         facts = {
             "recipe": self.recipe.__name__,
             "options": options,
@@ -167,12 +169,22 @@ class Run:
             "stages": course.summary,
             **plan.facts,
         }
-        files: dict[str, str | bytes] = {"run.json": json.dumps(facts, indent=1)}
+        files: dict[str, str | bytes] = {"run.json": json.dumps(facts, indent=1), **kept}
         if previews.rows:
             files["previews.png"] = previews.path.read_bytes()
         models.save(plan.generator, self.folder, card=facts, log=course.log, files=files)
         said = [f"saved {self.folder}", *(f"{name}: {_told(s)}" for name, s in course.summary.items())]
         return Progress("saved", None, 1.0, "; ".join(said), plan.generator)
+
+
+def _evidence(plan: Plan) -> tuple[dict[str, bytes], list[str]]:
+    """The file by which outputs will be judged, and a sentence where there can be none."""
+    if not len(plan.dataset.data):
+        return {}, []
+    try:
+        return {evidence.EVIDENCE: evidence.content(evidence.gather(plan.dataset))}, []
+    except Refusal as error:
+        return {}, [f"What it draws will not be judged for originality: {error}."]
 
 
 @contextmanager

@@ -7,8 +7,8 @@ from scipy import linalg, spatial
 from synthetic import pictures
 
 from septet.audits import fidelity
-from septet.audits.neighbours import nearest, radii
 from septet.modalities.image import Image
+from septet.originality.neighbours import nearest, radii
 from septet.space import Refusal
 
 

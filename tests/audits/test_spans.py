@@ -7,7 +7,7 @@ import pytest
 import torch
 from synthetic import text
 
-from septet.audits import likelihood, originality, spans
+from septet.audits import likelihood
 from septet.backbones.transformer import Transformer
 from septet.codecs.symbols import Symbols
 from septet.conditioners import Nothing
@@ -15,6 +15,7 @@ from septet.data.batches import Windows
 from septet.fitting import Settings, fit
 from septet.generator import Generator
 from septet.modalities.text import Text
+from septet.originality import nearness, spans
 from septet.pace import Pace
 from septet.processes.autoregressive import Autoregressive
 from septet.recipes.text_gpt import stream
@@ -56,9 +57,9 @@ def test_the_verdict_convicts_replayed_text_and_acquits_held_out_text():
     names = ["tales.txt"]
     pieces = [fresh[i : i + 150] for i in range(0, len(fresh) - 150, 150)]
     halves = [fresh[i * 150 : i * 150 + 75] + training[i * 500 : i * 500 + 75] for i in range(40)]
-    words = [v.word for v in originality.judge(halves, [training], [held_out], Text(), names)]
+    words = [v.word for v in nearness.judge(halves, [training], [held_out], Text(), names)]
     assert words.count("copy") >= 36
-    words = [v.word for v in originality.judge(pieces, [training], [held_out], Text(), names)]
+    words = [v.word for v in nearness.judge(pieces, [training], [held_out], Text(), names)]
     assert words.count("copy") <= 0.02 * len(pieces) and words.count("new") >= 0.9 * len(pieces)
     found = spans.judge(pieces, [training], [held_out])
     assert found.honest_shares["copy"] <= 0.01 and found.honest_shares["copy"] + found.honest_shares["close"] <= 0.05
@@ -76,7 +77,7 @@ def test_a_gpt_that_learned_its_text_by_heart_is_convicted():
     for _ in fit(model, Windows(stream(codec, [training]), 96, 16), settings, Pace(steps=200)):
         pass
     drawn = [output.text for output in model.generate(count=16, tile=16)]
-    verdicts = originality.judge(drawn, [training], [held_out], Text(), ["tales.txt"])
+    verdicts = nearness.judge(drawn, [training], [held_out], Text(), ["tales.txt"])
     assert sum(str(v) == "copy of tales.txt" for v in verdicts) >= 11
 
 

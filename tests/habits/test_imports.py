@@ -20,7 +20,7 @@ ORDER = [
     {"processes", "codecs", "between"},
     {"output"},
     {"generator"},
-    {"data", "previews"},
+    {"data", "previews", "originality"},
     {"optimisers", "checkpoints"},
     {"fitting"},
     {"models"},

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .neighbours import nearest, radii
+from ..originality.neighbours import nearest, radii
 
 CELL_ITEMS = 20  # of the held-out items, on average in a cell
 MOST_CELLS = 10

@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..originality.neighbours import blocks, radii
 from ..parts import Modality
 from ..space import Refusal
-from .neighbours import blocks, radii
 
 NEIGHBOURS = 5
 FEWEST = 2 * NEIGHBOURS  # items a side

@@ -13,10 +13,11 @@ from rich.console import Console
 from rich.progress import Progress
 
 from .. import folders, models, references
-from ..audits import copying, fidelity, likelihood, originality, spans
-from ..audits.calibration import CLOSE, COPY, Verdict
+from ..audits import copying, fidelity, likelihood
 from ..data.dataset import Dataset, read
 from ..generator import Generator
+from ..originality import nearness, spans
+from ..originality.calibration import CLOSE, COPY, Verdict
 from ..output import Output, version
 from ..space import Refusal
 from . import cost, reports, say
@@ -129,7 +130,7 @@ def _figures(model: Generator, dataset: Dataset, outputs: list[Output]) -> dict[
     except Refusal as error:
         figures["fidelity"] = {"refused": str(error)}
     try:
-        calibration = originality.calibrate(training, held_out, model.modality, names)
+        calibration = nearness.calibrate(training, held_out, model.modality, names)
         shares = calibration.honest_shares()
         honest = {"items": len(calibration.honest_n), "of_these_held_out": calibration.held_out, **shares}
         found = _told(outputs, calibration.verdicts(made)) | {"honest": honest}

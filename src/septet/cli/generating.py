@@ -17,12 +17,16 @@ from ..codecs.symbols import GAP
 from ..devices import device_of
 from ..generator import Generator, Given
 from ..modalities.records import png_with
+from ..originality import evidence
+from ..originality.calibration import Verdict
+from ..originality.evidence import Evidence
 from ..output import Output
 from ..space import Refusal
 from . import STARTERS, cost, say
 from .requests import Request, Row, options_of, rows_of
 
 SHOWN = 3  # texts that are printed as well
+LISTED = 16  # outputs whose verdicts are printed one by one
 LIKE = 0.6  # the strength of "more like this"
 
 
@@ -40,12 +44,14 @@ class Edit:
 
 def generate(request: Request, settings: dict[str, Any], edit: Edit) -> None:
     began = time.time()
-    model = models.load(_reference(request), device=device_of(request.device))
+    folder = models.resolve(_reference(request))
+    model = models.load(folder, device=device_of(request.device))
+    judge = evidence.load(folder, model.modality)
     if request.what == "image" and request.suffix is None and ".png" in model.modality.suffixes:
         request = replace(request, suffix=".png")  # drawings as pictures, if pictures are asked for
     settings |= options_of(request.options)
     if edit.end_prompt is not None or edit.end_seed is not None:
-        _interpolate(model, request, settings, edit, began)
+        _interpolate(model, judge, request, settings, edit, began)
         return
     rows = rows_of(request, model)
     left = [row for row in rows if row.path is None or not row.path.exists()]
@@ -53,6 +59,7 @@ def generate(request: Request, settings: dict[str, Any], edit: Edit) -> None:
         print(f"{len(rows) - len(left)} of {len(rows)} are there already and stay as they are.")
     _tell_unseen(model, left)
     saved: list[Path] = []
+    verdicts: list[Verdict] = []
     texts: list[str] = []  # the first few
     with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty(), transient=True) as bar:
         task = bar.add_task("drawing", total=max(1, len(left)))
@@ -66,12 +73,28 @@ def generate(request: Request, settings: dict[str, Any], edit: Edit) -> None:
                 for output in moment.outputs:
                     saved.append(_save(output, queue.pop(0), request))
                     texts += [output.text] if model.modality.name == "text" and len(texts) < SHOWN else []
+                if judge is not None and moment.outputs:
+                    verdicts += judge.verdicts([output.datum for output in moment.outputs])
     for text in texts:
         print(text + "\n")
+    _tell_verdicts(saved, verdicts)
     _report(request, saved, began)
 
 
-def _interpolate(model: Generator, request: Request, settings: dict[str, Any], edit: Edit, began: float) -> None:
+def _tell_verdicts(saved: list[Path], verdicts: list[Verdict]) -> None:
+    """One by one; of many, how many there are of each, and only those that are not new."""
+    told = list(zip(saved, verdicts, strict=False))
+    if len(told) > LISTED:
+        new, close, copies = (sum(v.word == word for v in verdicts) for word in ("new", "close", "copy"))
+        print(f"Beside the training data {new:,} are new, {close:,} close to an item and {copies:,} copies.")
+        told = [(path, verdict) for path, verdict in told if verdict.word != "new"][:LISTED]
+    for path, verdict in told:
+        print(f"{path}: {verdict}")
+
+
+def _interpolate(
+    model: Generator, judge: Evidence | None, request: Request, settings: dict[str, Any], edit: Edit, began: float
+) -> None:
     """`count` outputs on the way from the prompt and seed to those at the end, and all of them in one strip."""
     ends = request.prompt, request.prompt if edit.end_prompt is None else edit.end_prompt
     seeds = request.seed, request.seed if edit.end_seed is None else edit.end_seed
@@ -79,6 +102,7 @@ def _interpolate(model: Generator, request: Request, settings: dict[str, Any], e
     saved = [output.save(folder_of(request), request.suffix) for output in outputs]
     strip = saved[0].with_name(f"{saved[0].stem}-strip.png")
     folders.write(strip, png_with({"strip": [o.record for o in outputs]}, outputs.sheet(columns=len(outputs))))
+    _tell_verdicts(saved, judge.verdicts([output.datum for output in outputs]) if judge else [])
     _report(request, saved, began)
     say(f"All in one strip: {strip}.")
 

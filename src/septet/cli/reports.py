@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from ..audits.calibration import COPY
+from ..originality.calibration import COPY
 
 LISTED = 10  # copies that are named
 

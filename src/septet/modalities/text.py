@@ -45,7 +45,7 @@ def _newlines(text: str) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
-def _grams(text: str, length: int) -> np.ndarray:
+def grams(text: str, length: int) -> np.ndarray:
     """uint32 (n,) hashes of all runs of `length` characters: a polynomial, stirred (Murmur3's last steps)."""
     points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
     if len(points) < length:
@@ -121,7 +121,7 @@ class Text(Modality):
         as square roots, at unit length."""
         rows = np.zeros((len(data), FEATURES), np.float32)
         for row, text in zip(rows, data, strict=True):
-            runs, counts = np.unique(np.concatenate([_grams(text, n) for n in (3, 4, 5)]), return_counts=True)
+            runs, counts = np.unique(np.concatenate([grams(text, n) for n in (3, 4, 5)]), return_counts=True)
             sign = np.where(runs >> np.uint32(31), 1.0, -1.0)
             row[:] = np.bincount(runs % FEATURES, sign * np.sqrt(counts), FEATURES)
             row /= max(float(np.linalg.norm(row)), 1e-12)
@@ -129,4 +129,4 @@ class Text(Modality):
 
     def sketch(self, datum: str) -> np.ndarray:
         """The smallest hashes of its runs of 5 characters (a bottom-k sketch, Broder 1997), case and spaces aside."""
-        return np.unique(_grams(" ".join(datum.lower().split()), 5))[:SKETCH]
+        return np.unique(grams(" ".join(datum.lower().split()), 5))[:SKETCH]

@@ -7,7 +7,7 @@ from PIL import Image as Pillow
 from scipy import stats
 from synthetic import pictures
 
-from septet.audits import calibration, copying, originality
+from septet.audits import copying
 from septet.backbones.transformer import Transformer
 from septet.codecs.patches import Patches
 from septet.conditioners import Nothing
@@ -16,6 +16,7 @@ from septet.fitting import Settings, fit
 from septet.generator import Generator
 from septet.modalities.image import Image
 from septet.modalities.vector import Drawing, Figure, Vector
+from septet.originality import calibration, nearness
 from septet.pace import Pace
 from septet.processes.flow import Flow
 from septet.space import Refusal
@@ -25,8 +26,8 @@ NAMES = [f"shapes/{i}.png" for i in range(300)]
 
 
 @pytest.fixture(scope="module")
-def calibrated() -> originality.Calibration:
-    return originality.calibrate(TRAINING, HELD_OUT, Image(24), NAMES)
+def calibrated() -> nearness.Calibration:
+    return nearness.calibrate(TRAINING, HELD_OUT, Image(24), NAMES)
 
 
 def noisy(picture: np.ndarray) -> np.ndarray:
@@ -73,13 +74,13 @@ def test_held_out_data_are_acquitted(calibrated):
 
 
 def test_few_held_out_items_are_joined_by_training_items():
-    found = originality.calibrate(TRAINING[:90], HELD_OUT[:10], Image(24), NAMES[:90])
+    found = nearness.calibrate(TRAINING[:90], HELD_OUT[:10], Image(24), NAMES[:90])
     assert len(found.honest_n) == 100 and found.held_out == 10
     words = [v.word for v in found.verdicts([noisy(p[:, ::-1]) for p in TRAINING[:30]])]
     assert words.count("copy") >= 24
     assert [v.word for v in found.verdicts(HELD_OUT[100:160])].count("copy") <= 3
     with pytest.raises(Refusal, match="too few held-out items to calibrate: 3, and 9"):
-        originality.calibrate(TRAINING[:9], HELD_OUT[:3], Image(24), NAMES[:9])
+        nearness.calibrate(TRAINING[:9], HELD_OUT[:3], Image(24), NAMES[:9])
 
 
 def test_a_diffusion_model_that_overfits_64_pictures_is_convicted():
@@ -96,7 +97,7 @@ def test_a_diffusion_model_that_overfits_64_pictures_is_convicted():
     for _ in fit(model, batches, settings, Pace(steps=600)):
         pass
     drawn = [output.datum for output in model.generate(count=32, tile=32)]
-    words = [v.word for v in originality.judge(drawn, training, held_out, Image(8), NAMES[:64])]
+    words = [v.word for v in nearness.judge(drawn, training, held_out, Image(8), NAMES[:64])]
     assert words.count("copy") >= 13  # of 32, where honest draws would have none or one
 
 
@@ -120,9 +121,9 @@ def test_drawings_are_seen_through_a_mirror_and_another_order():
 
     copies = [Drawing(tuple(mirrored(figure) for figure in reversed(d.figures))) for d in training[:20]]
     names = [f"{i}.svg" for i in range(60)]
-    verdicts = originality.judge(copies, training, held_out, Vector(), names)
+    verdicts = nearness.judge(copies, training, held_out, Vector(), names)
     assert [str(v) for v in verdicts] == [f"copy of {i}.svg" for i in range(20)]
-    assert {v.word for v in originality.judge(held_out[:40], training, held_out, Vector(), names)} <= {"new", "close"}
+    assert {v.word for v in nearness.judge(held_out[:40], training, held_out, Vector(), names)} <= {"new", "close"}
 
 
 def test_p_values_hold_for_honest_scores():

@@ -1,4 +1,5 @@
-"""Whether generated data are new or stand closer to a training item than data that were never trained on do.
+"""Whether pictures, drawings and the like are new or stand closer to a training item than data that were never trained
+on do.
 
 Shapes: Q queries, R training items, F features, W ways of looking, n honest items.
 """
@@ -16,11 +17,13 @@ from ..parts import Modality
 from ..space import Refusal
 from . import spans
 from .calibration import COPY, FEWEST, PLENTY, Verdict, p_values, word_of
+from .reduced import SAMPLE, Reduced, evenly, reduced
 
 __all__ = ["Calibration", "Verdict", "calibrate", "judge"]
 
 CHUNK = 256
 HONEST = 500  # items that calibrate, at most
+MOST_BYTES = 16_000_000  # that the features of the training data may take
 CROWD = 50  # neighbours that say how dense the training data are around a datum
 
 
@@ -36,12 +39,13 @@ class _Nearness:
 
 @dataclass(frozen=True)
 class Calibration:
-    """What data are judged against: training data, and the scores of honest data, which are held-out items and, where
-    these are few, training items judged against all others."""
+    """What data are judged against: the features of training data, and the scores of honest data, which are held-out
+    items and, where these are few, training items judged against all others. `place_of` finds a training item by the
+    digest of its content."""
 
     modality: Modality
     names: Sequence[str]
-    features_W: list[Tensor]
+    features_W: list[Reduced]
     place_of: dict[bytes, int]
     scale_W1: np.ndarray
     honest_n: np.ndarray
@@ -61,6 +65,19 @@ class Calibration:
             name = self.names[int(found.index_WQ[way, q])]
             verdicts.append(Verdict(word_of(float(p)), name, float(found.distance_WQ[way, q]), float(p)))
         return verdicts
+
+    def nearest(self, datum: Any, count: int) -> list[tuple[str, float]]:
+        """The names of the training items nearest to a datum, by the way of looking that finds each nearest, and the
+        share of honest data whose nearest item is as near."""
+        scores = []
+        for way, training, scale in zip(
+            self.modality.views([datum]), self.features_W, self.scale_W1[:, 0], strict=True
+        ):
+            distance_QR = _distances(way, training)
+            scores.append(distance_QR[0] / (0.5 * _crowd(distance_QR).values.mean() + 1e-9) / scale)
+        score, index = torch.stack(scores).amin(0).sort()
+        p = p_values(score[:count].numpy(), self.honest_n)
+        return [(self.names[int(i)], float(chance)) for i, chance in zip(index[:count], p, strict=True)]
 
     def honest_shares(self) -> dict[str, float]:
         """How many of the honest data would be called a copy, and close."""
@@ -105,27 +122,41 @@ def _chunks(data: Sequence[Any]) -> Iterator[list[Any]]:
         yield [data[i] for i in range(begin, min(begin + CHUNK, len(data)))]
 
 
-def _plain(data: Sequence[Any], modality: Modality) -> list[Tensor]:
+def _plain(data: Sequence[Any], modality: Modality) -> list[Reduced]:
     """By each way of looking, the features of the data as they are."""
-    found = [[next(way) for way in modality.views(chunk)] for chunk in _chunks(data)]
-    return [torch.cat(list(parts)) for parts in zip(*found, strict=True)]
+
+    def features(way: int, items: Sequence[Any]) -> Iterator[Tensor]:
+        return (next(modality.views(chunk)[way]) for chunk in _chunks(items))
+
+    sample, ways = [data[i] for i in evenly(len(data), SAMPLE)], len(modality.views([data[0]]))
+    room = MOST_BYTES // (ways * len(data))
+    return [reduced(torch.cat(list(features(way, sample))), features(way, data), room) for way in range(ways)]
+
+
+def _distances(way: Iterator[Tensor], training: Reduced) -> Tensor:
+    """(Q, R): the least under the changes of a way of looking."""
+    found = training.distances(next(way))
+    for changed_QF in way:
+        torch.minimum(found, training.distances(changed_QF), out=found)
+    return found
+
+
+def _crowd(distance_QR: Tensor) -> Any:
+    return distance_QR.topk(max(1, min(CROWD, distance_QR.shape[1] // 4)), largest=False)
 
 
 def _nearness(
-    data: Sequence[Any], features_W: list[Tensor], modality: Modality, excluded: Sequence[Sequence[int]] = ()
+    data: Sequence[Any], features_W: list[Reduced], modality: Modality, excluded: Sequence[Sequence[int]] = ()
 ) -> _Nearness:
     """`excluded` are the training items that each datum is not compared with."""
     rows: list[list[np.ndarray]] = []
-    crowd = max(1, min(CROWD, len(features_W[0]) // 4))
     for number, chunk in enumerate(_chunks(data)):
         row = []
-        for way, training_RF in zip(modality.views(chunk), features_W, strict=True):
-            distance_QR = torch.full((len(chunk), len(training_RF)), torch.inf)
-            for changed_QF in way:
-                torch.minimum(distance_QR, torch.cdist(changed_QF, training_RF), out=distance_QR)
+        for way, training in zip(modality.views(chunk), features_W, strict=True):
+            distance_QR = _distances(way, training)
             for q, others in enumerate(excluded[number * CHUNK :][: len(chunk)]):
                 distance_QR[q, torch.as_tensor(others)] = torch.inf
-            closest = distance_QR.topk(crowd, largest=False)
+            closest = _crowd(distance_QR)
             known = closest.values.isfinite()
             mean_Q = closest.values.where(known, 0).sum(1) / known.sum(1).clamp(min=1)
             row.append((closest.values[:, 0], closest.indices[:, 0], closest.values[:, 0] / (0.5 * mean_Q + 1e-9)))

@@ -1,0 +1,100 @@
+"""What a model's folder keeps of its training data: features or fingerprints, and paths, but never the items."""
+
+import json
+import zlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors.numpy
+import torch
+from safetensors import SafetensorError, safe_open
+
+from ..data.dataset import Dataset
+from ..parts import Modality
+from ..space import Refusal
+from . import reduced
+from .fingerprints import Fingerprints, fingerprinted
+from .nearness import Calibration, calibrate
+
+EVIDENCE = "evidence.safetensors"
+FORMAT = "1"
+NAMES_BYTES = 256 << 20
+
+Evidence = Calibration | Fingerprints
+
+
+def gather(dataset: Dataset) -> Evidence:
+    """What the outputs of a model of these data are to be judged by; refuses where too few data calibrate."""
+    modality = dataset.modality
+    sides = ([modality.finish(dataset.data[i]) for i in side] for side in (dataset.training, dataset.validation))
+    training, held_out = sides
+    names = [dataset.sources[i] for i in dataset.training]
+    if modality.name == "text":
+        return fingerprinted(training, held_out, names)
+    return calibrate(training, held_out, modality, names)
+
+
+def content(evidence: Evidence) -> bytes:
+    """The file's."""
+    names = zlib.compress(json.dumps(list(evidence.names)).encode())
+    kept: dict[str, np.ndarray] = {"names": np.frombuffer(names, np.uint8)}
+    facts = {"format": FORMAT, "held_out": str(evidence.held_out), "kind": type(evidence).__name__}
+    if isinstance(evidence, Fingerprints):
+        kept |= {name: getattr(evidence, name) for name in ("hash_k", "place_k", "start_n")}
+        kept |= {f"honest.{length}": longest for length, longest in evidence.honest.items()}
+    else:
+        kept |= {"scale": evidence.scale_W1[:, 0].astype(np.float64), "honest": evidence.honest_n.astype(np.float64)}
+        kept["digests"] = np.frombuffer(b"".join(evidence.place_of), np.uint8).reshape(len(evidence.place_of), -1)
+        kept["places"] = np.array(list(evidence.place_of.values()), np.int64)
+        for way, features in enumerate(evidence.features_W):
+            kept |= {f"{name}.{way}": tensor.numpy() for name, tensor in reduced.tensors(features).items()}
+    return safetensors.numpy.save({name: np.ascontiguousarray(array) for name, array in kept.items()}, facts)
+
+
+def load(folder: Path, modality: Modality) -> Evidence | None:
+    """The evidence in a model's folder; None where there is none. What cannot be evidence is a Refusal."""
+    path = Path(folder) / EVIDENCE
+    if not path.is_file():
+        return None
+    try:
+        with safe_open(path, framework="numpy") as file:
+            facts, kept = dict(file.metadata() or {}), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        if facts.get("format") != FORMAT:
+            raise ValueError(f"format {facts.get('format')!r}, and this septet reads {FORMAT}")
+        return _restored(facts, kept, modality)
+    except (SafetensorError, KeyError, ValueError, TypeError, OSError) as error:
+        raise Refusal(f"{path} cannot be read as evidence ({error}); train the model again to have it") from error
+
+
+def _restored(facts: Mapping[str, str], kept: Mapping[str, np.ndarray], modality: Modality) -> Evidence:
+    names, held_out = _names(kept["names"].tobytes()), int(facts["held_out"])
+    if facts["kind"] == "Fingerprints":
+        honest = {
+            int(name.removeprefix("honest.")): array for name, array in kept.items() if name.startswith("honest.")
+        }
+        if len(kept["start_n"]) != len(names) or len(kept["hash_k"]) != len(kept["place_k"]) or not honest:
+            raise ValueError("its parts do not belong together")
+        return Fingerprints(names, kept["hash_k"], kept["place_k"], kept["start_n"], honest, held_out)
+    features = []
+    while f"codes_RA.{len(features)}" in kept:
+        end = f".{len(features)}"
+        tensors = {name.removesuffix(end): torch.from_numpy(a) for name, a in kept.items() if name.endswith(end)}
+        features.append(reduced.restored(tensors))
+    if not features or any(len(way) != len(names) for way in features) or len(kept["scale"]) != len(features):
+        raise ValueError("its parts do not belong together")
+    digests = (row.tobytes() for row in kept["digests"])
+    place_of = {key: int(place) for key, place in zip(digests, kept["places"], strict=True)}
+    if not all(0 <= place < len(names) for place in place_of.values()):
+        raise ValueError("it names items that it does not have")
+    return Calibration(modality, names, features, place_of, kept["scale"][:, None], kept["honest"], held_out)
+
+
+def _names(compressed: bytes) -> Sequence[str]:
+    unpacker = zlib.decompressobj()
+    text = unpacker.decompress(compressed, NAMES_BYTES)
+    found: Any = json.loads(text)
+    if not unpacker.eof or not isinstance(found, list) or not all(isinstance(name, str) for name in found):
+        raise ValueError("its names are no list of texts")
+    return found

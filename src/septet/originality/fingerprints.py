@@ -1,0 +1,126 @@
+"""What is kept of training texts to find copied spans without the texts: hashes of some of their runs of characters.
+
+Shapes: n characters or runs of a text, k kept runs of all training texts.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from ..modalities.text import grams
+from ..space import Refusal
+from .calibration import FEWEST, Verdict, p_values, word_of
+from .spans import COVERING, SCALE, normalised
+
+RUN = 32  # characters that are hashed together
+WINDOW = 16  # of so many runs one after another at least one is kept: no copy of RUN + WINDOW - 1 characters is missed
+BLOCK = 1 << 20
+PLACES = 8  # of one run in the training texts that are followed
+LENGTHS = (100, 200, 400, 800, 1600, 3200)  # characters of the held-out pieces that calibrate
+PIECES = 200  # of each length, at most
+
+
+@dataclass(frozen=True)
+class Copied:
+    """A span of a text, case and white space aside, that stands in a training text: where it begins and ends, and the
+    index of the training text. Both ends may reach up to WINDOW - 1 characters further."""
+
+    begin: int
+    end: int
+    source: int
+
+
+@dataclass(frozen=True)
+class Fingerprints:
+    """`hash_k`, in order, and where in the training texts, one after another, each kept run begins; `start_n` is where
+    each text does. `honest` are the longest spans of held-out pieces, by the length of the pieces."""
+
+    names: Sequence[str]
+    hash_k: np.ndarray
+    place_k: np.ndarray
+    start_n: np.ndarray
+    honest: dict[int, np.ndarray]
+    held_out: int
+
+    def verdicts(self, data: Sequence[str]) -> list[Verdict]:
+        """One for each text, by its longest copied span."""
+        return [self._verdict(normalised(text)) for text in data]
+
+    def _verdict(self, text: str) -> Verdict:
+        longest = max(self._copied(text), key=lambda span: span.end - span.begin, default=None)
+        if longest is None:
+            return Verdict("new", self.names[0], 1.0, 1.0)
+        size = min((size for size in self.honest if size >= len(text)), default=max(self.honest))
+        scores = (np.exp(-lengths / SCALE) for lengths in (np.array([longest.end - longest.begin]), self.honest[size]))
+        p = min(
+            1.0, float(p_values(*scores)[0]) * max(1.0, len(text) / size)
+        )  # Bonferroni: a long text has many pieces
+        share = 1 - (longest.end - longest.begin) / max(1, len(text))
+        return Verdict(word_of(p), self.names[longest.source], share, p)
+
+    def copied(self, text: str) -> list[Copied]:
+        """The spans of a text that are copied, of at least `COVERING` characters or RUN where both ends are unsure."""
+        return self._copied(normalised(text))
+
+    def _copied(self, text: str) -> list[Copied]:
+        hash_n = grams(text, RUN)
+        first, after = (np.searchsorted(self.hash_k, hash_n, side) for side in ("left", "right"))
+        count = np.minimum(after - first, PLACES)
+        at = np.repeat(np.arange(len(hash_n)), count)
+        nth = np.arange(len(at)) - np.repeat(np.cumsum(count) - count, count)
+        place = self.place_k[np.repeat(first, count) + nth].astype(np.int64)
+        order = np.lexsort((at, place - at))
+        at, place = at[order], place[order]
+        broken = (np.diff(place - at) != 0) | (np.diff(at) > WINDOW)
+        begins, ends = np.flatnonzero(np.append(True, broken)), np.flatnonzero(np.append(broken, True))
+        if not len(at):
+            return []
+        source = np.searchsorted(self.start_n, place[begins], side="right") - 1
+        found = zip(at[begins].tolist(), (at[ends] + RUN).tolist(), source.tolist(), strict=True)
+        return [Copied(*span) for span in found]
+
+
+def fingerprinted(training: Sequence[str], held_out: Sequence[str], names: Sequence[str]) -> Fingerprints:
+    """What `Fingerprints.verdicts` needs; refuses where too little is held out."""
+    texts = [normalised(text) for text in training]
+    start_n = np.cumsum([0] + [len(text) + 1 for text in texts])[:-1]
+    hash_n = grams("\n".join(texts), RUN)  # a run over a border holds a newline, which no normalised text does
+    place_k = np.concatenate(list(_winnowed(hash_n)) or [np.zeros(0, np.int64)])
+    order = np.argsort(hash_n[place_k], kind="stable")
+    place_k = place_k[order]
+    kept = Fingerprints(names, hash_n[place_k], place_k.astype(np.uint32), start_n, {}, len(held_out))
+    unseen = [normalised(text) for text in held_out]
+    for length in LENGTHS:
+        pieces = [text[begin : begin + length] for text in unseen for begin in range(0, len(text) - length + 1, length)]
+        if len(pieces) >= FEWEST:
+            chosen = pieces[:: -(-len(pieces) // PIECES)]
+            kept.honest[length] = np.array([_longest(kept._copied(piece)) for piece in chosen], np.float64)
+    if not kept.honest:
+        raise Refusal(f"too little held-out text to calibrate: fewer than {FEWEST} pieces of {LENGTHS[0]} characters")
+    return kept
+
+
+def _longest(spans: Sequence[Copied]) -> int:
+    return max((span.end - span.begin for span in spans), default=0)
+
+
+def _winnowed(hash_n: np.ndarray) -> Iterator[np.ndarray]:
+    """The places of the smallest hash, its last one, of each WINDOW in a row (Schleimer et al. 2003)."""
+    last = -1
+    for begin in range(0, len(hash_n) - WINDOW + 1, BLOCK):
+        windows = np.lib.stride_tricks.sliding_window_view(hash_n[begin : begin + BLOCK + WINDOW - 1], WINDOW)
+        place = np.unique(begin + np.arange(len(windows)) + WINDOW - 1 - windows[:, ::-1].argmin(1))
+        yield place[place > last]
+        last = int(place[-1])
+
+
+def marked(text: str, spans: Sequence[Copied]) -> list[tuple[str, bool]]:
+    """A normalised text in pieces, each with whether it is copied (in a span of at least COVERING characters)."""
+    inside = np.zeros(len(text), bool)
+    for span in spans:
+        if span.end - span.begin >= COVERING:
+            inside[span.begin : span.end] = True
+    borders = [0, *(np.flatnonzero(np.diff(inside)) + 1).tolist(), len(text)]
+    return [(text[a:b], bool(inside[a])) for a, b in pairwise(borders) if a < b]

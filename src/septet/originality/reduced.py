@@ -1,0 +1,86 @@
+"""Features of many items kept small: their principal axes, a byte each.
+
+Shapes: Q queries, R items, F features, A axes.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+
+MOST_AXES = 256
+VARIANCE = 0.999  # that the axes hold; how far an item lies off them is kept as one number
+SAMPLE = 4096  # items that the axes are measured on
+
+
+@dataclass(frozen=True)
+class Reduced:
+    """`codes_RA` are int8 steps of `step_A` along `axes_FA` from `centre_F`; `rest_R` the length of what is left."""
+
+    centre_F: Tensor
+    axes_FA: Tensor
+    step_A: Tensor
+    codes_RA: Tensor
+    rest_R: Tensor
+
+    def __len__(self) -> int:
+        return len(self.codes_RA)
+
+    def distances(self, query_QF: Tensor) -> Tensor:
+        """(Q, R), from below: of two items off the axes only the lengths are compared."""
+        return torch.cdist(self.coordinates(query_QF), self._points_RA)
+
+    def coordinates(self, features_nF: Tensor) -> Tensor:
+        """(n, A + 1): along the axes, and off them."""
+        along, rest = _projected(features_nF - self.centre_F, self.axes_FA)
+        return torch.cat([along, rest[:, None]], 1)
+
+    @cached_property
+    def _points_RA(self) -> Tensor:
+        return torch.cat([self.codes_RA.float() * self.step_A, self.rest_R.float()[:, None]], 1)
+
+
+def reduced(sample_nF: Tensor, chunks: Iterable[Tensor], bytes_an_item: int = MOST_AXES) -> Reduced:
+    """The features of all `chunks` (n, F), on the axes of a sample of them."""
+    centre = sample_nF.mean(0)
+    values, vectors = torch.linalg.eigh((sample_nF - centre).T.double() @ (sample_nF - centre).double())
+    share = values.flip(0).clamp(min=0).cumsum(0) / values.clamp(min=0).sum().clamp(min=1e-30)
+    count = min(int((share < VARIANCE).sum()) + 1, MOST_AXES, max(1, bytes_an_item), sample_nF.shape[1])
+    axes = vectors.flip(1)[:, :count].float().contiguous()
+    along, _ = _projected(sample_nF - centre, axes)
+    step = (along.abs().amax(0) * 1.2 / 127).clamp(min=1e-12)
+    codes, rests = [], []
+    for features in chunks:
+        along, rest = _projected(features - centre, axes)
+        codes.append((along / step).round().clamp(-127, 127).to(torch.int8))
+        rests.append(rest.half())
+    return Reduced(centre, axes, step, torch.cat(codes), torch.cat(rests))
+
+
+def _projected(moved_nF: Tensor, axes_FA: Tensor) -> tuple[Tensor, Tensor]:
+    along = moved_nF @ axes_FA
+    rest = (moved_nF.square().sum(1) - along.square().sum(1)).clamp(min=0).sqrt()
+    return along, rest
+
+
+def tensors(kept: Reduced) -> dict[str, Tensor]:
+    """By name, as `restored` takes them."""
+    return {field.name: getattr(kept, field.name).contiguous() for field in fields(kept)}
+
+
+def restored(found: dict[str, Tensor]) -> Reduced:
+    """What `tensors` gave; a KeyError or ValueError where that cannot be."""
+    kept = Reduced(**{field.name: found[field.name] for field in fields(Reduced)})
+    items, axes = kept.codes_RA.shape
+    shapes = [tuple(t.shape) for t in (kept.axes_FA, kept.centre_F, kept.step_A, kept.rest_R)]
+    if shapes != [(len(kept.centre_F), axes), (len(kept.centre_F),), (axes,), (items,)]:
+        raise ValueError(f"features of shapes {shapes} do not belong together")
+    return kept
+
+
+def evenly(count: int, most: int) -> np.ndarray:
+    """At most `most` indexes below `count`, spread evenly."""
+    return np.unique(np.linspace(0, count - 1, min(count, most)).astype(int))
