@@ -209,14 +209,26 @@ class Generator(Part, Learner):
         return {"known": Known(values, known.where_BN.repeat(batch, 1))}
 
     @torch.no_grad()
-    def _outputs(self, state: State, rows: Sequence, given: Given | None, facts: dict, seconds: float) -> list[Output]:
+    def shown(self, latents: Tensor) -> list[Any]:
+        """Latents as data, set right by what was learned; those of an unfinished draw may be refused."""
         weights = next(self.codec.parameters(), None)
-        drawn = self.codec.decode(state.latents[: len(rows)].to("cpu" if weights is None else weights.device))
-        data = [self.modality.finish(d) for d in (drawn.cpu() if isinstance(drawn, Tensor) else drawn)]
+        drawn = self.codec.decode(latents.to("cpu" if weights is None else weights.device))
+        return [self.modality.finish(d) for d in (drawn.cpu() if isinstance(drawn, Tensor) else drawn)]
+
+    def _outputs(self, state: State, rows: Sequence, given: Given | None, facts: dict, seconds: float) -> list[Output]:
+        data = self.shown(state.latents[: len(rows)])
         if given is not None and given.strength is None and given.where is not None:
             data = [self.modality.compose(datum, given.content, given.where) for datum in data]
         outputs = []
         for datum, (prompt, seed) in zip(data, rows, strict=True):
-            used = facts | {"seconds": round(seconds / len(rows), 3)}
+            used = facts | {"seconds": round(seconds / len(rows), 3)} | _told(given)
             outputs.append(Output(datum, record(self.name, self.digest, prompt, seed, used), self.modality))
         return outputs
+
+
+def _told(given: Given | None) -> dict[str, Any]:
+    """What a record says of given content: a text whole, other content only that it was there."""
+    if given is None:
+        return {}
+    whole = isinstance(given.content, str) and given.where is None
+    return {"given": {"text": given.content} if whole else {"strength": given.strength}}

@@ -11,7 +11,9 @@ import pytest
 import torch
 from PIL import Image as Pillow
 
-from septet.modalities.image import FORMATS, Image, read_record
+from septet.modalities.image import Image
+from septet.modalities.opening import FORMATS
+from septet.modalities.records import read_record
 from septet.space import Refusal
 
 MNIST = Path(__file__).parents[3] / "shared" / "data" / "mnist.npz"

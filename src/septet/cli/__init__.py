@@ -80,16 +80,30 @@ def generate(
 
 @app.command()
 def audit(
-    model: Annotated[str, typer.Argument(help="A starter's name, a model folder, or hf:owner/name.")],
+    what: Annotated[str, typer.Argument(help="A model (name, folder, hf:owner/name), or a file that septet made.")],
     data: Annotated[Path | None, typer.Option(help="What it was trained on, where that has moved.")] = None,
     count: Annotated[int | None, typer.Option(help="How many to draw. Default 200, fewer if slow.")] = None,
     seed: Seed = 0,
-    out: Annotated[Path | None, typer.Option(help="Folder for audit.json. Default the model's own.")] = None,
+    model: Annotated[str | None, typer.Option(help="Of a file: the model that drew it, where that has moved.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for what is found. Default beside what is audited.")] = None,
 ) -> None:
-    """Compare what a model draws with its training data and with data it never saw."""
+    """Of a model: is it good, does it copy? Of a file: where did it come from?"""
+    if os.path.isfile(what):
+        from . import tracing
+
+        tracing.trace(Path(what), model, out)
+        return
     from . import auditing
 
-    auditing.audit(auditing.Request(model, data, count, seed, out))
+    auditing.audit(auditing.Request(what, data, count, seed, out))
+
+
+@app.command()
+def check(file: Annotated[Path, typer.Argument(help="Any file.")]) -> None:
+    """Tell what wrote a file, by its record."""
+    from . import tracing
+
+    tracing.check(file)
 
 
 @app.command()

@@ -45,7 +45,7 @@ def audit(request: Request) -> None:
     if request.count is not None and not 1 <= request.count <= 1_000_000:
         raise Refusal(f"count={request.count}: expected 1 to 1,000,000")
     folder = models.resolve(request.model)
-    model, run = models.load(request.model), _run(folder)
+    model, run = models.load(request.model), run_of(folder)
     source = _source(request, run)
     print(f"Reading {source} ...", file=sys.stderr)
     dataset = read(source, model.modality, seed=int(run.get("seed") or 0))
@@ -74,7 +74,7 @@ def audit(request: Request) -> None:
     say(f"\nMade {path}.\nCost: {cost(began)}.", f"septet show {request.model}")
 
 
-def _run(folder: Path) -> dict[str, Any]:
+def run_of(folder: Path) -> dict[str, Any]:
     """The facts of the run that trained the model; none where they were not kept."""
     try:
         found = folders.read_json(folder / "run.json", RUN_BYTES)

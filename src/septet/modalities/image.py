@@ -5,8 +5,7 @@ Shapes: H W a picture's height and width, S the one size. A picture is uint8 (H,
 
 import io
 import json
-import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,35 +18,12 @@ from .. import folders
 from ..parts import Modality
 from ..space import Refusal
 from .descriptors import picture_features, picture_views
+from .opening import PIXELS, opened
 from .pixels import fit, palette, snapped, tiles
-from .records import png_with
+from .records import ASCII, EXIF, USER_COMMENT, png_with
 
-FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "AVIF")
-PIXELS = 50_000_000  # of a picture as its header tells, before anything is decoded
-RECORD_BYTES = 1 << 20
-EXIF, USER_COMMENT, ORIENTATION = 0x8769, 0x9286, 0x0112
+ORIENTATION = 0x0112
 THUMBNAIL, THUMBNAIL_STEP = 17, 8  # pixels a side; what is clearly brighter, of 255: more than a re-encoding does
-ASCII = b"ASCII\0\0\0"  # how the comment is encoded (Exif 2.3, 4.6.5)
-
-
-def _opened(stream: Path | io.BytesIO, look: Callable[[Pillow.Image], Any]) -> Any:
-    """What `look` finds in a picture; whatever a decoder may raise on hostile bytes becomes a Refusal."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            warnings.simplefilter("error", Pillow.DecompressionBombWarning)
-            Pillow.init()
-            with Pillow.open(stream, formats=[name for name in FORMATS if name in Pillow.OPEN]) as picture:
-                width, height = picture.size
-                if width * height > PIXELS:
-                    raise Pillow.DecompressionBombError(f"{width} x {height} pixels")
-                return look(picture)
-    except (Pillow.DecompressionBombError, Pillow.DecompressionBombWarning) as error:
-        raise Refusal(f"too many pixels ({error}): at most {PIXELS:,} are read; scale it down") from error
-    except Pillow.UnidentifiedImageError as error:
-        raise Refusal(f"not a picture of a format that is read ({', '.join(FORMATS)})") from error
-    except Exception as error:
-        raise Refusal(f"damaged or cut short ({type(error).__name__})") from error
 
 
 def _decoded(picture: Pillow.Image) -> np.ndarray:
@@ -90,7 +66,7 @@ class Image(Modality):
         if not path.is_file():
             raise Refusal(f"{path}: no such picture file; check the path")
         try:
-            return _opened(path, _decoded)
+            return opened(path, _decoded)
         except Refusal as error:
             raise Refusal(f"{path}: {error}") from error
 
@@ -178,20 +154,3 @@ class Image(Modality):
         quarters = np.asarray(whole.resize((2, 2), Pillow.Resampling.BOX), np.int32)[..., :3]
         levels = quarters[..., None] > np.arange(32, 256, 64)
         return np.flatnonzero(np.concatenate([*(s.ravel() for s in steps), levels.ravel()])).astype(np.uint32)
-
-
-def read_record(path: Path) -> dict[str, Any] | None:
-    """The record that `Image.write` put into a PNG or WebP file; None where there is none."""
-
-    def text_of(picture: Pillow.Image) -> str:
-        if picture.format == "PNG":
-            return str(picture.info.get("septet", ""))
-        comment = picture.getexif().get_ifd(EXIF).get(USER_COMMENT, b"")
-        return comment.removeprefix(ASCII).decode("ascii", "replace") if isinstance(comment, bytes) else ""
-
-    try:
-        text = _opened(Path(path), text_of)
-        record = json.loads(text) if 0 < len(text) <= RECORD_BYTES else None
-    except (Refusal, ValueError, RecursionError):
-        return None
-    return record if isinstance(record, dict) else None

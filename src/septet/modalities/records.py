@@ -1,16 +1,55 @@
-"""Records inside picture files."""
+"""Records inside files, and beside those that have no room for one."""
 
+import html
 import io
 import json
+import re
+from pathlib import Path
 from typing import Any
 
-from PIL import Image
+from PIL import Image as Pillow
 from PIL.PngImagePlugin import PngInfo
 
+from ..space import Refusal
+from .opening import opened
 
-def png_with(record: dict[str, Any], picture: Image.Image) -> bytes:
+RECORD_BYTES = 1 << 20
+EXIF, USER_COMMENT = 0x8769, 0x9286
+ASCII = b"ASCII\0\0\0"  # how the comment is encoded (Exif 2.3, 4.6.5)
+METADATA = re.compile(rb"<metadata>(.*?)</metadata>", re.DOTALL)
+
+
+def png_with(record: dict[str, Any], picture: Pillow.Image) -> bytes:
     """A PNG file's content, with the record as the text chunk `septet`."""
     chunks, stream = PngInfo(), io.BytesIO()
     chunks.add_text("septet", json.dumps(record))
     picture.save(stream, "PNG", pnginfo=chunks, optimize=True)
     return stream.getvalue()
+
+
+def read_record(path: Path) -> dict[str, Any] | None:
+    """The record in a PNG, WebP or SVG file, or in `path` + ".json" beside another; None where there is none."""
+    try:
+        text = _text_of(Path(path))
+        record = json.loads(text) if 0 < len(text) <= RECORD_BYTES else None
+    except (Refusal, OSError, ValueError, RecursionError):
+        return None
+    return record if isinstance(record, dict) else None
+
+
+def _text_of(path: Path) -> str:
+    if path.suffix.lower() in (".png", ".webp"):
+        return opened(path, _in_picture)
+    if path.suffix.lower() == ".svg":
+        with open(path, "rb") as file:
+            found = METADATA.search(file.read(2 * RECORD_BYTES))
+        return html.unescape(found[1].decode()) if found else ""
+    with open(path.with_name(path.name + ".json"), encoding="utf-8") as file:
+        return file.read(RECORD_BYTES + 1)
+
+
+def _in_picture(picture: Pillow.Image) -> str:
+    if picture.format == "PNG":
+        return str(picture.info.get("septet", ""))
+    comment = picture.getexif().get_ifd(EXIF).get(USER_COMMENT, b"")
+    return comment.removeprefix(ASCII).decode("ascii", "replace") if isinstance(comment, bytes) else ""

@@ -1,0 +1,179 @@
+"""The page on one generated file: whether it is what its record says, how it was drawn, what it is nearest to."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..generator import Generator
+from ..originality import fingerprints, spans
+from ..originality.calibration import Verdict
+from ..originality.evidence import Evidence
+from ..space import Refusal
+from . import provenance
+from .page import Section, Tile, tile
+from .provenance import Replay
+
+NEAREST = 5
+LARGE = 240  # pixels of the file's own preview
+SAME = "Drawn again from its record it comes out the same: the file is what its record says."
+CHANGED = "Drawn again from its record it comes out different: the file or its record was changed after it was made."
+ELSEWHERE = (
+    "Drawn again from its record it comes out different. It was drawn with another version of torch, which may round "
+    "otherwise: compare the two below."
+)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A file, its record, the model that the record names, and what that model keeps of its training data; `source` is
+    the folder it was trained on where that is still there, `start` the model that it went on from."""
+
+    path: Path
+    record: Mapping[str, Any]
+    model: Generator
+    evidence: Evidence | None
+    source: Path | None
+    start: str | None
+
+
+@dataclass(frozen=True)
+class Found:
+    """`same` is None where the record is not enough to draw again. `datum` is what was judged."""
+
+    datum: Any
+    same: bool | None
+    verdict: Verdict | None
+    lead: list[str]
+    sections: list[Section]
+
+
+def look(subject: Subject) -> Found:
+    """All there is to find out about a file."""
+    why = provenance.not_replayable(subject.record)
+    drawn = None if why else provenance.replay(subject.model, subject.record)
+    same = None if drawn is None else provenance.matches(subject.path, drawn.output, subject.record)
+    datum = _datum(subject, drawn)
+    verdict = None if subject.evidence is None else subject.evidence.verdicts([datum])[0]
+    lead = [written(subject.record)]
+    lead.append(why or (SAME if same else CHANGED if provenance.same_place(subject.record) else ELSEWHERE))
+    lead.append(_judged(verdict, subject))
+    sections = [_compared(subject, datum, drawn, same)]
+    if drawn is not None:
+        sections += [s for s in (_steps(subject, drawn), _words(subject, drawn)) if s is not None]
+    if subject.evidence is not None:
+        sections.append(_nearest(subject, subject.evidence, datum))
+    sections.append(Section("record", "The record", figures=dict(subject.record)))
+    return Found(datum, same, verdict, lead, sections)
+
+
+def written(record: Mapping[str, Any]) -> str:
+    """Who made a file, by its record."""
+    prompt = f"the prompt {record['prompt']!r}" if record["prompt"] else "no prompt"
+    when = f" on {record['created']}" if record.get("created") else ""
+    return (
+        f"By its record septet {record['septet']} made this{when} with the model {record['model']} "
+        f"({record['model_sha256']}), {prompt} and seed {record['seed']}."
+    )
+
+
+def _datum(subject: Subject, drawn: Replay | None) -> Any:
+    """What the file holds; where its format holds a picture of what was drawn, what was drawn."""
+    try:
+        return subject.model.modality.read(subject.path)
+    except Refusal:
+        if drawn is None:
+            raise
+        return drawn.output.datum
+
+
+def _judged(verdict: Verdict | None, subject: Subject) -> str:
+    if verdict is None:
+        return "Whether it is new cannot be told: the model keeps no features of its training data."
+    share = f"{verdict.p:.1%} of real items that were never trained on stand as near to a training item"
+    words = {
+        "new": f"It is new: {share}.",
+        "close": f"It is close to {verdict.nearest}: only {share}.",
+        "copy": f"It is a copy of {verdict.nearest}: at most {share}.",
+    }
+    start = (
+        f" What {subject.start} was trained on, from which the model went on, is not compared." if subject.start else ""
+    )
+    return words[verdict.word] + start
+
+
+def _compared(subject: Subject, datum: Any, drawn: Replay | None, same: bool | None) -> Section:
+    modality = subject.model.modality
+    if isinstance(datum, str):
+        pieces = (
+            [(datum, False)] if drawn is None or same else [(datum, False), ("\n\n", False), (drawn.output.text, True)]
+        )
+        told = [] if same is not False else ["Below it, marked, what its record draws."]
+        return Section("file", subject.path.name, told, marked=pieces, figures={"same": same})
+    tiles = [tile(modality, datum, "the file", LARGE)]
+    if drawn is not None and not same:
+        tiles.append(tile(modality, drawn.output.datum, "drawn again", LARGE))
+    return Section("file", subject.path.name, tiles=tiles, figures={"same": same})
+
+
+def _steps(subject: Subject, drawn: Replay) -> Section | None:
+    modality, shown = subject.model.modality, drawn.moments
+    if len(shown) < 2:
+        return None
+    told = ["What the model took the finished thing to be, at steps from the first to the last."]
+    tiles = [tile(modality, m.datum, f"step {m.step} of {m.steps}") for m in shown]
+    return Section("draw", "The draw, step by step", told, tiles)
+
+
+def _words(subject: Subject, drawn: Replay) -> Section | None:
+    found = provenance.influences(subject.model, subject.record, drawn.output.datum)
+    if not found:
+        return None
+    told = [
+        "Drawn from the same noise with one word left out. A full bar changes as much as leaving out the whole prompt.",
+    ]
+    found.sort(key=lambda influence: -influence.share)
+    bars = [(influence.word, influence.share, f"{influence.share:.2f}") for influence in found]
+    tiles = [tile(subject.model.modality, i.datum, f"without {i.word!r}") for i in found]
+    figures = {influence.word: round(influence.share, 4) for influence in found}
+    return Section("words", "What each word of the prompt did", told, tiles, bars, figures=figures)
+
+
+def _nearest(subject: Subject, kept: Evidence, datum: Any) -> Section:
+    if isinstance(kept, fingerprints.Fingerprints):
+        return _copied(kept, datum)
+    told = [
+        "Below each, how many of real items that were never trained on stand as near to the one nearest to them. "
+        "Mirrored, moved, cropped and recoloured copies count as near.",
+    ]
+    found = kept.nearest(datum, NEAREST)
+    tiles = [_known(subject, name, f"{name}: {p:.1%}") for name, p in found]
+    return Section(
+        "nearest", "The nearest training items", told, tiles, figures=[{"item": n, "p": p} for n, p in found]
+    )
+
+
+def _known(subject: Subject, name: str, caption: str) -> Tile:
+    """A training item, shown where the folder it came from is still there."""
+    try:
+        if subject.source is not None:
+            return tile(subject.model.modality, subject.model.modality.read(subject.source / name), caption)
+    except (Refusal, OSError):
+        pass
+    return Tile("", caption)
+
+
+def _copied(kept: fingerprints.Fingerprints, datum: str) -> Section:
+    found = kept.copied(datum)
+    pieces = fingerprints.marked(spans.normalised(datum), found)
+    share = sum(len(piece) for piece, inside in pieces if inside) / max(1, sum(len(piece) for piece, _ in pieces))
+    told = [
+        f"{share:.0%} of its characters stand in spans of at least {spans.COVERING} that training texts hold too, case "
+        "and white space aside. They are marked; each may reach a few characters further.",
+    ]
+    return Section("copied", "Copied spans", told, marked=pieces, figures=list(_told(kept, found)))
+
+
+def _told(kept: fingerprints.Fingerprints, found: list[fingerprints.Copied]) -> Iterator[dict[str, Any]]:
+    for span in sorted(found, key=lambda span: span.begin - span.end)[:NEAREST]:
+        yield {"characters": span.end - span.begin, "begin": span.begin, "in": kept.names[span.source]}

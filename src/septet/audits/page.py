@@ -1,0 +1,66 @@
+"""Pages that show what an audit found: plain sentences first, figures folded, everything in one file."""
+
+import base64
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+
+from .. import folders
+from ..output import version
+from ..parts import Modality
+
+PAGE, REPORT = "index.html", "report.json"
+TILE = 160  # pixels of a preview
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A picture, as a data URI or empty, and what is said below it."""
+
+    source: str
+    caption: str
+
+
+@dataclass(frozen=True)
+class Section:
+    """One part of a page. `bars` are labels, shares of the full width and what is said of each; `marked` are pieces of
+    a text and whether each is marked; `figures` are what report.json holds under the section's `name`."""
+
+    name: str
+    title: str
+    sentences: Sequence[str] = ()
+    tiles: Sequence[Tile] = ()
+    bars: Sequence[tuple[str, float, str]] = ()
+    marked: Sequence[tuple[str, bool]] = ()
+    figures: Any = field(default_factory=dict)
+
+
+def tile(modality: Modality, datum: Any, caption: str, size: int = TILE) -> Tile:
+    """A preview with its caption."""
+    stream = io.BytesIO()
+    modality.preview(datum, size).save(stream, "PNG")
+    return Tile("data:image/png;base64," + base64.b64encode(stream.getvalue()).decode(), caption)
+
+
+def write(folder: Path, title: str, lead: Sequence[str], sections: Sequence[Section]) -> Path:
+    """index.html, and report.json with the same sentences and figures, into a folder; gives the page."""
+    shown = [
+        {**vars(s), "figures": json.dumps(s.figures, indent=1, ensure_ascii=False) if s.figures else ""}
+        for s in sections
+    ]
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    template = environment.from_string(files(__package__).joinpath("page.html").read_text(encoding="utf-8"))
+    page = template.render(title=title, lead=list(lead), sections=shown, version=version())
+    told = {s.name: {"sentences": list(s.sentences), **({"figures": s.figures} if s.figures else {})} for s in sections}
+    report = {"septet": version(), "title": title, "sentences": list(lead), **told}
+    with folders.refusing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    folders.write(folder / REPORT, (json.dumps(report, indent=1, ensure_ascii=False) + "\n").encode())
+    folders.write(folder / PAGE, page.encode())
+    return folder / PAGE

@@ -1,0 +1,169 @@
+"""Where one output came from: drawn again from its record, compared, and drawn with words of its prompt left out."""
+
+import re
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ..conditioners import WORD
+from ..generator import Generator, Given
+from ..modalities.image import Image
+from ..output import Output
+from ..parts import Prompt
+from ..space import Refusal
+from ..streams import checked_seed
+
+LOOKS = 10  # moments of a draw that are shown
+MOST_TILE, MOST_THREADS = 1024, 256  # that a record may ask for
+MOST_WORDS = 16  # of a prompt that are left out one at a time
+KINDS: dict[str, Any] = {
+    "model": str,
+    "model_sha256": str,
+    "seed": int,
+    "settings": dict,
+    "prompt": (str, dict, type(None)),
+}
+ABOUT = ("threads", "torch", "tile", "given", "interpolated")  # in a record's settings: none of the process's own
+
+
+@dataclass(frozen=True)
+class Moment:
+    """One step of a draw and the guess at the finished datum that the model had there."""
+
+    step: int
+    steps: int
+    datum: Any
+
+
+@dataclass(frozen=True)
+class Replay:
+    """The output of a record drawn again, and moments of the draw."""
+
+    output: Output
+    moments: list[Moment]
+
+
+@dataclass(frozen=True)
+class Influence:
+    """A word of a prompt, what is drawn without it from the same noise, and how far that is from the output, in units
+    of how far a draw without any prompt is."""
+
+    word: str
+    datum: Any
+    share: float
+
+
+def checked(record: Mapping[str, Any], path: Path) -> None:
+    """Refuses a record that septet cannot have written."""
+    for key, kind in KINDS.items():
+        if key not in record or not isinstance(record[key], kind) or isinstance(record[key], bool):
+            found = f"{key}={str(record[key])[:60]!r}" if key in record else f"no {key}"
+            raise Refusal(f"{path}: its record has {found}, which septet never writes; it cannot be drawn again")
+    settings = record["settings"]
+    for key, most in (("tile", MOST_TILE), ("threads", MOST_THREADS)):
+        value = settings.get(key, 1)
+        if type(value) is not int or not 1 <= value <= most:
+            raise Refusal(f"{path}: its record has {key}={str(value)[:60]}; expected 1 to {most}")
+    checked_seed(record["seed"])
+
+
+def not_replayable(record: Mapping[str, Any]) -> str | None:
+    """Why a record alone is not enough to draw its output again; None where it is."""
+    given = record["settings"].get("given")
+    if "interpolated" in record["settings"]:
+        return "It is a step between two outputs, which a record alone does not draw again."
+    if given is not None and not (isinstance(given, dict) and isinstance(given.get("text"), str)):
+        return "It was drawn around or after a given file, which the record does not hold."
+    return None
+
+
+def same_place(record: Mapping[str, Any]) -> bool:
+    """Whether this machine draws with the version of torch that the record tells of; others may round otherwise."""
+    return record["settings"].get("torch") == torch.__version__
+
+
+def replay(model: Generator, record: Mapping[str, Any]) -> Replay:
+    """Draws a record's output again, with as many threads; a process that cannot do what the record says refuses."""
+    states, tile = [], record["settings"].get("tile", 1)
+    for moment in _drawn(model, record, [record["prompt"]] * tile, tile):  # as many rows as then: bits depend on it
+        state = moment.state
+        states.append((state.step + 1, state.guess[:1].clone()))
+        if moment.outputs:
+            chosen = np.unique(np.linspace(0, len(states) - 1, min(LOOKS, len(states))).astype(int))
+            looks = (states[i] for i in chosen)
+            moments = [Moment(step, state.step + 1, datum) for step, guess in looks for datum in _seen(model, guess)]
+            return Replay(moment.outputs[0], moments)
+    raise Refusal("its record draws nothing")
+
+
+def _seen(model: Generator, latents: torch.Tensor) -> Iterator[Any]:
+    try:
+        yield from model.shown(latents)
+    except Refusal:  # half a drawing may not be one yet
+        return
+
+
+def _drawn(model: Generator, record: Mapping[str, Any], prompts: Sequence[Prompt], tile: int) -> Iterator[Any]:
+    settings = record["settings"]
+    given = Given(settings["given"]["text"]) if settings.get("given") else None
+    asked = {name: value for name, value in settings.items() if name not in ABOUT}
+    with _threads(settings.get("threads")):
+        yield from model.generating([(prompt, record["seed"]) for prompt in prompts], given, tile, **asked)
+
+
+@contextmanager
+def _threads(count: int | None) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def matches(path: Path, output: Output, record: Mapping[str, Any]) -> bool:
+    """Whether a file holds what an output written in its format holds."""
+    with tempfile.TemporaryDirectory(prefix="septet-") as folder:
+        again = Path(folder) / path.name
+        output.modality.write(output.datum, again, dict(record))
+        if again.read_bytes() == path.read_bytes():
+            return True
+        return _content(again, output) == _content(path, output)
+
+
+def _content(path: Path, output: Output) -> Any:
+    if path.suffix.lower() in Image.extensions:
+        pixels = Image().read(path)
+        return pixels.shape, pixels.tobytes()
+    return output.modality.read(path)
+
+
+def influences(model: Generator, record: Mapping[str, Any], datum: Any) -> list[Influence]:
+    """Of each word of the prompt, or attribute of it; nothing where there is no prompt."""
+    without = list(_without(record["prompt"]))[:MOST_WORDS]
+    if not without or record["settings"].get("given"):
+        return []
+    outputs = [o for m in _drawn(model, record, [None, *(p for _, p in without)], MOST_WORDS + 1) for o in m.outputs]
+    drawn = [output.datum for output in outputs]
+    features = model.modality.features([datum, *drawn])
+    apart = (features - features[0]).norm(dim=1)
+    shares = (apart[2:] / apart[1].clamp(min=1e-9)).tolist()
+    return [Influence(word, d, share) for (word, _), d, share in zip(without, drawn[1:], shares, strict=True)]
+
+
+def _without(prompt: Prompt) -> Iterator[tuple[str, Prompt]]:
+    """Each word, and the prompt without it."""
+    if isinstance(prompt, dict):
+        for name in prompt:
+            yield f"{name}={prompt[name]}", {n: v for n, v in prompt.items() if n != name}
+    elif prompt:
+        found = list(re.finditer(WORD, prompt))
+        for word in found if len(found) > 1 else []:
+            rest = prompt[: word.start()] + prompt[word.end() :]
+            yield word[0], re.sub(r"\s+", " ", re.sub(r"(^|,)\s*,", r"\1", rest)).strip(" ,")

@@ -1,0 +1,70 @@
+"""septet audit FILE and septet check FILE: where an output came from."""
+
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+from .. import models
+from ..audits import origin, page, provenance
+from ..modalities.records import read_record
+from ..originality import evidence
+from ..references import is_pickle, starters
+from ..space import Refusal
+from . import cost, say
+from .auditing import run_of
+
+NAME = re.compile(r"[A-Za-z0-9._-]{1,128}")
+
+
+def trace(path: Path, reference: str | None, out: Path | None) -> None:
+    """Print where a generated file came from, and write a page that shows it."""
+    began = time.time()
+    if is_pickle(path) or path.suffix in (".safetensors", ".gguf"):
+        models.resolve(path)  # which tells why that is no model
+    record = read_record(path)
+    if record is None or "septet" not in record:
+        raise Refusal(f"{path} holds no record of septet; that proves nothing, since records are easily removed")
+    provenance.checked(record, path)
+    folder = _folder(record, reference, path)
+    model, run = models.load(folder), run_of(folder)
+    source = Path(str(run.get("source"))) if run.get("source") else None
+    kept = evidence.load(folder, model.modality)
+    found = origin.look(origin.Subject(path, record, model, kept, source, run.get("started_from")))
+    for sentence in found.lead:
+        print(sentence)
+    target = out or path.with_name(f"{path.stem}-audit")
+    written = page.write(target, f"Where did {path.name} come from?", found.lead, found.sections)
+    say(f"\nMade {written}.\nCost: {cost(began)}.", f"septet show {record['model']}")
+
+
+def _folder(record: dict[str, Any], reference: str | None, path: Path) -> Path:
+    """The folder of the very model that a record names."""
+    name, digest = record["model"], record["model_sha256"]
+    if reference is not None:
+        folder = models.resolve(reference)
+        if models.digest(folder) != digest:
+            raise Refusal(f"{reference} is not the model that drew {path}: its record says {name[:80]} ({digest[:16]})")
+        return folder
+    near = [Path(name), Path("models") / name] if NAME.fullmatch(name) else []
+    folders = [models.resolve(name)] if name in starters() else []
+    folders += [folder for folder in near if (folder / models.CONFIG).is_file()]
+    same = [folder for folder in folders if models.digest(folder) == digest]
+    if same:
+        return same[0]
+    where = f"{folders[0]} is another version of it" if folders else "it is not here"
+    raise Refusal(f"{path} was drawn by the model {name[:80]!r} ({digest[:16]}); {where}: give its folder with --model")
+
+
+def check(path: Path) -> None:
+    """Print what wrote a file, by its record."""
+    if not path.is_file():
+        raise Refusal(f"{path}: no such file; check the path")
+    record = read_record(path)
+    if record is None or "septet" not in record:
+        say(f"{path} holds no record of septet. That proves nothing: records are easily removed.")
+        return
+    provenance.checked(record, path)
+    say(origin.written(record))
+    print("A record is easily changed: drawing it again tells whether it is true.")
+    say("", f"septet audit {path}")
