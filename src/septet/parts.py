@@ -224,6 +224,10 @@ class Modality(Part):
         change that leaves a copy a copy (mirrored, moved)."""
         return [iter([self.features(data)])]
 
+    def extent(self, datum: Any) -> dict[str, float]:
+        """How large a datum is, by measures that have names: pixels, characters, seconds."""
+        return {}
+
     def take(self, value: Any) -> Any:
         """One datum from a value in memory (a PIL picture, an array, a string)."""
         return value

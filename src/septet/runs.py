@@ -17,6 +17,7 @@ from torch import nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from . import checkpoints, models, recipes, resuming
+from .data import survey
 from .devices import device_of
 from .generator import Generator
 from .originality import evidence
@@ -130,7 +131,7 @@ class Run:
             plan = self.recipe(self.source, seed=seed, start=self.start, seconds=seconds, **options)
         plan.generator.to(self.device)
         kept, remark = _evidence(plan)
-        for sentence in [*plan.dataset.report, *remark]:
+        for sentence in [*plan.dataset.report, *survey.sentences(survey.survey(plan.dataset)), *remark]:
             yield Progress("data", None, 0.0, sentence)
         if self.resume:
             resuming.same_data(begun, plan.dataset.fingerprint, self.source)

@@ -11,7 +11,7 @@ from ..originality.calibration import Verdict
 from ..originality.evidence import Evidence
 from ..space import Refusal
 from . import provenance
-from .page import Section, Tile, tile
+from .page import Section, item, tile
 from .provenance import Replay
 
 NEAREST = 5
@@ -147,20 +147,10 @@ def _nearest(subject: Subject, kept: Evidence, datum: Any) -> Section:
         "Mirrored, moved, cropped and recoloured copies count as near.",
     ]
     found = kept.nearest(datum, NEAREST)
-    tiles = [_known(subject, name, f"{name}: {p:.1%}") for name, p in found]
+    tiles = [item(subject.model.modality, subject.source, name, f"{name}: {p:.1%}") for name, p in found]
     return Section(
         "nearest", "The nearest training items", told, tiles, figures=[{"item": n, "p": p} for n, p in found]
     )
-
-
-def _known(subject: Subject, name: str, caption: str) -> Tile:
-    """A training item, shown where the folder it came from is still there."""
-    try:
-        if subject.source is not None:
-            return tile(subject.model.modality, subject.model.modality.read(subject.source / name), caption)
-    except (Refusal, OSError):
-        pass
-    return Tile("", caption)
 
 
 def _copied(kept: fingerprints.Fingerprints, datum: str) -> Section:

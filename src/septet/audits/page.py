@@ -14,6 +14,7 @@ from jinja2 import Environment, StrictUndefined
 from .. import folders
 from ..output import version
 from ..parts import Modality
+from ..space import Refusal
 
 PAGE, REPORT = "index.html", "report.json"
 TILE = 160  # pixels of a preview
@@ -46,6 +47,16 @@ def tile(modality: Modality, datum: Any, caption: str, size: int = TILE) -> Tile
     stream = io.BytesIO()
     modality.preview(datum, size).save(stream, "PNG")
     return Tile("data:image/png;base64," + base64.b64encode(stream.getvalue()).decode(), caption)
+
+
+def item(modality: Modality, source: Path | None, name: str, caption: str) -> Tile:
+    """A datum of a folder, or only its caption where it is no longer there."""
+    try:
+        if source is not None:
+            return tile(modality, modality.read(source / name if source.is_dir() else source), caption)
+    except (Refusal, OSError):
+        pass
+    return Tile("", caption)
 
 
 def write(folder: Path, title: str, lead: Sequence[str], sections: Sequence[Section]) -> Path:

@@ -17,6 +17,7 @@ app = typer.Typer(
 )
 RECIPES = {"text": "text_gpt", "image": "image_diffusion", "vector": "vector_gpt"}
 STARTERS = {"text": "prose", "image": "emoji", "vector": "icons"}
+MODEL_FILES = ("manifest.json", "config.json", "model.safetensors")  # a folder with any of these is meant as a model
 Model = Annotated[str | None, typer.Option(help="A starter's name, a model folder, or hf:owner/name.")]
 Device = Annotated[str, typer.Option(help="auto (a GPU where there is one), cpu, or cuda:0.")]
 Seed = Annotated[int, typer.Option(help="Same seed, same result.")]
@@ -80,18 +81,23 @@ def generate(
 
 @app.command()
 def audit(
-    what: Annotated[str, typer.Argument(help="A model (name, folder, hf:owner/name), or a file that septet made.")],
+    what: Annotated[str, typer.Argument(help="A model, a folder of data, or a file that septet made.")],
     data: Annotated[Path | None, typer.Option(help="What it was trained on, where that has moved.")] = None,
     count: Annotated[int | None, typer.Option(help="How many to draw. Default 200, fewer if slow.")] = None,
     seed: Seed = 0,
     model: Annotated[str | None, typer.Option(help="Of a file: the model that drew it, where that has moved.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for what is found. Default beside what is audited.")] = None,
 ) -> None:
-    """Of a model: is it good, does it copy? Of a file: where did it come from?"""
+    """Of a model: is it good, does it copy? Of a file: where did it come from? Of a folder: what does it hold?"""
     if os.path.isfile(what):
         from . import tracing
 
         tracing.trace(Path(what), model, out)
+        return
+    if os.path.isdir(what) and not any(os.path.exists(os.path.join(what, name)) for name in MODEL_FILES):
+        from . import inspecting
+
+        inspecting.inspect(Path(what), seed, out)
         return
     from . import auditing
 

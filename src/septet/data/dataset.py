@@ -32,7 +32,9 @@ class Item:
 class Dataset(Sequence[Item]):
     """Items in order. `data` is all of them, an array (n, ...) where they have one shape; `training` and `validation`
     are indexes; `report` says in plain sentences what was found; `fingerprint` is a hash of data and prompts;
-    `modality` is the one given, with what it learned from the set."""
+    `modality` is the one given, with what it learned from the set. `skipped` could not be read, each with why; `copies`
+    were dropped, each with the source that it equals; `twins` are groups of near duplicates, as indexes; `extents` are
+    the sizes of all that was read, as it was."""
 
     def __init__(self, data: Any, prompts: list[Prompt], sources: list[str], modality: Modality):
         self.data, self.prompts, self.sources, self.modality = data, prompts, sources, modality
@@ -40,6 +42,9 @@ class Dataset(Sequence[Item]):
         self.validation: list[int] = []
         self.report: list[str] = []
         self.skipped: list[str] = []
+        self.copies: list[tuple[str, str]] = []
+        self.twins: list[list[int]] = []
+        self.extents: dict[str, list[float]] = {}
         self.fingerprint = ""
 
     def __len__(self) -> int:
@@ -75,21 +80,26 @@ class _Harvest:
     signatures: list[np.ndarray] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
     remarks: Counter[str] = field(default_factory=Counter)
-    entries = empty = copies = 0
+    copies: list[tuple[str, str]] = field(default_factory=list)
+    extents: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    entries = empty = 0
 
     def add(self, entry: Entry) -> None:
         self.entries += 1
         try:
-            pieces = self.modality.pieces(entry.load())
+            whole = entry.load()
+            pieces = self.modality.pieces(whole)
         except Refusal as error:
             self.skipped.append(f"{entry.source}: {str(error).rpartition(entry.source + ': ')[2]}")
             return
         self.empty += not pieces
+        for name, size in self.modality.extent(whole).items():
+            self.extents[name].append(size)
         for number, (datum, remarks) in enumerate(pieces):
             key = digest(datum)
             if key in self.place_of:
-                self.copies += 1
                 place = self.place_of[key]
+                self.copies.append((entry.source, self.sources[place]))
                 self.prompts[place] = self.prompts[place] or entry.prompt
                 continue
             self.place_of[key] = len(self.prompts)
@@ -132,7 +142,7 @@ def read(
         for index in range(len(data)):
             data[index] = modality.finish(data[index])
     dataset = Dataset(data, harvest.prompts, harvest.sources, modality)
-    dataset.skipped = harvest.skipped
+    dataset.skipped, dataset.copies, dataset.extents = harvest.skipped, harvest.copies, dict(harvest.extents)
     dataset.report = [*found.sentences(), *_account(harvest), *lessons]
     prompts = json.dumps(harvest.prompts, sort_keys=True).encode()
     dataset.fingerprint = hashlib.sha256(b"".join(harvest.place_of) + prompts).hexdigest()
@@ -149,7 +159,7 @@ def _account(harvest: _Harvest) -> Iterator[str]:
     if harvest.empty:
         yield f"{harvest.empty:,} held nothing but one colour."
     if harvest.copies:
-        yield f"{harvest.copies:,} exact duplicates were dropped."
+        yield f"{len(harvest.copies):,} exact duplicates were dropped."
     for remark, count in sorted(harvest.remarks.items()):
         yield f"{count:,} {'is' if count == 1 else 'are'} {remark}."
 
@@ -164,7 +174,7 @@ def _split(dataset: Dataset, harvest: _Harvest, held_out: float, seed: int) -> N
     sketch_of = functools.lru_cache(1 << 17)(lambda i: harvest.modality.sketch(dataset.data[i]))
     groups = near(np.stack(harvest.signatures), sketch_of, sketched)
     members = _members(groups, count)
-    twins = [group for group in members if len(group) > 1]
+    dataset.twins = twins = [group for group in members if len(group) > 1]
     if twins:
         dataset.report.append(
             f"{sum(map(len, twins)):,} items have near duplicates, in {len(twins):,} groups; each stays on one side."

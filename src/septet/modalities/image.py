@@ -85,6 +85,9 @@ class Image(Modality):
             array = array.repeat(3, 2)
         return array if array.shape[2] == 4 else np.dstack([array, np.full(array.shape[:2], 255, np.uint8)])
 
+    def extent(self, datum: np.ndarray) -> dict[str, float]:
+        return {"pixels across": datum.shape[1], "pixels down": datum.shape[0]}
+
     def fit(self, picture: np.ndarray) -> np.ndarray:
         """uint8 (S, S, 4), `size` pixels a side, in the learned colours where there are some."""
         return self.finish(fit(picture, self.size)[0])

@@ -96,6 +96,9 @@ class Text(Modality):
             raise Refusal("holds half of a character (a lone surrogate), which no file can keep") from error
         return value
 
+    def extent(self, datum: str) -> dict[str, float]:
+        return {"characters": len(datum)}
+
     def cut(self, datum: str, share: float) -> tuple[str, str] | None:
         """The first 1 - share of the characters, and the rest."""
         border = int(len(datum) * (1 - share))

@@ -213,6 +213,9 @@ class Vector(Modality):
             raise Refusal(f"{type(value).__name__}: a drawing is an SVG's text, its bytes, or a Drawing")
         return self._parsed(value.encode() if isinstance(value, str) else value)
 
+    def extent(self, datum: Drawing) -> dict[str, float]:
+        return {"figures": len(datum.figures), "segments": sum(len(figure.segments) for figure in datum.figures)}
+
     def sketch(self, datum: Drawing) -> np.ndarray:
         """uint32 (n,) hashes of all segments, their ends on a coarse grid."""
         marks = {

@@ -1,0 +1,44 @@
+"""septet audit FOLDER: what data hold, before anything is trained on them."""
+
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from .. import models
+from ..audits import collection, page
+from ..data.dataset import read
+from ..data.files import kinds, listed
+from ..space import Refusal
+from . import RECIPES, cost, say
+
+
+def inspect(folder: Path, seed: int, out: Path | None) -> None:
+    """Print what a folder holds, and write a page that shows it."""
+    began = time.time()
+    kind, modality = _kind(folder)
+    print(f"Reading the {kind} files of {folder} ...", file=sys.stderr)
+    dataset = read(folder, modality, seed=seed)
+    lead, sections = collection.look(dataset, folder)
+    for sentence in lead:
+        print(sentence)
+    written = page.write(out or Path("made") / f"{folder.resolve().name}-audit", f"What {folder} holds", lead, sections)
+    say(f"\nMade {written}.\nCost: {cost(began)}.", f"septet train {kind} {folder} --budget 20m")
+
+
+def _kind(folder: Path) -> tuple[str, Any]:
+    """The kind of content that most files of a folder are of; of mixed kinds, which others there are is said."""
+    found, counts, classes = listed(folder), Counter[str](), {}
+    for kind in RECIPES:
+        classes[kind] = models.find_part(kind.capitalize())
+        counts[kind] = sum(path.suffix.lower() in classes[kind].extensions for path in found)
+    kind, count = counts.most_common(1)[0]
+    if not count:
+        raise Refusal(f"{folder} holds nothing that can be learned from ({kinds(found) or 'no files'}); give another")
+    others = ", ".join(f"{n:,} {other} files" for other, n in counts.items() if n and other != kind)
+    if others:
+        print(
+            f"Besides {count:,} {kind} files there are {others}: a model is trained on one kind, so these are left out."
+        )
+    return kind, classes[kind]()

@@ -1,0 +1,87 @@
+"""What a data set holds, counted: sizes, words, balance, what was dropped, and whose licence it is under."""
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..conditioners import words_of
+from .dataset import Dataset
+from .files import shown, walk
+
+FREQUENT, RARE = 20, 20  # words that are listed
+MOST_LABELS = 50  # different prompts up to which they count as labels
+LICENCE = re.compile(r"(licen[cs]e|copying|notice|copyright)", re.IGNORECASE)
+LINE_BYTES = 4096
+UNEVEN = 10  # times as many of the most frequent label as of the rarest, from which balance is spoken of
+
+
+def survey(dataset: Dataset) -> dict[str, Any]:
+    """All figures, as plain values."""
+    return {
+        "items": len(dataset),
+        "training": len(dataset.training),
+        "held_out": len(dataset.validation),
+        "skipped": dataset.skipped,
+        "exact_duplicates": [list(pair) for pair in dataset.copies],
+        "near_duplicates": [[dataset.sources[i] for i in group] for group in dataset.twins],
+        "sizes": {name: _spread(sizes) for name, sizes in dataset.extents.items() if sizes},
+        "words": _words(dataset),
+        "balance": balance(dataset),
+    }
+
+
+def _spread(sizes: list[float]) -> dict[str, float]:
+    low, middle, high = np.quantile(sizes, (0, 0.5, 1)).tolist()
+    return {"smallest": low, "median": middle, "largest": high}
+
+
+def _words(dataset: Dataset) -> dict[str, Any] | None:
+    """How many prompts each word stands in; None where nothing is said."""
+    counts = Counter(word for prompt in dataset.prompts for word in set(words_of(prompt)))
+    if not counts:
+        return None
+    ordered = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
+    once = [word for word, count in ordered if count == 1]
+    return {"different": len(ordered), "frequent": ordered[:FREQUENT], "once": len(once), "of_these": once[:RARE]}
+
+
+def balance(dataset: Dataset) -> dict[str, dict[str, int]]:
+    """How many items have each value of each attribute, or each label where prompts are few."""
+    told = [prompt for prompt in dataset.prompts if prompt]
+    found: dict[str, Counter[str]] = {}
+    if any(isinstance(prompt, dict) for prompt in told):
+        for prompt in told:
+            for name, value in prompt.items() if isinstance(prompt, dict) else ():
+                found.setdefault(name, Counter())[value] += 1
+    elif 1 < len(set(map(str, told))) <= MOST_LABELS:
+        found["label"] = Counter(map(str, told))
+    return {name: dict(counts.most_common()) for name, counts in found.items() if len(counts) <= MOST_LABELS}
+
+
+def licences(root: Path) -> list[dict[str, str]]:
+    """Files below a folder that seem to hold a licence, and the first line of each that says something."""
+    found = []
+    for path in walk(root) if root.is_dir() else ():
+        if LICENCE.match(path.name):
+            with open(path, "rb") as file:
+                lines = file.read(LINE_BYTES).decode("utf-8", "replace").splitlines()
+            first = next((line.strip() for line in lines if line.strip()), "")
+            found.append({"file": shown(path.relative_to(root)), "begins": shown(first[:80])})
+    return found
+
+
+def sentences(figures: dict[str, Any]) -> Iterator[str]:
+    """What the words and labels are like, in plain sentences."""
+    words = figures["words"]
+    if words is not None:
+        frequent = ", ".join(f"{word} ({count:,})" for word, count in words["frequent"][:6])
+        yield f"{words['different']:,} different words in the captions, {words['once']:,} of them once: {frequent}."
+    for name, counts in figures["balance"].items():
+        most, least = next(iter(counts.items())), list(counts.items())[-1]
+        told = f"{len(counts):,} values of {name}: {most[1]:,} of {most[0]!r} down to {least[1]:,} of {least[0]!r}"
+        uneven = most[1] >= UNEVEN * least[1]
+        yield told + ("; a model will draw the rare ones badly, and too seldom." if uneven else ".")
