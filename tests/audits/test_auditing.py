@@ -55,6 +55,13 @@ def test_pictures_are_audited_into_the_model_folder(painter, capsys):
     assert re.search(r"^Of 12 drawn, \d+ are new", said, re.M) and "never to be compared with a published FID" in said
     assert said.index("Of 12 drawn") < said.index("frechet distance") < said.index("Made ") < said.index("Cost: ")
     assert said.splitlines()[-1].startswith("Next: septet ")
+    report = json.loads((painter / "audit" / "report.json").read_text())
+    assert set(report) >= {"drawn", "training", "map", "between", "pairs", "quality"}
+    assert report["quality"]["figures"]["originality"] == found["originality"]
+    assert 0 < report["map"]["figures"]["share_of_variance"] <= 1
+    page = (painter / "audit" / "index.html").read_text()
+    assert page.count("<circle") > 120 and "data-frames" in page and "://" not in page
+    assert models.load(painter)  # the page lies beside the model and is no part of it
 
 
 def test_text_is_audited_by_spans_and_bits_a_byte(writer, capsys):
@@ -67,6 +74,8 @@ def test_text_is_audited_by_spans_and_bits_a_byte(writer, capsys):
     assert found["originality"]["counts"]["copy"] == 0
     assert found["originality"]["spans"]["held_out"]["longest"] > 20
     assert "bits a byte" in said and "tales.txt" in said
+    report = json.loads((writer / "audit" / "report.json").read_text())
+    assert set(report) >= {"drawn", "training", "quality"} and not {"between", "map"} & set(report)
 
 
 def test_data_that_moved_or_changed(painter, tmp_path, capsys):
@@ -84,6 +93,7 @@ def test_data_that_moved_or_changed(painter, tmp_path, capsys):
     auditing.audit(asked(copy, data=moved, out=tmp_path / "figures"))
     assert "These are not the very data" in capsys.readouterr().out
     found = json.loads((tmp_path / "figures" / "audit.json").read_text())
+    assert (tmp_path / "figures" / "index.html").exists()
     assert not found["same_data"] and (copy / "audit.json").read_text() == "{}"
     models.attach(copy, "run.json", "{}")
     with pytest.raises(Refusal, match="does not tell what folder it was trained on"):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, StrictUndefined
+from PIL import Image
 
 from .. import folders
 from ..output import version
@@ -30,13 +31,20 @@ class Tile:
 
 @dataclass(frozen=True)
 class Section:
-    """One part of a page. `bars` are labels, shares of the full width and what is said of each; `marked` are pieces of
-    a text and whether each is marked; `figures` are what report.json holds under the section's `name`."""
+    """One part of a page. `strips` are rows of tiles that belong below one another, `frames` tiles under a slider,
+    `chart` an SVG, `map` one whose dots show their pictures, `table` lines of one width a letter; `bars` are labels,
+    shares of the full width and what is said of each; `marked` are pieces of a text and whether each is marked;
+    `figures` stand in report.json under `name`."""
 
     name: str
     title: str
     sentences: Sequence[str] = ()
     tiles: Sequence[Tile] = ()
+    strips: Sequence[Sequence[Tile]] = ()
+    frames: Sequence[Tile] = ()
+    chart: str = ""
+    map: str = ""
+    table: Sequence[str] = ()
     bars: Sequence[tuple[str, float, str]] = ()
     marked: Sequence[tuple[str, bool]] = ()
     figures: Any = field(default_factory=dict)
@@ -44,9 +52,14 @@ class Section:
 
 def tile(modality: Modality, datum: Any, caption: str, size: int = TILE) -> Tile:
     """A preview with its caption."""
+    return Tile(data_uri(modality.preview(datum, size)), caption)
+
+
+def data_uri(picture: Image.Image) -> str:
+    """A picture inside the page's own text."""
     stream = io.BytesIO()
-    modality.preview(datum, size).save(stream, "PNG")
-    return Tile("data:image/png;base64," + base64.b64encode(stream.getvalue()).decode(), caption)
+    picture.save(stream, "PNG")
+    return "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode()
 
 
 def item(modality: Modality, source: Path | None, name: str, caption: str) -> Tile:
@@ -67,7 +80,8 @@ def write(folder: Path, title: str, lead: Sequence[str], sections: Sequence[Sect
     ]
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     template = environment.from_string(files(__package__).joinpath("page.html").read_text(encoding="utf-8"))
-    page = template.render(title=title, lead=list(lead), sections=shown, version=version())
+    scripted = any(section.frames or section.map for section in sections)
+    page = template.render(title=title, lead=list(lead), sections=shown, version=version(), scripted=scripted)
     told = {s.name: {"sentences": list(s.sentences), **({"figures": s.figures} if s.figures else {})} for s in sections}
     report = {"septet": version(), "title": title, "sentences": list(lead), **told}
     with folders.refusing(folder):

@@ -13,11 +13,13 @@ from rich.console import Console
 from rich.progress import Progress
 
 from .. import folders, models, references
-from ..audits import copying, fidelity, likelihood
+from ..audits import copying, fidelity, likelihood, page, report
+from ..audits.audited import Audited
 from ..data.dataset import Dataset, read
 from ..generator import Generator
 from ..originality import nearness, spans
 from ..originality.calibration import CLOSE, COPY, Verdict
+from ..originality.evidence import Evidence
 from ..output import Output, version
 from ..space import Refusal
 from . import cost, reports, say
@@ -64,14 +66,15 @@ def audit(request: Request) -> None:
         "seed": request.seed,
         "settings": model.settings,
     }
-    figures |= _figures(model, dataset, outputs)
-    for line in reports.sentences(figures):
-        print(line)
-    print()
-    for line in reports.table(figures):
-        print(line)
-    path = _write(folder, figures, request.out)
-    say(f"\nMade {path}.\nCost: {cost(began)}.", f"septet show {request.model}")
+    found, verdicts, judge = _figures(model, dataset, outputs)
+    figures |= found
+    lead, table = list(reports.sentences(figures)), list(reports.table(figures))
+    print("\n".join([*lead, "", *table]))
+    target = _write(folder, figures, request.out)
+    print("Drawing the page ...", file=sys.stderr)
+    audited = Audited(model, folder, source, dataset, outputs, verdicts, judge, figures)
+    written = page.write(target, f"What {folder.name} learned", lead, report.sections(audited, table))
+    say(f"\nMade {written}.\nCost: {cost(began)}.", f"septet show {request.model}")
 
 
 def run_of(folder: Path) -> dict[str, Any]:
@@ -117,39 +120,49 @@ def _drawn(model: Generator, dataset: Dataset, request: Request) -> list[Output]
     return outputs
 
 
-def _figures(model: Generator, dataset: Dataset, outputs: list[Output]) -> dict[str, Any]:
+def _figures(
+    model: Generator, dataset: Dataset, outputs: list[Output]
+) -> tuple[dict[str, Any], list[Verdict], Evidence | None]:
+    """All figures, the verdict on each output, and by what these were judged."""
     made = [output.datum for output in outputs]
     finish, sides = model.modality.finish, (dataset.training, dataset.validation)
     training, held_out = ([finish(dataset.data[i]) for i in side] for side in sides)  # in the colours that were learned
     names = [dataset.sources[i] for i in dataset.training]
     figures: dict[str, Any] = {"likelihood": likelihood.measure(model, dataset)}
     if model.modality.name == "text":
-        return figures | {"originality": _of_text(outputs, training, held_out, names)}
+        found, verdicts = _of_text(outputs, training, held_out, names)
+        return figures | {"originality": found}, verdicts, None
     try:
         figures["fidelity"] = fidelity.compare(made, training, held_out, model.modality)
     except Refusal as error:
         figures["fidelity"] = {"refused": str(error)}
+    verdicts, calibration = [], None
     try:
         calibration = nearness.calibrate(training, held_out, model.modality, names)
         shares = calibration.honest_shares()
         honest = {"items": len(calibration.honest_n), "of_these_held_out": calibration.held_out, **shares}
-        found = _told(outputs, calibration.verdicts(made)) | {"honest": honest}
+        verdicts = calibration.verdicts(made)
+        found = _told(outputs, verdicts) | {"honest": honest}
     except Refusal as error:
         found = {"refused": str(error)}
-    return figures | {"originality": found | _of_sets(model, made, training, held_out)}
+    figures["originality"] = found | _of_sets(model, made, training, held_out)
+    return figures, verdicts, calibration
 
 
-def _of_text(outputs: list[Output], training: list[str], held_out: list[str], names: list[str]) -> dict[str, Any]:
+def _of_text(
+    outputs: list[Output], training: list[str], held_out: list[str], names: list[str]
+) -> tuple[dict[str, Any], list[Verdict]]:
     try:
         judged = spans.judge([output.text for output in outputs], training, held_out)
     except Refusal as error:
-        return {"refused": str(error)}
+        return {"refused": str(error)}, []
     longest = max(judged.generated, key=lambda span: span.length)
-    return _told(outputs, judged.verdicts(names)) | {
+    verdicts = judged.verdicts(names)
+    return _told(outputs, verdicts) | {
         "honest": {"items": len(judged.held_out), "of_these_held_out": len(judged.held_out), **judged.honest_shares},
         "longest_span": {"characters": longest.length, "in": names[longest.source], "text": longest.text[:500]},
         "spans": {"generated": _lengths(judged.generated), "held_out": _lengths(judged.held_out)},
-    }
+    }, verdicts
 
 
 def _lengths(found: list[spans.Span]) -> dict[str, float]:
@@ -183,14 +196,15 @@ def _of_sets(model: Generator, made: list[Any], training: list[Any], held_out: l
 
 
 def _write(folder: Path, figures: dict[str, Any], out: Path | None) -> Path:
-    """Into the model's folder; elsewhere if asked to, or where that cannot be written."""
+    """audit.json into the model's folder; elsewhere if asked to, or where that cannot be written. Gives the folder for
+    the page."""
     text = json.dumps(figures, indent=1) + "\n"
     own = folder.parent != references.STARTERS and os.access(folder, os.W_OK)
     if out is None and own:
         models.attach(folder, models.AUDIT, text)
-        return folder / models.AUDIT
+        return folder / "audit"
     target = out or Path("made") / f"{folder.name}-audit"
     with folders.refusing(target):
         target.mkdir(parents=True, exist_ok=True)
     folders.write(target / models.AUDIT, text.encode())
-    return target / models.AUDIT
+    return target

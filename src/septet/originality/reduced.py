@@ -83,4 +83,4 @@ def restored(found: dict[str, Tensor]) -> Reduced:
 
 def evenly(count: int, most: int) -> np.ndarray:
     """At most `most` indexes below `count`, spread evenly."""
-    return np.unique(np.linspace(0, count - 1, min(count, most)).astype(int))
+    return np.unique(np.linspace(0, count - 1, min(count, most)).astype(int)) if count else np.zeros(0, int)

@@ -1,0 +1,27 @@
+"""What the views of a model's page are made from."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..data.dataset import Dataset
+from ..generator import Generator
+from ..originality.calibration import Verdict
+from ..originality.evidence import Evidence
+from ..output import Output
+
+
+@dataclass(frozen=True)
+class Audited:
+    """A model, its folder, the data it was trained on, what it drew for held-out prompts with a verdict on each, and by
+    what these were judged; None and nothing where too few data calibrate."""
+
+    model: Generator
+    folder: Path
+    source: Path
+    dataset: Dataset
+    outputs: Sequence[Output]
+    verdicts: Sequence[Verdict]
+    evidence: Evidence | None
+    figures: dict[str, Any]

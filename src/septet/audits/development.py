@@ -1,0 +1,79 @@
+"""View: how the model came along while it was trained."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from ..modalities.opening import opened
+from ..models import LOG
+from ..previews import MOMENTS, SIZE
+from ..space import Refusal
+from . import charts
+from .audited import Audited
+from .page import Section, Tile, data_uri
+
+BINS = 150  # of a loss curve
+LOG_BYTES = 256 << 20
+
+
+def view(audited: Audited) -> Section | None:
+    """The same seeds drawn again and again, under a slider, and the loss curves; None where neither was kept."""
+    frames, curves = list(_frames(audited.folder / "previews.png")), _curves(audited.folder / LOG)
+    if not frames and not curves:
+        return None
+    told = ["The same prompts and seeds, drawn at moments while it was trained."] if frames else []
+    told += [_overfitting(curves["held out"])] if curves.get("held out") else []
+    chart = charts.lines(curves, "seconds", "loss")
+    return Section("training", "Over training", told, frames=frames, chart=chart, figures=curves)
+
+
+def _frames(path: Path) -> Iterator[Tile]:
+    if not path.is_file():
+        return
+    try:
+        whole = opened(path, lambda picture: picture.convert("RGB"))
+    except Refusal:
+        return
+    height = SIZE + 2 * max(1, SIZE // 16)  # as Outputs.sheet makes them
+    for row, moment in zip(range(whole.height // height), MOMENTS, strict=False):
+        picture: Image.Image = whole.crop((0, row * height, whole.width, (row + 1) * height))
+        yield Tile(data_uri(picture), f"after {moment:.0%} of the time")
+
+
+def _curves(path: Path) -> dict[str, list[tuple[float, float]]]:
+    """Loss and held-out loss of the last stage by seconds, the first in means."""
+    rows = list(_rows(path))
+    last = rows[-1].get("stage") if rows else None
+    rows = [row for row in rows if row.get("stage") == last]
+    name = next((key for key in (rows[-1] if rows else {}) if key == "loss" or key.endswith("_loss")), None)
+    loss = [(float(row["elapsed_seconds"]), float(row[name])) for row in rows if name in row] if name else []
+    held_out = [(float(r["elapsed_seconds"]), float(r["validation_loss"])) for r in rows if "validation_loss" in r]
+    size = -(-len(loss) // BINS) or 1
+    groups = [loss[begin : begin + size] for begin in range(0, len(loss), size)]
+    means = [(sum(x for x, _ in g) / len(g), sum(y for _, y in g) / len(g)) for g in groups]
+    return {key: line for key, line in (("training", means), ("held out", held_out)) if line}
+
+
+def _rows(path: Path) -> Iterator[dict[str, Any]]:
+    if not path.is_file() or path.stat().st_size > LOG_BYTES:
+        return
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            row = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(row, dict) and isinstance(row.get("elapsed_seconds"), int | float):
+            yield row
+
+
+def _overfitting(held_out: list[tuple[float, float]]) -> str:
+    best = min(held_out, key=lambda point: point[1])
+    if best[0] < 0.9 * held_out[-1][0] and held_out[-1][1] > 1.01 * best[1]:
+        return (
+            f"The held-out loss was least after {best[0]:,.0f} s and rose from there: the model began to learn its "
+            "training data by heart. The weights of that moment were kept."
+        )
+    return "The held-out loss fell to the end: more training, or a larger model, would learn more."

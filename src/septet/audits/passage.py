@@ -1,0 +1,37 @@
+"""View: what lies between two outputs."""
+
+from PIL import Image
+
+from ..originality.fingerprints import Fingerprints
+from ..space import Refusal
+from .audited import Audited
+from .page import TILE, Section, Tile, data_uri, item, tile
+
+FRAMES = 7
+
+
+def view(audited: Audited) -> Section | None:
+    """Steps from one seed to another above a cross-fade of their pictures, each with its nearest training item; None
+    for text, and where the process has no between."""
+    model = audited.model
+    if model.modality.name == "text" or not audited.outputs:
+        return None
+    prompt, seed = audited.outputs[0].record["prompt"], audited.outputs[0].record["seed"]
+    try:
+        frames = model.interpolate((prompt, prompt), (seed, seed + 1), FRAMES)
+    except Refusal:
+        return None
+    drawn = [tile(model.modality, output.datum, f"{k / (FRAMES - 1):.0%}") for k, output in enumerate(frames)]
+    ends = [model.modality.preview(frames[k].datum, TILE).convert("RGBA") for k in (0, -1)]
+    ends[1] = ends[1].resize(ends[0].size)
+    faded = [Tile(data_uri(Image.blend(*ends, k / (FRAMES - 1))), "cross-fade") for k in range(FRAMES)]
+    strips = [drawn, faded]
+    if audited.evidence is not None and not isinstance(audited.evidence, Fingerprints):
+        names = [audited.evidence.nearest(output.datum, 1)[0][0] for output in frames]
+        strips.append([item(model.modality, audited.source, name, f"nearest: {name}") for name in names])
+    told = [
+        f"From seed {seed} to seed {seed + 1}{f', both for {prompt!r}' if prompt else ''}.",
+        "A model that learned what its data have in common draws something whole at each step; one that learned items "
+        "by heart jumps from one of them to another. A cross-fade of pixels shows two things at once.",
+    ]
+    return Section("between", "Between two outputs", told, strips=strips)

@@ -1,0 +1,20 @@
+"""The page on a model: every view in order; one that has nothing to show is left out."""
+
+from collections.abc import Sequence
+
+from . import atlas, development, pairs, passage
+from .audited import Audited
+from .page import Section, tile
+
+VIEWS = (development.view, atlas.view, passage.view, pairs.view)
+SHOWN = 24  # outputs
+
+
+def sections(audited: Audited, table: Sequence[str]) -> list[Section]:
+    """The parts of the page; `table` are the lines of the figures on quality."""
+    modality = audited.model.modality
+    first = audited.outputs[:SHOWN]
+    tiles = [tile(modality, o.datum, str(o.record["prompt"] or f"seed {o.record['seed']}")) for o in first]
+    drawn = Section("drawn", "What it draws", ["The first draws for held-out prompts, none picked."], tiles)
+    found = [section for view in VIEWS if (section := view(audited)) is not None]
+    return [drawn, *found, Section("quality", "Quality and originality", table=table, figures=audited.figures)]
