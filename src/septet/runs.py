@@ -6,6 +6,7 @@ The run's own folder, beside the model's, holds what resuming needs and is remov
 import json
 import os
 import re
+import resource
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -13,6 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
@@ -167,6 +169,8 @@ class Run:
             "training": len(plan.dataset.training),
             "held_out": len(plan.dataset.validation),
             "seconds": round(course.active(), 1),
+            "threads": torch.get_num_threads(),
+            "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
             "stages": course.summary,
             **plan.facts,
         }

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from . import checkpoints, folders
+from . import checkpoints, flops, folders
 from .fitting import Step, fit, validate
 from .generator import Generator
 from .pace import Pace
@@ -107,7 +107,8 @@ class StageRun:
         if not count:
             raise Refusal(f"budget {course.seconds:g}s: no time was left for the {stage.name}; give more")
         loss = validate(stage.learner, batches, 64 if pace.steps else 16, stage.settings.precision)
-        self._end({"steps": count, "validation_loss": loss, "kept_step": kept or count})
+        flop = count * stage.settings.accumulate * flops.of_step(stage.learner, batches.at(count // 2))
+        self._end({"steps": count, "validation_loss": loss, "kept_step": kept or count, "flop": flop})
         if not self.final:
             self._commit(count, {"learner": stage.learner.state_dict()}, pace, finished=True)
 
@@ -137,6 +138,7 @@ class StageRun:
             self.validation_seconds = max(0.0, took - self.step_seconds)
         if self.final and pace.steps is None:
             after = 2.2 * self.validation_seconds + 1.5 * self.previews.seconds + self.save_seconds / 2
+            after += 2 * self.step_seconds  # to count a step's operations
             pace.reserve_seconds = LEAST_RESERVE + after
 
     def _preview(self, step: Step) -> str | None:

@@ -21,7 +21,7 @@ ORDER = [
     {"output"},
     {"generator"},
     {"data", "previews", "originality"},
-    {"optimisers", "checkpoints"},
+    {"optimisers", "checkpoints", "flops"},
     {"fitting"},
     {"models"},
     {"recipes"},

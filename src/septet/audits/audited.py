@@ -14,11 +14,12 @@ from ..output import Output
 
 @dataclass(frozen=True)
 class Audited:
-    """A model, its folder, the data it was trained on, what it drew for held-out prompts with a verdict on each, and by
-    what these were judged; None and nothing where too few data calibrate."""
+    """A model, its folder, the facts of its training, the data it was trained on, what it drew for held-out prompts
+    with a verdict on each, and by what these were judged; None and nothing where too few data calibrate."""
 
     model: Generator
     folder: Path
+    run: dict[str, Any]
     source: Path
     dataset: Dataset
     outputs: Sequence[Output]

@@ -72,7 +72,7 @@ def audit(request: Request) -> None:
     print("\n".join([*lead, "", *table]))
     target = _write(folder, figures, request.out)
     print("Drawing the page ...", file=sys.stderr)
-    audited = Audited(model, folder, source, dataset, outputs, verdicts, judge, figures)
+    audited = Audited(model, folder, run, source, dataset, outputs, verdicts, judge, figures)
     written = page.write(target, f"What {folder.name} learned", lead, report.sections(audited, table))
     say(f"\nMade {written}.\nCost: {cost(began)}.", f"septet show {request.model}")
 
