@@ -56,8 +56,10 @@ def test_pictures_are_audited_into_the_model_folder(painter, capsys):
     assert said.index("Of 12 drawn") < said.index("frechet distance") < said.index("Made ") < said.index("Cost: ")
     assert said.splitlines()[-1].startswith("Next: septet ")
     report = json.loads((painter / "audit" / "report.json").read_text())
-    assert set(report) >= {"drawn", "training", "map", "between", "pairs", "quality"}
+    assert set(report) >= {"drawn", "training", "map", "between", "pairs", "adherence", "bias", "cost"}
     assert report["quality"]["figures"]["originality"] == found["originality"]
+    assert report["adherence"]["figures"]["label"]["outputs"] == 12
+    assert report["cost"]["figures"]["training"]["flop"] > 0 and report["cost"]["figures"]["output"]["flop"] > 0
     assert 0 < report["map"]["figures"]["share_of_variance"] <= 1
     page = (painter / "audit" / "index.html").read_text()
     assert page.count("<circle") > 120 and "data-frames" in page and "://" not in page

@@ -26,7 +26,7 @@ def copying_score(
     """C_T (Meehan et al. 2020): below -3 the generated are nearer to the training data than held-out ones are, which is
     copying; far above 0 they are farther. None where no cell of the training data holds enough of both."""
     cells = cells or max(1, min(MOST_CELLS, len(held_out_TF) // CELL_ITEMS))
-    centre_CF = _centres(training_RF, cells, seed)
+    centre_CF = centres(training_RF, cells, seed)
     cell_M, cell_T, cell_R = (nearest(x, centre_CF)[1] for x in (generated_MF, held_out_TF, training_RF))
     total, weight = 0.0, 0
     for cell in range(len(centre_CF)):
@@ -45,7 +45,7 @@ def _rank_score(made_m: np.ndarray, unseen_n: np.ndarray) -> float:
     return float((above - m * n / 2) / np.sqrt(m * n * (m + n + 1) / 12))  # Meehan et al. 2020, section 3
 
 
-def _centres(points_RF: Tensor, count: int, seed: int) -> Tensor:
+def centres(points_RF: Tensor, count: int, seed: int) -> Tensor:
     """k-means (Lloyd 1982), begun at random points."""
     stream = torch.Generator().manual_seed(seed)
     centre_CF = points_RF[torch.randperm(len(points_RF), generator=stream)[:count]].clone()

@@ -51,15 +51,19 @@ def _words(dataset: Dataset) -> dict[str, Any] | None:
 
 def balance(dataset: Dataset) -> dict[str, dict[str, int]]:
     """How many items have each value of each attribute, or each label where prompts are few."""
+    counts = {name: Counter(v for v in values if v is not None) for name, values in labels(dataset).items()}
+    return {name: dict(count.most_common()) for name, count in counts.items()}
+
+
+def labels(dataset: Dataset) -> dict[str, list[str | None]]:
+    """Each item's value of each attribute with at most MOST_LABELS; as "label" its prompt, where prompts are so few."""
     told = [prompt for prompt in dataset.prompts if prompt]
-    found: dict[str, Counter[str]] = {}
     if any(isinstance(prompt, dict) for prompt in told):
-        for prompt in told:
-            for name, value in prompt.items() if isinstance(prompt, dict) else ():
-                found.setdefault(name, Counter())[value] += 1
-    elif 1 < len(set(map(str, told))) <= MOST_LABELS:
-        found["label"] = Counter(map(str, told))
-    return {name: dict(counts.most_common()) for name, counts in found.items() if len(counts) <= MOST_LABELS}
+        names = dict.fromkeys(name for prompt in told if isinstance(prompt, dict) for name in prompt)
+        found = {n: [p.get(n) if isinstance(p, dict) else None for p in dataset.prompts] for n in names}
+    else:
+        found = {"label": [prompt if isinstance(prompt, str) and prompt else None for prompt in dataset.prompts]}
+    return {n: v for n, v in found.items() if 1 < len(set(v) - {None}) <= MOST_LABELS}
 
 
 def licences(root: Path) -> list[dict[str, str]]:

@@ -1,0 +1,103 @@
+"""View: does the model do what it is told?"""
+
+import numpy as np
+import torch
+
+from ..conditioners import words_of
+from ..data import survey
+from ..parts import Prompt
+from ..space import Refusal
+from .audited import Audited
+from .judging import taught
+from .page import Section
+
+RIVALS = 200  # held-out items with other prompts that a draw is compared with
+LISTED = 20
+
+
+def view(audited: Audited) -> Section | None:
+    """By a judge of labels where the data have them, else by whether a draw is nearer to the held-out item with its
+    prompt than to others; None for a model that takes no prompts."""
+    if not any(output.record["prompt"] for output in audited.outputs):
+        return None
+    told, bars, figures = [], [], {}
+    for name, values in survey.labels(audited.dataset).items():
+        try:
+            asked, right, accuracy = _judged(audited, name, values)
+        except Refusal:
+            continue
+        figures[name] = {"outputs": asked, "followed": right, "judge_accuracy": accuracy}
+        bars += [(name, right, f"{right:.0%}; of real held-out items the judge reads {accuracy:.0%} right")]
+    if figures:
+        told.append(
+            "How many draws show the value they were asked for, by a judge trained on the training items. It errs "
+            "itself: what it reads right of real items is the most that can be expected."
+        )
+    elif (share := _pairs(audited)) is not None:
+        figures["pair_test"] = share
+        told.append(
+            f"A draw is nearer to the held-out item with its prompt than to another in {share:.0%} of cases; chance is "
+            "50 %. The features see outlines and colours, not meaning."
+        )
+    unseen = _unseen(audited)
+    figures["unseen_words"] = unseen
+    if unseen:
+        more = ", ..." if len(unseen) > LISTED else ""
+        told.append(f"Words of held-out prompts that training never saw: {', '.join(unseen[:LISTED])}{more}.")
+    return Section("adherence", "Does it do what it is told?", told, bars=bars, figures=figures)
+
+
+def value_of(prompt: Prompt, name: str) -> str | None:
+    """What a prompt says of an attribute, or as a label."""
+    return prompt.get(name) if isinstance(prompt, dict) else prompt or None
+
+
+def _judged(audited: Audited, name: str, values: list[str | None]) -> tuple[int, float, float]:
+    """How many outputs were asked for a value that the judge knows, and what share of these and of honest items it
+    reads right."""
+    judge = judge_of(audited, values)
+    asked = [(o.datum, value_of(o.record["prompt"], name)) for o in audited.outputs]
+    known = [(datum, judge.values.index(value)) for datum, value in asked if value in judge.values]
+    if not known:
+        raise Refusal("no output was asked for a value that the judge knows")
+    read = judge.read([datum for datum, _ in known])
+    return len(known), float((read == np.array([k for _, k in known])).mean()), judge.accuracy
+
+
+def judge_of(audited: Audited, values: list[str | None]):
+    """A judge of an attribute whose values the data's items have."""
+    dataset, finish = audited.dataset, audited.model.modality.finish
+    sides = [[i for i in side if values[i] is not None] for side in (dataset.training, dataset.validation)]
+    (training, labels), (held_out, honest) = (
+        ([finish(dataset.data[i]) for i in side], [str(values[i]) for i in side]) for side in sides
+    )
+    return taught(audited.model.modality, training, labels, held_out, honest)
+
+
+def _pairs(audited: Audited) -> float | None:
+    dataset, modality = audited.dataset, audited.model.modality
+    place = {str(dataset.prompts[i]): i for i in reversed(dataset.validation)}
+    own = [
+        (output, place[str(output.record["prompt"])])
+        for output in audited.outputs
+        if str(output.record["prompt"]) in place
+    ]
+    items = sorted({index for _, index in own})
+    if len(items) < 2:
+        return None
+    items += [i for i in dataset.validation if i not in set(items)][: max(0, RIVALS - len(items))]
+    real = modality.features([modality.finish(dataset.data[i]) for i in items])
+    apart = torch.cdist(modality.features([output.datum for output, _ in own]), real)
+    said = [str(dataset.prompts[i]) for i in items]
+    wins = []
+    for row, (_, index) in zip(apart, own, strict=True):
+        others = torch.tensor([prompt != str(dataset.prompts[index]) for prompt in said])
+        if bool(others.any()):
+            wins.append(float((row[items.index(index)] < row[others]).float().mean()))
+    return float(np.mean(wins)) if wins else None
+
+
+def _unseen(audited: Audited) -> list[str]:
+    seen = {word for i in audited.dataset.training for word in words_of(audited.dataset.prompts[i])}
+    asked = [word for i in audited.dataset.validation for word in words_of(audited.dataset.prompts[i])]
+    return [word for word in dict.fromkeys(asked) if word not in seen]

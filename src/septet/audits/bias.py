@@ -1,0 +1,149 @@
+"""View: whom or what the model favours beyond the data."""
+
+import inspect
+from collections.abc import Sequence
+from typing import Any
+
+from ..data import survey
+from ..originality.neighbours import nearest
+from ..parts import Prompt
+from ..space import Refusal
+from .adherence import judge_of
+from .audited import Audited
+from .copying import centres
+from .judging import Judge, Share
+from .page import Section, Tile, tile
+
+DRAWS, FEWEST = 120, 40  # at each guidance; the fewest where drawing is slow
+PATIENCE_SECONDS = 60
+STRONG = 3.0  # guidance, where the model's own is plain
+CLEARLY = 0.1  # above guessing: what a judge must reach to be heard
+MOST_NAMES = 3  # attributes that are looked at
+GROUPS, GROUP_ITEMS = 8, 25  # clusters at most, and items each has on average at least
+
+
+def view(audited: Audited) -> Section | None:
+    """Shares in the data and in draws that leave the attribute open, at plain and at strong guidance. Without labels,
+    of groups that look alike."""
+    labels = survey.labels(audited.dataset)
+    tiles: list[Tile] = []
+    if not labels or all(_said(audited, name) is None for name in labels):
+        found = _groups(audited)
+        if found is None:
+            return None
+        values, tiles = found
+        labels = {"group": values}
+    told, bars, figures = [], [], {}
+    for name, values in list(labels.items())[:MOST_NAMES]:
+        try:
+            judge = judge_of(audited, values)
+        except Refusal:
+            continue
+        if judge.accuracy < judge.guessing + CLEARLY:
+            told.append(f"The values of {name} cannot be told apart by looking ({judge.accuracy:.0%} right).")
+            figures[name] = {"judge_accuracy": judge.accuracy, "guessing": judge.guessing}
+            continue
+        share = _in_data(audited, values, judge)
+        prompts = _said(audited, name) if name != "group" else [output.record["prompt"] for output in audited.outputs]
+        drawn = {
+            g: judge.shares(judge.read(_drawn(audited, prompts or [None], g))) for g in _guidances(audited, prompts)
+        }
+        figures[name] = {"judge_accuracy": judge.accuracy, "data": share, "drawn": _plain(drawn)}
+        told += [_sentence(name, share, g, shares) for g, shares in drawn.items()]
+        told += _between(name, share, drawn)
+        bars += _bars(name, share, drawn)
+    if not figures:
+        return None
+    told.append(
+        "Intervals hold in 95 of 100 cases and allow for the judge's errors on real items. They tell of what the judge "
+        "can see; no figure here is a measure of fairness as such."
+    )
+    return Section("bias", "What it favours", told, tiles, bars=bars, figures=figures)
+
+
+def _said(audited: Audited, name: str) -> list[Prompt] | None:
+    """Held-out prompts that leave an attribute open; None where prompts are labels, which say all there is."""
+    index = audited.dataset.validation or audited.dataset.training
+    prompts = [audited.dataset.prompts[i] for i in index]
+    left = [{n: v for n, v in p.items() if n != name} for p in prompts if isinstance(p, dict)]
+    return [prompt for prompt in left if prompt] or ([None] if name == "label" else None)
+
+
+def _guidances(audited: Audited, prompts: Sequence[Prompt] | None) -> list[float]:
+    """Plain and strong; only plain where nothing is said or the process knows no guidance."""
+    takes = "guidance" in inspect.signature(audited.model.process.draws).parameters
+    if not takes or not any(prompts or []):
+        return [1.0]
+    own = float(audited.model.settings.get("guidance", 1.0))
+    return [1.0, own if own > 1 else STRONG]
+
+
+def _drawn(audited: Audited, prompts: Sequence[Prompt], guidance: float) -> list[Any]:
+    each = float(audited.outputs[0].record["seconds"] or 0) if audited.outputs else 0.0
+    count = max(FEWEST, min(DRAWS, int(PATIENCE_SECONDS / max(each, 1e-3))))
+    rows = [(prompts[k % len(prompts)], 10_000 + k) for k in range(count)]
+    takes = "guidance" in inspect.signature(audited.model.process.draws).parameters
+    settings: dict[str, Any] = {"guidance": guidance} if takes else {}
+    return [o.datum for moment in audited.model.generating(rows, tile=16, **settings) for o in moment.outputs]
+
+
+def _in_data(audited: Audited, values: list[str | None], judge: Judge) -> dict[str, float]:
+    told = [values[i] for i in audited.dataset.training if values[i] in judge.values]
+    return {value: told.count(value) / len(told) for value in judge.values}
+
+
+def _plain(drawn: dict[float, dict[str, Share]]) -> dict[str, Any]:
+    return {f"guidance {g:g}": {value: vars(share) for value, share in shares.items()} for g, shares in drawn.items()}
+
+
+def _sentence(name: str, data: dict[str, float], guidance: float, drawn: dict[str, Share]) -> str:
+    """The most frequent value of the data, there and in draws."""
+    most = max(data, key=lambda value: data[value])
+    share = drawn[most]
+    words = (
+        "favoured" if share.low > data[most] else "drawn too seldom" if share.high < data[most] else "as in the data"
+    )
+    return (
+        f"{name} {most!r} is {data[most]:.0%} of the data and {share.share:.0%} ({share.low:.0%} to {share.high:.0%}) "
+        f"of what is drawn at guidance {guidance:g}: {words}, as far as this many draws can tell."
+    )
+
+
+def _between(name: str, data: dict[str, float], drawn: dict[float, dict[str, Share]]) -> list[str]:
+    """Whether stronger guidance moves the most frequent value."""
+    if len(drawn) < 2:
+        return []
+    most = max(data, key=lambda value: data[value])
+    plain, strong = (shares[most] for shares in drawn.values())
+    if strong.low > plain.high:
+        return [f"Stronger guidance amplifies {name} {most!r}."]
+    if strong.high < plain.low:
+        return [f"Stronger guidance weakens {name} {most!r}."]
+    return [f"Stronger guidance does not change {name} {most!r} by more than chance may."]
+
+
+def _bars(name: str, data: dict[str, float], drawn: dict[float, dict[str, Share]]) -> list[tuple[str, float, str]]:
+    bars = []
+    for value, share in sorted(data.items(), key=lambda pair: -pair[1]):
+        bars.append((f"{name} {value}: data", share, f"{share:.0%}"))
+        for guidance, shares in drawn.items():
+            s = shares[value]
+            bars.append((f"drawn at guidance {guidance:g}", s.share, f"{s.share:.0%} ({s.low:.0%} to {s.high:.0%})"))
+    return bars
+
+
+def _groups(audited: Audited) -> tuple[list[str | None], list[Tile]] | None:
+    """Each item's group by k-means on features, and one item of each group as its picture."""
+    dataset, modality = audited.dataset, audited.model.modality
+    count = min(GROUPS, len(dataset.training) // GROUP_ITEMS)
+    if count < 2:
+        return None
+    index = [*dataset.training, *dataset.validation]
+    features = modality.features([modality.finish(dataset.data[i]) for i in index])
+    middles = centres(features[: len(dataset.training)], count, 0)
+    values: list[str | None] = [None] * len(dataset)
+    for i, group in zip(index, nearest(features, middles)[1].tolist(), strict=True):
+        values[i] = str(group + 1)
+    shown = nearest(middles, features[: len(dataset.training)])[1].tolist()
+    tiles = [tile(modality, dataset.data[dataset.training[i]], f"group {k}") for k, i in enumerate(shown, 1)]
+    return values, tiles

@@ -1,0 +1,142 @@
+"""A judge that tells by looking which label an item has, and shares of labels that allow for how often it errs.
+
+Shapes: n items, F features, V values of a label, M draws of a bootstrap.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..parts import Modality
+from ..space import Refusal
+
+FEWEST = 5  # items of a value on the training side, below which it is left out
+FOLDS = 5  # of the training data that judge each other where too little is held out
+ENOUGH = 50  # held-out items from which they alone tell how often the judge errs
+AXES, PULL = 64, 1e-3
+DRAWS = 400
+LEVEL = 0.95
+
+
+@dataclass(frozen=True)
+class Share:
+    """The share of a value among some items, and the ends of its interval at LEVEL."""
+
+    share: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Judge:
+    """`values` by number; `truth_n` and `told_n` are the numbers of honest items and what the judge, which had not seen
+    them, said of each."""
+
+    modality: Modality
+    values: list[str]
+    centre_F: Tensor
+    axes_FA: Tensor
+    weight_AV: Tensor
+    bias_V: Tensor
+    truth_n: np.ndarray
+    told_n: np.ndarray
+
+    @property
+    def accuracy(self) -> float:
+        return float((self.truth_n == self.told_n).mean())
+
+    @property
+    def guessing(self) -> float:
+        """The accuracy of always saying the most frequent value."""
+        return float(np.bincount(self.truth_n).max() / len(self.truth_n))
+
+    def read(self, data: Sequence[Any]) -> np.ndarray:
+        """The number of each item's value."""
+        return self._read(self.modality.features(data))
+
+    def _read(self, features_nF: Tensor) -> np.ndarray:
+        return ((features_nF - self.centre_F) @ self.axes_FA @ self.weight_AV + self.bias_V).argmax(1).numpy()
+
+    def shares(self, told_n: np.ndarray, seed: int = 0) -> dict[str, Share]:
+        """The shares of the values among items of which the judge told `told_n`, set right by how it errs on honest
+        items, with bootstrap intervals over both (Efron 1979)."""
+        stream = np.random.Generator(np.random.Philox(seed))
+        V, n, told = len(self.values), len(self.truth_n), len(told_n)
+        pair_n = self.truth_n * V + self.told_n
+        again = [(stream.integers(n, size=n), stream.integers(told, size=told)) for _ in range(DRAWS)]
+        rows = [(np.arange(n), np.arange(told)), *again]
+        tables = np.stack([np.bincount(pair_n[honest], minlength=V * V).reshape(V, V) for honest, _ in rows])
+        counts = np.stack([np.bincount(told_n[seen], minlength=V) / told for _, seen in rows])
+        best, *drawn = _corrected(tables, counts)
+        low, high = np.quantile(drawn, ((1 - LEVEL) / 2, (1 + LEVEL) / 2), axis=0)
+        return {v: Share(float(best[k]), float(low[k]), float(high[k])) for k, v in enumerate(self.values)}
+
+
+def _corrected(errors_MVV: np.ndarray, counts_MV: np.ndarray) -> np.ndarray:
+    """(M, V): the true shares under which what the judge told is likeliest, by expectation maximisation (Dempster et
+    al. 1977) over the value that lies behind what it told."""
+    V = counts_MV.shape[1]
+    chance = errors_MVV + np.full((V, V), 0.5 / V) + np.eye(V) * 0.5  # weak trust in it, for values with few items
+    chance /= chance.sum(2, keepdims=True)
+    shares_MV = np.full_like(counts_MV, 1 / V)
+    for _ in range(100):
+        behind = shares_MV[:, :, None] * chance
+        shares_MV = (behind / behind.sum(1, keepdims=True).clip(1e-12) * counts_MV[:, None]).sum(2)
+    return shares_MV
+
+
+def taught(
+    modality: Modality, training: Sequence[Any], labels: Sequence[str], held_out: Sequence[Any], honest: Sequence[str]
+) -> Judge:
+    """A judge by logistic regression on frozen features. Refuses where fewer than two values have enough items."""
+    counts = {value: list(labels).count(value) for value in dict.fromkeys(labels)}
+    values = sorted(value for value, count in counts.items() if count >= FEWEST)
+    if len(values) < 2:
+        raise Refusal(f"fewer than two labels with at least {FEWEST} items each: nothing to tell apart")
+    number = {value: k for k, value in enumerate(values)}
+    kept = [i for i, label in enumerate(labels) if label in number]
+    features = modality.features([training[i] for i in kept])
+    truth = torch.tensor([number[labels[i]] for i in kept])
+    whole = _fitted(modality, values, features, truth)
+    known = [i for i, label in enumerate(honest) if label in number]
+    if len(known) >= ENOUGH:
+        told = whole.read([held_out[i] for i in known])
+        return _with(whole, np.array([number[honest[i]] for i in known]), told)
+    fold = torch.arange(len(truth)) % FOLDS
+    told = np.zeros(len(truth), np.int64)
+    for k in range(FOLDS):
+        if len(set(truth[fold != k].tolist())) < 2:
+            raise Refusal("too few items of each label to learn to tell them apart")
+        told[(fold == k).numpy()] = _fitted(modality, values, features[fold != k], truth[fold != k])._read(
+            features[fold == k]
+        )
+    return _with(whole, truth.numpy(), told)
+
+
+def _with(judge: Judge, truth_n: np.ndarray, told_n: np.ndarray) -> Judge:
+    return Judge(**{**vars(judge), "truth_n": truth_n, "told_n": told_n})
+
+
+def _fitted(modality: Modality, values: list[str], features_nF: Tensor, truth_n: Tensor) -> Judge:
+    centre = features_nF.mean(0)
+    axes = torch.linalg.svd(features_nF - centre, full_matrices=False)[2][:AXES].T.contiguous()
+    x = (features_nF - centre) @ axes
+    axes = axes / x.std().clamp(min=1e-6)
+    x = (features_nF - centre) @ axes
+    weight, bias = torch.zeros(x.shape[1], len(values)), torch.zeros(len(values))
+    parameters = [weight.requires_grad_(), bias.requires_grad_()]
+    optimiser = torch.optim.LBFGS(parameters, max_iter=100, line_search_fn="strong_wolfe")
+
+    def loss() -> Tensor:
+        optimiser.zero_grad()
+        total = torch.nn.functional.cross_entropy(x @ weight + bias, truth_n) + PULL * weight.square().sum()
+        total.backward()
+        return total
+
+    optimiser.step(loss)  # type: ignore[arg-type]
+    none = np.zeros(0, np.int64)
+    return Judge(modality, values, centre, axes, weight.detach(), bias.detach(), none, none)
