@@ -40,7 +40,7 @@ def test_gradient_comes_from_before_alone(process: Autoregressive, kind: str):
     process.table.register_forward_hook(keep)
     for site in range(8):
         entered.clear()
-        scores = process._score_all(torch.randint(0, 9, (2, 8)), context(2, kind))
+        scores = process.predict(torch.randint(0, 9, (2, 8)), context(2, kind))
         scores[:, site].square().sum().backward()
         seen = entered[0].grad.abs().sum((0, 2)) > 0
         assert seen.tolist() == [place < site for place in range(7)], (
@@ -51,11 +51,11 @@ def test_gradient_comes_from_before_alone(process: Autoregressive, kind: str):
 @torch.no_grad()
 def test_a_symbol_changes_only_what_comes_after_it(process: Autoregressive):
     latents = torch.randint(0, 9, (2, 8))
-    scores = process._score_all(latents, Context())
+    scores = process.predict(latents, Context())
     for place in range(8):
         other = latents.clone()
         other[:, place] = (other[:, place] + 1) % 9
-        changed = (process._score_all(other, Context()) - scores).abs().amax((0, 2)) > 1e-6
+        changed = (process.predict(other, Context()) - scores).abs().amax((0, 2)) > 1e-6
         assert changed.tolist() == [site > place for site in range(8)], f"symbol {place} changes {changed.tolist()}"
 
 
@@ -70,7 +70,7 @@ def test_cached_scores_equal_uncached_ones(process: Autoregressive, kind: str):
             cached = reader.next_scores(drawn[:, :step])
             for row in range(3):
                 whole = torch.cat([given[row], drawn[row, :step], torch.tensor([0])])
-                uncached = process._score_all(whole[None], context(1, kind))[0, -1]
+                uncached = process.predict(whole[None], context(1, kind))[0, -1]
                 largest = max(largest, float((cached[row] - uncached).abs().max()))
     print(f"\n  cached against uncached scores, {kind}: largest difference {largest:.1e}, margin 1e-4", end="")
     assert largest < 1e-4

@@ -26,7 +26,7 @@ class Exact(Flow):
 
     SHARES, CENTRES, SPREADS = torch.tensor([[0.4], [0.6]]), torch.tensor([[-1.0], [0.8]]), torch.tensor([[0.3], [0.5]])
 
-    def _answer(self, x_BNC, level_B, where_BN, context):
+    def answer(self, x_BNC, level_B, where_BN, context):
         x, t = x_BNC[:, 0, 0].double(), level_B.double()
         centres = self.CENTRES.double() + (0 if context.vector_BD is None else context.vector_BD.double()[:, 0])
         variances = ((1 - t) * self.SPREADS) ** 2 + t**2
@@ -84,7 +84,7 @@ def test_guided_flow(weight: float, interval: tuple[float, float], mean: float):
 class Recording(Flow):
     """Keeps what its network is asked, at which level, and guesses zero."""
 
-    def _answer(self, x_BNC, level_B, where_BN, context):
+    def answer(self, x_BNC, level_B, where_BN, context):
         self.__dict__.setdefault("asked", []).append((x_BNC, level_B))
         return x_BNC * 0
 

@@ -25,8 +25,20 @@ TINY = {
 }
 
 
+INSIDE = {  # what a model's page shows of what goes on in it
+    "image_diffusion": {"noise", "word_maps"},
+    "image_gan": {"critic"},
+    "image_vae": {"sweeps", "codec"},
+    "image_gpt": {"expects", "attention", "codec"},
+    "image_bert": {"gaps", "codec"},
+    "text_gpt": {"expects", "attention"},
+    "text_bert": {"gaps", "neighbours"},
+    "vector_gpt": {"expects", "attention"},
+}
+
+
 def test_every_recipe_is_tried_here():
-    assert sorted(TINY) == recipes.names()
+    assert sorted(TINY) == sorted(INSIDE) == recipes.names()
 
 
 @pytest.mark.parametrize("recipe", sorted(TINY))
@@ -53,6 +65,11 @@ def test_a_recipe_trains_draws_and_tells(recipe: str, sources, septet, tmp_path:
     files = sorted(path.name for path in made.iterdir() if path.suffix == suffix)
     assert files == [f"model-5{suffix}", f"model-6{suffix}"]
     assert "Cost: " in said and "Next: " in said
+
+    code, said, error = septet("audit", out, "--count", 2)
+    assert code == 0, error
+    report = json.loads((out / "audit" / "report.json").read_text())
+    assert set(report) >= {"drawn", "cost", "quality"} | INSIDE[recipe]
 
     code, said, error = septet("show", out)
     assert code == 0, error

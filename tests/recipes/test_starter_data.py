@@ -67,7 +67,7 @@ def test_a_model_that_learns_colours_keeps_what_it_knows():
     wider = train_emoji.coloured(start, codec, ["a zyzzyva, flat"], dropout=0.0, fill=0.1)
     icon = Paths().encode([Drawing((Figure(FLAG, fill=False, width=2.0),))])
     told = [
-        model.eval().process._score_all(icon, model.conditioner(model.conditioner.prepare(["flag, outline"])))
+        model.eval().process.predict(icon, model.conditioner(model.conditioner.prepare(["flag, outline"])))
         for model in (start, wider)
     ]
     assert torch.allclose(told[0], told[1][..., : told[0].shape[-1]], atol=1e-4)

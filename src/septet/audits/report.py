@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from . import adherence, atlas, bias, cost, development, pairs, passage
+from . import adherence, atlas, bias, cost, development, inside, pairs, passage
 from .audited import Audited
 from .page import Section, tile
 
@@ -17,4 +17,9 @@ def sections(audited: Audited, table: Sequence[str]) -> list[Section]:
     tiles = [tile(modality, o.datum, str(o.record["prompt"] or f"seed {o.record['seed']}")) for o in first]
     drawn = Section("drawn", "What it draws", ["The first draws for held-out prompts, none picked."], tiles)
     found = [section for view in VIEWS if (section := view(audited)) is not None]
-    return [drawn, *found, Section("quality", "Quality and originality", table=table, figures=audited.figures)]
+    return [
+        drawn,
+        *found,
+        *inside.views(audited),
+        Section("quality", "Quality and originality", table=table, figures=audited.figures),
+    ]

@@ -53,7 +53,8 @@ class Autoregressive(Process):
         scores = self.head(x_BND)
         return scores if self.softcap is None else self.softcap * torch.tanh(scores / self.softcap)  # Gemma Team 2024
 
-    def _score_all(self, latents_BN: Tensor, context: Context) -> Tensor:
+    def predict(self, latents_BN: Tensor, context: Context) -> Tensor:
+        """(B, N, V) scores of each symbol, given those before it."""
         entered = self.table(latents_BN[:, :-1].clamp(min=0))
         x = torch.cat([self.start.expand(len(latents_BN), 1, -1).to(entered.dtype), entered], 1)
         coordinates = self._coordinates(latents_BN.shape[1]).to(x.device)
@@ -68,18 +69,18 @@ class Autoregressive(Process):
     def loss(self, latents: Tensor, context: Context, player: str, progress: float):
         if self.fill and self.training:
             latents = self._refill(latents)
-        scores = self._score_all(latents, context)
+        scores = self.predict(latents, context)
         loss = F.cross_entropy(scores.flatten(0, 1).float(), latents.flatten(), ignore_index=PADDING)
         return loss, {}
 
     def validation(self, latents: Tensor, context: Context) -> dict[str, Tensor]:
-        scores = self._score_all(latents, context)
+        scores = self.predict(latents, context)
         loss = F.cross_entropy(scores.flatten(0, 1).float(), latents.flatten(), ignore_index=PADDING)
         return {"loss": loss, "weight": (latents != PADDING).sum()}
 
     def likelihood(self, latents: Tensor, context: Context) -> Tensor:
         """(B, N) nats of each symbol, 0 at padding."""
-        scores = self._score_all(latents, context).float()
+        scores = self.predict(latents, context).float()
         return F.cross_entropy(scores.mT, latents, ignore_index=PADDING, reduction="none")
 
     def _refill(self, latents: Tensor) -> Tensor:

@@ -53,7 +53,7 @@ class Flow(Process):
 
         return cls(Space((4, 4), channels=3), Transformer(width=32, layers=2, heads=2, modulated=True), fill=0.5)
 
-    def _answer(self, x_BNC: Tensor, level_B: Tensor, where_BN: Tensor | None, context: Context) -> Tensor:
+    def answer(self, x_BNC: Tensor, level_B: Tensor, where_BN: Tensor | None, context: Context) -> Tensor:
         """The network's guess at the data."""
         x = self.enter(x_BNC / self.deviation)
         if where_BN is not None:
@@ -78,7 +78,7 @@ class Flow(Process):
         t = level[:, None, None]
         x = (1 - t) * data + t * noise * self.deviation
         x = x if where is None else torch.where(where[..., None], data, x)
-        guess = self._answer(x, level, where, context)
+        guess = self.answer(x, level, where, context)
         # || v_guess - v ||^2 with v = (x_t - x) / t, Li & He 2025; in units of the data's deviation
         error = ((guess - data) / (t.clamp(min=self.CLOSEST) * self.deviation)).square().mean(-1)
         if where is None:
@@ -130,8 +130,8 @@ class Flow(Process):
         def guess_at(x: Tensor, t: float) -> Tensor:
             level = torch.full((len(x),), t, device=device)
             shown = None if where is None else repeated(guidance, where)
-            answer = self._answer(repeated(guidance, x), repeated(guidance, level), shown, both)
-            return guided(guidance, answer, t)
+            told = self.answer(repeated(guidance, x), repeated(guidance, level), shown, both)
+            return guided(guidance, told, t)
 
         for step in range(steps):
             t, s = grid[step], grid[step + 1]

@@ -46,7 +46,7 @@ class Permuted(Autoregressive):
         scores = self._score(symbols, order, context)
         return F.cross_entropy(scores.flatten(0, 1).float(), symbols.flatten()), {}
 
-    def _score_all(self, latents_BN: Tensor, context: Context) -> Tensor:
+    def predict(self, latents_BN: Tensor, context: Context) -> Tensor:
         order = torch.arange(latents_BN.shape[1], device=latents_BN.device)
         return self._score(latents_BN, order.expand(latents_BN.shape), context)
 

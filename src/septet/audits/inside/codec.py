@@ -1,0 +1,25 @@
+"""Inside a learned codec (VAE, FSQ): what comes back of real items."""
+
+from collections.abc import Iterator
+
+import torch
+
+from ..audited import Audited
+from ..page import Section, tile
+from .held_out import items
+
+COUNT = 7
+
+
+def view(audited: Audited) -> Iterator[Section]:
+    model = audited.model
+    given = list(items(audited, COUNT))
+    if not given:
+        return
+    back = model.shown(torch.cat([latents for _, _, latents in given]))
+    strips = [
+        [tile(model.modality, datum, "held out") for datum, _, _ in given],
+        [tile(model.modality, datum, "comes back as") for datum in back],
+    ]
+    told = ["Held-out items, encoded and decoded again: what is lost here, no draw can have."]
+    yield Section("codec", "What its codec keeps", told, strips=strips)

@@ -1,0 +1,47 @@
+"""Inside a GAN: how real its critic takes real, held-out and drawn items to be."""
+
+from collections.abc import Iterator
+
+import torch
+
+from ...processes.adversarial import Adversarial
+from ..audited import Audited
+from ..charts import lines
+from ..page import Section
+
+EACH = 200
+NARROW = 0.6  # how often a training item may beat a held-out one before it is said
+
+
+def view(audited: Audited) -> Iterator[Section]:
+    process, dataset, finish = audited.model.process, audited.dataset, audited.model.modality.finish
+    assert isinstance(process, Adversarial)
+    rows = {
+        "training": [(dataset.data[i], dataset.prompts[i]) for i in dataset.training[:EACH]],
+        "held out": [(dataset.data[i], dataset.prompts[i]) for i in dataset.validation[:EACH]],
+        "drawn": [(output.datum, output.record["prompt"]) for output in audited.outputs[:EACH]],
+    }
+    scores = {
+        name: _scores(audited, process, [(finish(d), p) for d, p in group]) for name, group in rows.items() if group
+    }
+    curves = {n: [(k / max(1, len(s) - 1), float(y)) for k, y in enumerate(s.sort().values)] for n, s in scores.items()}
+    told = ["The critic's scores, lowest to highest; higher is more real. Where curves lie together it cannot tell."]
+    figures = {name: float(s.mean()) for name, s in scores.items()}
+    if {"training", "held out"} <= set(scores):
+        beats = float((scores["training"][:, None] > scores["held out"]).float().mean())
+        figures["training_beats_held_out"] = beats
+        told.append(
+            f"It scores a training item above a held-out one in {beats:.0%} of pairs (50 % would be fair)"
+            + ("; it knows its training items by heart." if beats > NARROW else ".")
+        )
+    yield Section(
+        "critic", "What its critic thinks", told, chart=lines(curves, "share of items", "score"), figures=figures
+    )
+
+
+@torch.no_grad()
+def _scores(audited: Audited, process: Adversarial, rows: list) -> torch.Tensor:
+    model = audited.model
+    told = model.conditioner.nothing(1).shape[1] > 0
+    heard = model.conditioner(model.conditioner.prepare([p if told else None for _, p in rows]).to(model.device))
+    return process.critic(model.encode([datum for datum, _ in rows]).to(model.device), heard).cpu()

@@ -1,0 +1,72 @@
+"""Inside a GPT: what it expects next, and where it looks."""
+
+from collections.abc import Iterator
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from ...codecs.symbols import Symbols
+from ...processes.autoregressive import Autoregressive
+from ..audited import Audited
+from ..charts import lines
+from ..page import Section, Tile, data_uri
+from .attention import recorded
+from .held_out import context, items
+
+LENGTH = 64  # symbols that are looked at
+PLACES, BEST = 10, 5  # where guesses are shown, and how many
+BEFORE = 24  # characters of text before a guess
+SIDE = 256  # pixels of an attention map
+
+
+def view(audited: Audited) -> Iterator[Section]:
+    process = audited.model.process
+    assert isinstance(process, Autoregressive)
+    first = next(items(audited, 1), None)
+    if first is None:
+        return
+    latents, heard = first[2][:, :LENGTH], context(audited, first[1])
+    scores: list[Tensor] = []
+    weights = recorded(process, lambda: scores.append(process.predict(latents, heard)))
+    chances_NV = scores[0][0].float().softmax(-1)
+    told = zip(chances_NV, latents[0].tolist(), strict=True)
+    nats = [(float(n), -float(chance[symbol].log())) for n, (chance, symbol) in enumerate(told) if symbol >= 0]
+    yield Section(
+        "expects",
+        "What it expects next",
+        [
+            "A held-out item, symbol by symbol: how surprised the model is by each (nats; 0 is certain). It was "
+            "trained to be surprised as little as possible."
+        ],
+        chart=lines({"surprise": nats}, "symbol", "nats"),
+        table=list(_guesses(audited.model.codec, latents[0], chances_NV)),
+        figures={"mean_nats": sum(y for _, y in nats) / max(1, len(nats))},
+    )
+    tiles = [_map(layer, f"layer {k}") for k, layer in enumerate(weights, 1)]
+    seen = ["Row by row where each place looks, the darker the more, means over heads; prompt words stand first."]
+    yield Section("attention", "Where it looks", seen, tiles)
+
+
+def _guesses(codec, latents_N: Tensor, chances_NV: Tensor) -> Iterator[str]:
+    """For text: the likeliest next symbols at some places, the true one in brackets."""
+    if not isinstance(codec, Symbols):
+        return
+    count = int((latents_N >= 0).sum())
+    for n in torch.linspace(1, max(1, count - 1), PLACES).long().unique().tolist():
+        before = codec.text_of(latents_N[:n])[-BEFORE:].replace("\n", "\u21b5")
+        best = chances_NV[n].topk(min(BEST, chances_NV.shape[1]))
+        told = [f"{symbol_name(codec, int(s))} {float(c):.0%}" for c, s in zip(best.values, best.indices, strict=True)]
+        yield f"{before:>{BEFORE}} | {'  '.join(told)}  [{symbol_name(codec, int(latents_N[n]))}]"
+
+
+def symbol_name(codec: Symbols, symbol: int) -> str:
+    names = {index: name for name, index in codec.space.markers.items()}
+    return f"<{names[symbol]}>" if symbol in names else repr(codec.text_of(torch.tensor([symbol])))
+
+
+def _map(weights_BHNT: Tensor, caption: str) -> Tile:
+    shades = weights_BHNT[0].mean(0)
+    shades = 255 - (shades / shades.amax(1, keepdim=True).clamp(min=1e-9) * 255).byte()
+    picture = Image.fromarray(shades.cpu().numpy()).resize((SIDE, SIDE), Image.Resampling.NEAREST)
+    return Tile(data_uri(picture), caption)

@@ -1,0 +1,69 @@
+"""Inside a BERT: what it puts into a gap, and which symbols it takes for alike."""
+
+from collections.abc import Iterator
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ...codecs.symbols import Symbols
+from ...processes.masked import Masked
+from ..audited import Audited
+from ..page import Section
+from .gpt import BEFORE, BEST, symbol_name
+from .held_out import context, items
+
+GAPS = 10
+WORDS = 10  # symbols whose neighbours are shown
+
+
+def view(audited: Audited) -> Iterator[Section]:
+    process, codec = audited.model.process, audited.model.codec
+    assert isinstance(process, Masked)
+    first = next(items(audited, 1), None)
+    if first is None:
+        return
+    _, prompt, latents = first
+    count = int((latents[0] >= 0).sum())
+    places = torch.linspace(1, max(1, count - 2), GAPS).long().unique().tolist()
+    shown = torch.ones(len(places), _width(process, latents), dtype=torch.bool)
+    shown[range(len(places)), places] = False
+    heard = context(audited, prompt).rows([0] * len(places))
+    with torch.no_grad():
+        scores = process.predict(latents.expand(len(places), -1), shown.to(latents.device), heard)
+    chances = scores[range(len(places)), places].float().softmax(-1).cpu()
+    latents_N = latents[0].cpu()
+    right = float((chances.argmax(1) == latents_N[places]).float().mean())
+    told = [
+        f"One symbol of a held-out item hidden at a time: the model's first guess is right in {right:.0%} of "
+        f"{len(places)} gaps."
+    ]
+    text = codec if isinstance(codec, Symbols) else None
+    table = [] if text is None else list(_candidates(text, latents_N, places, chances))
+    yield Section("gaps", "What it puts into a gap", told, table=table, figures={"right": right})
+    if text is not None:
+        alike = list(_neighbours(process, text, latents_N))
+        told = ["Symbols that stand in the same company have alike vectors; beside some, those nearest to them."]
+        yield Section("neighbours", "What it takes for alike", told, table=alike)
+
+
+def _width(process: Masked, latents: Tensor) -> int:
+    return latents.shape[1] if process.end is None else process.space.sites
+
+
+def _candidates(codec: Symbols, latents_N: Tensor, places: list[int], chances_GV: Tensor) -> Iterator[str]:
+    for place, chance in zip(places, chances_GV, strict=True):
+        best = chance[: codec.space.symbols].topk(BEST)
+        told = [f"{symbol_name(codec, int(s))} {float(c):.0%}" for c, s in zip(best.values, best.indices, strict=True)]
+        before, after = codec.text_of(latents_N[:place])[-BEFORE:], codec.text_of(latents_N[place + 1 :])[:12]
+        gap = f"{before}_{after}".replace("\n", "\u21b5")
+        yield f"{gap:>{BEFORE + 13}} | {'  '.join(told)}  [{symbol_name(codec, int(latents_N[place]))}]"
+
+
+def _neighbours(process: Masked, codec: Symbols, latents_N: Tensor) -> Iterator[str]:
+    vectors = F.normalize(process.table.weight[: codec.space.symbols].detach().float(), dim=1)
+    for symbol in dict.fromkeys(latents_N[latents_N >= 0].tolist()[: 4 * WORDS : 4]):
+        likeness = vectors @ vectors[symbol]
+        likeness[symbol] = -1
+        near = "  ".join(symbol_name(codec, int(s)) for s in likeness.topk(BEST).indices)
+        yield f"{symbol_name(codec, symbol):>14} | {near}"
