@@ -4,6 +4,7 @@ Shapes: B batch, N sites, M context tokens, D width, K noise levels a sample.
 """
 
 from abc import abstractmethod
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,8 +54,7 @@ class Context:
             longest = max(a.shape[1], b.shape[1])
             return torch.cat([pad(a, longest), pad(b, longest)] if ragged else [a, b])
 
-        ragged = (True, True, False, False, True)
-        return Context(*map(join, vars(self).values(), vars(other).values(), ragged))
+        return Context(*map(join, vars(self).values(), vars(other).values(), (True, True, False, False, True)))
 
 
 @dataclass(frozen=True)
@@ -177,11 +177,7 @@ class Process(Part, nn.Module):
 
     def sample(self, noise: Tensor, context: Context, known: Known | None = None, **settings) -> Tensor:
         """The last latents of `draws`."""
-        state = None
-        for state in self.draws(noise, context, known, **settings):
-            pass
-        assert state is not None
-        return state.latents
+        return deque(self.draws(noise, context, known, **settings), maxlen=1)[0].latents
 
     def accept(self, known: Known | None) -> None:
         """Refuse a kind of Known that this process was not trained for."""

@@ -131,12 +131,12 @@ def _fitted(modality: Modality, values: list[str], features_nF: Tensor, truth_n:
     parameters = [weight.requires_grad_(), bias.requires_grad_()]
     optimiser = torch.optim.LBFGS(parameters, max_iter=100, line_search_fn="strong_wolfe")
 
-    def loss() -> Tensor:
+    def loss() -> float:
         optimiser.zero_grad()
         total = torch.nn.functional.cross_entropy(x @ weight + bias, truth_n) + PULL * weight.square().sum()
         total.backward()
-        return total
+        return float(total)
 
-    optimiser.step(loss)  # type: ignore[arg-type]
+    optimiser.step(loss)
     none = np.zeros(0, np.int64)
     return Judge(modality, values, centre, axes, weight.detach(), bias.detach(), none, none)

@@ -12,6 +12,8 @@ from ..audited import Audited
 from ..page import Section
 from . import codec, diffusion, gan, gpt, masked, prior
 
+__all__ = ["views"]
+
 BY_PROCESS = {
     Autoregressive: gpt.view,
     Masked: masked.view,
