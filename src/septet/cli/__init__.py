@@ -30,7 +30,9 @@ def train(
     options: Annotated[
         list[str] | None, typer.Argument(help="option=value of the recipe; see `septet recipes`.")
     ] = None,
-    recipe: Annotated[str | None, typer.Option(help="See `septet recipes`; the kind may be left out.")] = None,
+    recipe: Annotated[
+        str | None, typer.Option(help="See `septet recipes`; the kind may be left out. Several: gpt,diffusion,gan.")
+    ] = None,
     start: Annotated[str | None, typer.Option("--from", help="Go on from this model; `nothing` for none.")] = None,
     budget: Annotated[str | None, typer.Option(help="Time for everything: 90s, 20m, 1h30m. Default 20m.")] = None,
     steps: Annotated[int | None, typer.Option(help="Steps instead of a time; resumes bit for bit.")] = None,
@@ -42,7 +44,8 @@ def train(
     """Learn a model from your files."""
     from . import training
 
-    training.train(kind, source, options or [], recipe, start, budget, steps, seed, out, resume, device)
+    asked = (kind, source, options or [], recipe, start, budget, steps, seed, out, resume, device)
+    training.train(training.Request(*asked))
 
 
 @app.command()
@@ -81,27 +84,29 @@ def generate(
 
 @app.command()
 def audit(
-    what: Annotated[str, typer.Argument(help="A model, a folder of data, or a file that septet made.")],
+    what: Annotated[list[str], typer.Argument(help="A model (or several), a folder of data, or a file septet made.")],
     data: Annotated[Path | None, typer.Option(help="What it was trained on, where that has moved.")] = None,
     count: Annotated[int | None, typer.Option(help="How many to draw. Default 200, fewer if slow.")] = None,
     seed: Seed = 0,
     model: Annotated[str | None, typer.Option(help="Of a file: the model that drew it, where that has moved.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for what is found. Default beside what is audited.")] = None,
 ) -> None:
-    """Of a model: is it good, does it copy? Of a file: where did it come from? Of a folder: what does it hold?"""
-    if os.path.isfile(what):
+    """Of a model: is it good, does it copy? Of several: which is best? Of a file: where did it come from? Of a folder:
+    what does it hold?"""
+    first = what[0]
+    if len(what) == 1 and os.path.isfile(first):
         from . import tracing
 
-        tracing.trace(Path(what), model, out)
-        return
-    if os.path.isdir(what) and not any(os.path.exists(os.path.join(what, name)) for name in MODEL_FILES):
+        tracing.trace(Path(first), model, out)
+    elif len(what) == 1 and os.path.isdir(first) and not any(os.path.exists(f"{first}/{name}") for name in MODEL_FILES):
         from . import inspecting
 
-        inspecting.inspect(Path(what), seed, out)
-        return
-    from . import auditing
+        inspecting.inspect(Path(first), seed, out)
+    else:
+        from . import auditing
 
-    auditing.audit(auditing.Request(what, data, count, seed, out))
+        request = auditing.Request(first, data, count, seed, out)
+        auditing.audit(request) if len(what) == 1 else auditing.compare(what, request)
 
 
 @app.command()

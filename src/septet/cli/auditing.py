@@ -4,7 +4,7 @@ import json
 import os
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from .. import folders, models, references
-from ..audits import copying, fidelity, likelihood, page, report
+from ..audits import comparison, copying, fidelity, likelihood, page, report
 from ..audits.audited import Audited
 from ..data.dataset import Dataset, read
 from ..generator import Generator
@@ -42,8 +42,33 @@ class Request:
 
 
 def audit(request: Request) -> None:
-    """Print what the model drew is worth and whether it copies, and write the figures to audit.json."""
+    """Print what the model drew is worth and whether it copies; write the figures to audit.json and a page."""
     began = time.time()
+    audited = measured(request)
+    lead, table = list(reports.sentences(audited.figures)), list(reports.table(audited.figures))
+    print("\n".join([*lead, "", *table]))
+    target = _write(audited.folder, audited.figures, request.out)
+    print("Drawing the page ...", file=sys.stderr)
+    written = page.write(target, f"What {audited.folder.name} learned", lead, report.sections(audited, table))
+    say(f"\nMade {written}.\nCost: {cost(began)}.", f"septet show {request.model}")
+
+
+def compare(references: list[str], request: Request) -> None:
+    """Audit several models alike, and write one page on all."""
+    began = time.time()
+    found = [(models.resolve(ref).name, measured(replace(request, model=ref))) for ref in references]
+    kinds = {audited.model.modality.name for _, audited in found}
+    if len(kinds) > 1:
+        raise Refusal(f"these models make {' and '.join(sorted(kinds))}: compare models of one kind")
+    lead, sections = comparison.look(found)
+    print("\n".join([*lead, "", *sections[-1].table]))
+    target = request.out or Path("made") / "comparison"
+    written = page.write(target, f"{', '.join(name for name, _ in found)} compared", lead, sections)
+    say(f"\nMade {written}.\nCost: {cost(began)}.", f"septet audit {references[0]}")
+
+
+def measured(request: Request) -> Audited:
+    """A model with what it drew, and all figures on that."""
     if request.count is not None and not 1 <= request.count <= 1_000_000:
         raise Refusal(f"count={request.count}: expected 1 to 1,000,000")
     folder = models.resolve(request.model)
@@ -67,14 +92,7 @@ def audit(request: Request) -> None:
         "settings": model.settings,
     }
     found, verdicts, judge = _figures(model, dataset, outputs)
-    figures |= found
-    lead, table = list(reports.sentences(figures)), list(reports.table(figures))
-    print("\n".join([*lead, "", *table]))
-    target = _write(folder, figures, request.out)
-    print("Drawing the page ...", file=sys.stderr)
-    audited = Audited(model, folder, run, source, dataset, outputs, verdicts, judge, figures)
-    written = page.write(target, f"What {folder.name} learned", lead, report.sections(audited, table))
-    say(f"\nMade {written}.\nCost: {cost(began)}.", f"septet show {request.model}")
+    return Audited(model, folder, run, source, dataset, outputs, verdicts, judge, figures | found)
 
 
 def run_of(folder: Path) -> dict[str, Any]:

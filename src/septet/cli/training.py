@@ -3,6 +3,7 @@
 import sys
 import time
 from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,31 +22,57 @@ LOOKED_AT = 24  # drawings whose colours decide between starters
 UNSHAPING = {"batch", "rate", "average"}  # options that leave the model's shape alone, where a recipe takes them
 
 
-def train(
-    kind: str,
-    source: Path,
-    options: list[str],
-    recipe: str | None,
-    start: str | None,
-    budget: str | None,
-    steps: int | None,
-    seed: int | None,
-    out: Path | None,
-    resume: bool,
-    device: str,
-) -> None:
-    began = process_started()
-    folder = out or Path("models") / (source.resolve().stem or kind)
+@dataclass(frozen=True)
+class Request:
+    """What was asked for on the command line."""
+
+    kind: str
+    source: Path
+    options: list[str]
+    recipe: str | None
+    start: str | None
+    budget: str | None
+    steps: int | None
+    seed: int | None
+    out: Path | None
+    resume: bool
+    device: str
+
+
+def train(request: Request) -> None:
+    """One model; or of several recipes, "gpt,bert", one after another, each for the same time and from nothing."""
+    asked, folder = request, request.out or Path("models") / (request.source.resolve().stem or request.kind)
+    if asked.recipe is None or "," not in asked.recipe:
+        _train(asked, folder, process_started())
+        return
+    if asked.start not in (None, "nothing"):
+        raise Refusal(f"--from {asked.start}: several recipes begin from nothing, so that they are equal; leave it out")
+    targets = {name.strip(): folder.with_name(f"{folder.name}-{name.strip()}") for name in asked.recipe.split(",")}
+    for name in targets:  # before any of them takes its time
+        recipes.parsed(recipes.find(_recipe_name(asked.kind, name) or ""), asked.options)
+    for number, (name, target) in enumerate(targets.items()):
+        going = asked.resume and runs.run_folder(target).exists()
+        if asked.resume and not going and (target / models.CONFIG).exists():
+            print(f"{target} is there already.")
+            continue
+        one = replace(asked, recipe=name, start="nothing", resume=going)
+        _train(one, target, time.time() if number else process_started())
+    say("", f"septet audit {' '.join(map(str, targets.values()))}")
+
+
+def _train(request: Request, folder: Path, began: float) -> None:
+    kind, source, options, resume = request.kind, request.source, request.options, request.resume
+    budget = request.budget
     begun = resuming.recorded(runs.run_folder(folder)) if resume else None
-    asked = _recipe_name(kind, recipe if begun is None else recipe or begun["recipe"])
-    reference = start or (_nearest(kind, asked, source, options) if begun is None else _begun_from(begun))
+    asked = _recipe_name(kind, request.recipe or (begun["recipe"] if begun else None))
+    reference = request.start or (_nearest(kind, asked, source, options) if begun is None else _begun_from(begun))
     name = asked or _next_recipe(kind, reference) or RECIPES[kind]
     chosen = recipes.parsed(recipes.find(name), options)
-    if budget is None and steps is None and not resume:
+    if budget is None and request.steps is None and not resume:
         budget = "20m"
-    length = {"budget": budget, "steps": steps, "resume": resume, "began": began, "device": device}
+    length = {"budget": budget, "steps": request.steps, "resume": resume, "began": began, "device": request.device}
     first = None if reference in (None, "nothing") else models.load(reference)
-    last = _follow(runs.training(source, name, folder, seed=seed, start=first, **length, **chosen))
+    last = _follow(runs.training(source, name, folder, seed=request.seed, start=first, **length, **chosen))
     say(f"{last.message}.\nCost: {cost(began)}.", f"septet generate {folder} {_example(last.model)} --count 4")
 
 

@@ -1,0 +1,98 @@
+"""The page on several models: the same prompts and seeds, and the same figures, side by side."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ..flops import counted
+from .audited import Audited
+from .page import Section, tile
+
+SHOWN = 8  # outputs of each
+BEST_FIRST = "The longer a bar the better."
+
+
+def look(models: Sequence[tuple[str, Audited]]) -> tuple[list[str], list[Section]]:
+    """Sentences for the top of the page, and its sections; `models` by the names that they are shown under."""
+    first = [
+        Section(
+            "same",
+            "The same prompts and seeds",
+            ["One row a model: " + ", ".join(name for name, _ in models) + "."],
+            strips=[[tile(a.model.modality, o.datum, name) for o in a.outputs[:SHOWN]] for name, a in models],
+        )
+    ]
+    rows = [_figures(name, audited) for name, audited in models]
+    found = [section for section in (_section(rows, *kind) for kind in KINDS) if section is not None]
+    return [_lead(rows)], [*first, *found, Section("figures", "All figures", table=list(_table(rows)), figures=rows)]
+
+
+def _figures(name: str, audited: Audited) -> dict[str, Any]:
+    outputs, verdicts = audited.outputs, audited.verdicts
+    drawn = (audited.figures.get("fidelity") or {}).get("generated") or {}
+    record = outputs[0].record
+    stages = audited.run.get("stages") or {}
+    return {
+        "model": name,
+        "process": type(audited.model.process).__name__,
+        "parameters": sum(p.numel() for p in audited.model.parameters()),
+        "training_seconds": audited.run.get("seconds"),
+        "training_steps": sum(stage["steps"] for stage in stages.values()) if stages else None,
+        "seconds_an_output": sorted(o.record["seconds"] or 0.0 for o in outputs)[len(outputs) // 2],
+        "flop_an_output": counted(lambda: audited.model.generate(record["prompt"], seed=record["seed"])),
+        "coverage": drawn.get("coverage"),
+        "precision": drawn.get("precision"),
+        "frechet_distance": drawn.get("frechet_distance"),
+        "copies": sum(v.word == "copy" for v in verdicts) / len(verdicts) if verdicts else None,
+        "held_out_loss": (audited.figures.get("likelihood") or {}).get("held_out"),
+        "floor": (audited.figures.get("fidelity") or {}).get("floor"),
+    }
+
+
+Told = Callable[[float], str]
+KINDS: tuple[tuple[str, str, str, bool, Told], ...] = (
+    ("coverage", "How much of the data's variety it draws", BEST_FIRST, True, lambda x: f"{x:.0%}"),
+    ("precision", "How many look real", BEST_FIRST, True, lambda x: f"{x:.0%}"),
+    ("copies", "How many are copies", "The shorter a bar the better.", True, lambda x: f"{x:.1%}"),
+    ("seconds_an_output", "How long an output takes", "The shorter a bar the better.", False, lambda x: f"{x:.3g} s"),
+)
+
+
+def _section(
+    rows: Sequence[dict[str, Any]], name: str, title: str, told: str, share: bool, say: Told
+) -> Section | None:
+    """A bar a model; of shares a full bar is all, of others the most there is."""
+    known = [(row["model"], row[name]) for row in rows if row[name] is not None]
+    if not known:
+        return None
+    most = 1.0 if share else max(max(value for _, value in known), 1e-9)
+    floor = next((row["floor"][name] for row in rows if row["floor"] and name in row["floor"]), None)
+    sentences = [told] + ([f"Real data that were never trained on reach {say(floor)}."] if floor is not None else [])
+    return Section(name, title, sentences, bars=[(model, value / most, say(value)) for model, value in known])
+
+
+def _lead(rows: Sequence[dict[str, Any]]) -> str:
+    known = [row for row in rows if row["coverage"] is not None]
+    seconds = {row["training_seconds"] for row in rows}
+    equal = None not in seconds and max(seconds) < 1.1 * min(seconds)
+    told = f"{len(rows)} models" + (f", each trained for about {max(seconds):,.0f} s" if equal else "") + "."
+    if known:
+        best, fastest = max(known, key=lambda r: r["coverage"]), min(rows, key=lambda r: r["seconds_an_output"])
+        told += (
+            f" {best['model']} draws most of the data's variety ({best['coverage']:.0%}), {fastest['model']} fastest."
+        )
+    return told
+
+
+def _table(rows: Sequence[dict[str, Any]]) -> list[str]:
+    names = [name for name in rows[0] if name not in ("model", "floor")]
+    width = max(16, *(len(row["model"]) + 2 for row in rows))
+    lines = [f"{'':20}" + "".join(f"{row['model']:>{width}}" for row in rows)]
+    return lines + [
+        f"{name.replace('_', ' '):20}" + "".join(f"{_cell(row[name]):>{width}}" for row in rows) for name in names
+    ]
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    return value if isinstance(value, str) else f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
