@@ -23,8 +23,9 @@ from PIL import Image
 from torch import Tensor
 
 from septet.codecs.paths import Paths
+from septet.modalities.descriptors import likeness
 from septet.modalities.svg import parse_svg
-from septet.modalities.vector import arrange, likeness, shades
+from septet.modalities.vector import arrange, shades
 from septet.space import Refusal
 
 CACHE = Path.home() / ".cache" / "septet-build"

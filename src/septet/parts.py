@@ -1,5 +1,6 @@
 """The contracts: what a Modality, Codec, Backbone, Process, Conditioner and Learner promise to each other.
 
+Over 250 lines because whoever adds a part finds all that is asked of it on one page.
 Shapes: B batch, N sites, M context tokens, D width, K noise levels a sample.
 """
 
@@ -223,6 +224,10 @@ class Modality(Part):
     def extent(self, datum: Any) -> dict[str, float]:
         """How large a datum is, by measures that have names: pixels, characters, seconds."""
         return {}
+
+    def canary(self, seed: int) -> Any:
+        """A random datum that nobody would make, to be planted among training data."""
+        raise Refusal(f"{self.name}: no canaries are made for this kind of content; leave them out")
 
     def take(self, value: Any) -> Any:
         """One datum from a value in memory (a PIL picture, an array, a string)."""

@@ -20,6 +20,7 @@ from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from . import checkpoints, models, recipes, resuming
 from .data import survey
+from .data.canaries import Planted
 from .devices import device_of
 from .generator import Generator
 from .originality import evidence
@@ -79,8 +80,8 @@ class Run:
 
     Give `budget`, a time for everything, or `steps`, of all stages together. `seed` is 0 if left out. `start` is a
     model to go on from. `resume` goes on with the run that was interrupted: what is left out is as it was there, what
-    differs is refused. `device`: see devices.device_of. `began` is when a budget's clock started, seconds since the
-    epoch; now, if left out.
+    differs is refused. `canaries`: see data.canaries. `device`: see devices.device_of. `began` is when a budget's clock
+    started, seconds since the epoch; now, if left out.
     """
 
     def __init__(
@@ -96,6 +97,7 @@ class Run:
         began: float | None = None,
         checkpoint_seconds: float = 60.0,
         device: str = "auto",
+        canaries: int | None = None,
         **options: Any,
     ):
         if (budget is None) == (steps is None) and not (resume and budget is None):
@@ -108,7 +110,7 @@ class Run:
         self.source, self.recipe, self.start, self.resume = source, recipes.find(recipe), start, resume
         self.options, self.seed = recipes.checked(self.recipe, options), seed if seed is None else checked_seed(seed)
         self.seconds, self.steps = None if budget is None else seconds_of(budget), steps
-        self.device = device_of(device)
+        self.device, self.canaries = device_of(device), canaries
         self.root, self.checkpoint_seconds = run_folder(self.folder), checkpoint_seconds
         self.clock = time.monotonic() - (0 if began is None else time.time() - began)
 
@@ -130,7 +132,8 @@ class Run:
         begun = self._begun()
         options, seed, seconds = begun["options"], begun["seed"], begun["seconds"]
         with _bounded():
-            plan = self.recipe(self.source, seed=seed, start=self.start, seconds=seconds, **options)
+            source = Planted(self.source, begun["canaries"]) if begun.get("canaries") else self.source
+            plan = self.recipe(source, seed=seed, start=self.start, seconds=seconds, **options)
         plan.generator.to(self.device)
         kept, remark = _evidence(plan)
         for sentence in [*plan.dataset.report, *survey.sentences(survey.survey(plan.dataset)), *remark]:
@@ -148,7 +151,8 @@ class Run:
     def _begun(self) -> dict[str, Any]:
         """What this run began with; the run folder is emptied for one that begins now."""
         asked = {"recipe": self.recipe.__name__, "options": self.options, "seed": self.seed, "steps": self.steps}
-        asked |= {"seconds": self.seconds, "start": None if self.start is None else self.start.digest or "unsaved"}
+        asked |= {"seconds": self.seconds, "canaries": self.canaries}
+        asked |= {"start": None if self.start is None else self.start.digest or "unsaved"}
         if self.resume:
             return resuming.agreed(self.root, asked, recipes.options(self.recipe))
         for left in self.root.iterdir():
@@ -166,6 +170,7 @@ class Run:
             "source": str(self.source) if isinstance(self.source, str | Path) else None,
             "started_from": None if self.start is None else self.start.name,
             "fingerprint": plan.dataset.fingerprint,
+            "canaries": len(plan.dataset.canaries),
             "training": len(plan.dataset.training),
             "held_out": len(plan.dataset.validation),
             "seconds": round(course.active(), 1),

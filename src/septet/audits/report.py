@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-from . import adherence, atlas, bias, cost, development, inside, pairs, passage
+from . import adherence, atlas, bias, cost, development, exposure, inside, pairs, passage
 from .audited import Audited
 from .page import Section, tile
 
-VIEWS = (development.view, atlas.view, passage.view, pairs.view, adherence.view, bias.view, cost.view)
+VIEWS = (development.view, atlas.view, passage.view, pairs.view, adherence.view, bias.view, exposure.view, cost.view)
 SHOWN = 24  # outputs
 
 

@@ -39,12 +39,13 @@ def train(
     seed: Annotated[int | None, typer.Option(help="Same seed, same result. Default 0.")] = None,
     out: Annotated[Path | None, typer.Option(help="The model's folder. Default models/NAME.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
+    canaries: Annotated[int | None, typer.Option(help="Plant so many random items, to see what is kept.")] = None,
     device: Device = "auto",
 ) -> None:
     """Learn a model from your files."""
     from . import training
 
-    asked = (kind, source, options or [], recipe, start, budget, steps, seed, out, resume, device)
+    asked = (kind, source, options or [], recipe, start, budget, steps, seed, out, resume, canaries, device)
     training.train(training.Request(*asked))
 
 

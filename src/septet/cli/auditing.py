@@ -15,6 +15,7 @@ from rich.progress import Progress
 from .. import folders, models, references
 from ..audits import comparison, copying, fidelity, likelihood, page, report
 from ..audits.audited import Audited
+from ..data.canaries import Planted
 from ..data.dataset import Dataset, read
 from ..generator import Generator
 from ..originality import nearness, spans
@@ -75,7 +76,8 @@ def measured(request: Request) -> Audited:
     model, run = models.load(request.model), run_of(folder)
     source = _source(request, run)
     print(f"Reading {source} ...", file=sys.stderr)
-    dataset = read(source, model.modality, seed=int(run.get("seed") or 0))
+    planted = Planted(source, int(run["canaries"])) if run.get("canaries") else source
+    dataset = read(planted, model.modality, seed=int(run.get("seed") or 0))
     same = run.get("fingerprint") == dataset.fingerprint
     if not same:
         print("These are not the very data it was trained on (another fingerprint): what counts as held out here may")

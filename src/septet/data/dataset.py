@@ -12,6 +12,7 @@ import numpy as np
 
 from ..parts import Modality, Prompt
 from ..space import Refusal
+from . import canaries
 from .duplicates import BANDS, ROWS, Groups, digest, near, signature
 from .sources import Entry, opened
 from .store import Store
@@ -34,7 +35,7 @@ class Dataset(Sequence[Item]):
     are indexes; `report` says in plain sentences what was found; `fingerprint` is a hash of data and prompts;
     `modality` is the one given, with what it learned from the set. `skipped` could not be read, each with why; `copies`
     were dropped, each with the source that it equals; `twins` are groups of near duplicates, as indexes; `extents` are
-    the sizes of all that was read, as it was."""
+    the sizes of all that was read, as it was; `canaries` are the indexes of random items that were planted."""
 
     def __init__(self, data: Any, prompts: list[Prompt], sources: list[str], modality: Modality):
         self.data, self.prompts, self.sources, self.modality = data, prompts, sources, modality
@@ -44,6 +45,7 @@ class Dataset(Sequence[Item]):
         self.skipped: list[str] = []
         self.copies: list[tuple[str, str]] = []
         self.twins: list[list[int]] = []
+        self.canaries: list[int] = []
         self.extents: dict[str, list[float]] = {}
         self.fingerprint = ""
 
@@ -129,6 +131,9 @@ def read(
     """
     if not 0 <= held_out < 1:
         raise Refusal(f"held_out={held_out}: expected a share from 0 to below 1, such as 0.1")
+    planted = 0
+    if isinstance(source, canaries.Planted):
+        source, planted = source.source, source.count
     found = opened(source, modality, captions)
     harvest = _Harvest(modality, Store(memory_bytes))
     for entry in found.entries:
@@ -147,9 +152,24 @@ def read(
     prompts = json.dumps(harvest.prompts, sort_keys=True).encode()
     dataset.fingerprint = hashlib.sha256(b"".join(harvest.place_of) + prompts).hexdigest()
     _split(dataset, harvest, held_out, seed)
+    _plant(dataset, planted)
     if isinstance(dataset.data, np.ndarray):
         dataset.data.flags.writeable = False
     return dataset
+
+
+def _plant(dataset: Dataset, count: int) -> None:
+    """Canaries at the end of the data, each among the training items as often as it is planted."""
+    if not count:
+        return
+    drawn, begin = [canaries.canary(dataset.modality, seed) for seed in range(count)], len(dataset)
+    array = isinstance(dataset.data, np.ndarray)
+    dataset.data = np.concatenate([dataset.data, np.stack(drawn)]) if array else [*dataset.data, *drawn]
+    dataset.prompts, dataset.canaries = dataset.prompts + [None] * count, list(range(begin, begin + count))
+    dataset.sources = dataset.sources + [f"canary {seed}" for seed in range(count)]
+    dataset.training = dataset.training + [begin + seed for seed in range(count) for _ in range(canaries.times(seed))]
+    dataset.fingerprint = hashlib.sha256(f"{dataset.fingerprint} {count}".encode()).hexdigest()
+    dataset.report.append(f"{count:,} canaries were planted among the training items.")
 
 
 def _account(harvest: _Harvest) -> Iterator[str]:

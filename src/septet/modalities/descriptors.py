@@ -114,3 +114,33 @@ def picture_views(pictures: Sequence[np.ndarray]) -> list[Iterator[Tensor]]:
     x = F.conv2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), kernel, groups=4)
     shapes = _silhouette(x)
     return [map(_features, _moved(x)), map(_features, (shapes, shapes.flip(-1)))]
+
+
+def _centred(shades_BSS: Tensor) -> Tensor:
+    """Each picture moved and scaled so that its paint is centred and spreads alike."""
+    axis = torch.linspace(-1, 1, shades_BSS.shape[-1])
+    mass = shades_BSS.sum((1, 2)).clamp_min(1e-6)
+    x = (shades_BSS.sum(1) * axis).sum(1) / mass
+    y = (shades_BSS.sum(2) * axis).sum(1) / mass
+    across = (shades_BSS.sum(1) * (axis - x[:, None]) ** 2).sum(1)
+    down = (shades_BSS.sum(2) * (axis - y[:, None]) ** 2).sum(1)
+    scale = (((across + down) / mass).sqrt() / 0.65).clamp(0.3, 1.3)
+    zero = torch.zeros_like(scale)
+    rows = torch.stack([torch.stack([scale, zero, x], 1), torch.stack([zero, scale, y], 1)], 1)
+    grid = F.affine_grid(rows, [len(shades_BSS), 1, SIDE, SIDE], align_corners=True)
+    return F.grid_sample(shades_BSS[:, None], grid, align_corners=True)[:, 0]
+
+
+def likeness(shades_BSS: Tensor) -> Tensor:
+    """float32 (B, F): blurred shades at three scales and histograms of edge directions (Dalal and Triggs 2005), each
+    of unit length, of pictures made alike in place and size."""
+    flat = _centred(shades_BSS)[:, None]
+    blocks = [F.avg_pool2d(flat, n).flatten(1) for n in (2, 4, 8)]
+    smooth = F.avg_pool2d(flat, 3, 1, 1, count_include_pad=False)
+    padded = F.pad(smooth, (1, 1, 1, 1), mode="replicate")
+    across, down = padded[..., 1:-1, 2:] - padded[..., 1:-1, :-2], padded[..., 2:, 1:-1] - padded[..., :-2, 1:-1]
+    strength, angle = torch.hypot(across, down), torch.atan2(down, across) * 2  # doubled: a line has no front
+    waves = [strength] + [strength * wave(k * angle) for k in (1, 2) for wave in (torch.cos, torch.sin)]
+    blocks.append(F.avg_pool2d(torch.cat(waves, 1), 4).flatten(1))
+    weights = (1.0, 1.0, 0.7, 1.2)
+    return torch.cat([w * F.normalize(block, dim=1) for w, block in zip(weights, blocks, strict=True)], 1)

@@ -23,6 +23,7 @@ from .pixels import fit, palette, snapped, tiles
 from .records import ASCII, EXIF, USER_COMMENT, png_with
 
 ORIENTATION = 0x0112
+CANARY = 4  # blocks a side
 THUMBNAIL, THUMBNAIL_STEP = 17, 8  # pixels a side; what is clearly brighter, of 255: more than a re-encoding does
 
 
@@ -84,6 +85,13 @@ class Image(Modality):
         if array.shape[2] == 1:
             array = array.repeat(3, 2)
         return array if array.shape[2] == 4 else np.dstack([array, np.full(array.shape[:2], 255, np.uint8)])
+
+    def canary(self, seed: int) -> np.ndarray:
+        """Blocks of random colours."""
+        blocks = np.random.default_rng(seed).integers(0, 256, (CANARY, CANARY, 4), dtype=np.uint8)
+        blocks[..., 3] = 255
+        side = max(CANARY, self.size // CANARY * CANARY)
+        return blocks.repeat(side // CANARY, 0).repeat(side // CANARY, 1)
 
     def extent(self, datum: np.ndarray) -> dict[str, float]:
         return {"pixels across": datum.shape[1], "pixels down": datum.shape[0]}

@@ -18,6 +18,7 @@ LONGEST_BYTES = 1 << 30
 MARKS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe\0\0", "utf-32-le"), (b"\0\0\xfe\xff", "utf-32-be"))
 MARKS += ((b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
 CONTROLS = bytes(set(range(32)) - set(b"\t\n\r\f\v\x1b"))
+LETTERS = "abcdefghijklmnopqrstuvwxyz"
 FEATURES, SKETCH = 1024, 512
 
 
@@ -95,6 +96,11 @@ class Text(Modality):
         except UnicodeEncodeError as error:
             raise Refusal("holds half of a character (a lone surrogate), which no file can keep") from error
         return value
+
+    def canary(self, seed: int) -> str:
+        """Random words of small letters."""
+        stream = np.random.default_rng(seed)
+        return " ".join("".join(stream.choice(list(LETTERS), stream.integers(3, 9))) for _ in range(6))
 
     def extent(self, datum: str) -> dict[str, float]:
         return {"characters": len(datum)}

@@ -14,25 +14,24 @@ from typing import Any
 import numpy as np
 import resvg_py
 import torch
-import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
 from .. import folders
 from ..parts import Modality
 from ..space import Refusal
-from .descriptors import picture_features, picture_views
+from .descriptors import SIDE, likeness, picture_features, picture_views
 from .drawing import Drawing, Figure, bounds, nearest, outlines, rgb, to_svg
 from .pixels import palette
 from .records import png_with
 from .svg import MOST_BYTES, parse_svg
 
-__all__ = ["Drawing", "Figure", "Vector", "arrange", "likeness", "render", "shades"]
+__all__ = ["Drawing", "Figure", "Vector", "arrange", "render", "shades"]
 
 Box = tuple[float, float, float, float]  # left, top, right, bottom
 MOST_TRIALS = 64  # figures whose fill rule is tried alone
 PNG_SIDE = 512
-SIDE, COLOURED_SIDE = 32, 48  # pixels of the rendering that features look at
+COLOURED_SIDE = 48  # pixels of the rendering in colours that features look at
 FEW_COLOURED = 0.1  # the share of drawings in other colours than the set's from which a set is learned in colours
 
 
@@ -112,36 +111,6 @@ def _main_colour(data: Sequence[Drawing]) -> str | None:
     return counts.most_common(1)[0][0] if counts else None
 
 
-def _centred(shades_BSS: Tensor) -> Tensor:
-    """Each picture moved and scaled so that its paint is centred and spreads alike."""
-    axis = torch.linspace(-1, 1, shades_BSS.shape[-1])
-    mass = shades_BSS.sum((1, 2)).clamp_min(1e-6)
-    x = (shades_BSS.sum(1) * axis).sum(1) / mass
-    y = (shades_BSS.sum(2) * axis).sum(1) / mass
-    across = (shades_BSS.sum(1) * (axis - x[:, None]) ** 2).sum(1)
-    down = (shades_BSS.sum(2) * (axis - y[:, None]) ** 2).sum(1)
-    scale = (((across + down) / mass).sqrt() / 0.65).clamp(0.3, 1.3)
-    zero = torch.zeros_like(scale)
-    rows = torch.stack([torch.stack([scale, zero, x], 1), torch.stack([zero, scale, y], 1)], 1)
-    grid = F.affine_grid(rows, [len(shades_BSS), 1, SIDE, SIDE], align_corners=True)
-    return F.grid_sample(shades_BSS[:, None], grid, align_corners=True)[:, 0]
-
-
-def likeness(shades_BSS: Tensor) -> Tensor:
-    """float32 (B, F): blurred shades at three scales and histograms of edge directions (Dalal and Triggs 2005), each
-    of unit length, of pictures made alike in place and size."""
-    flat = _centred(shades_BSS)[:, None]
-    blocks = [F.avg_pool2d(flat, n).flatten(1) for n in (2, 4, 8)]
-    smooth = F.avg_pool2d(flat, 3, 1, 1, count_include_pad=False)
-    padded = F.pad(smooth, (1, 1, 1, 1), mode="replicate")
-    across, down = padded[..., 1:-1, 2:] - padded[..., 1:-1, :-2], padded[..., 2:, 1:-1] - padded[..., :-2, 1:-1]
-    strength, angle = torch.hypot(across, down), torch.atan2(down, across) * 2  # doubled: a line has no front
-    waves = [strength] + [strength * wave(k * angle) for k in (1, 2) for wave in (torch.cos, torch.sin)]
-    blocks.append(F.avg_pool2d(torch.cat(waves, 1), 4).flatten(1))
-    weights = (1.0, 1.0, 0.7, 1.2)
-    return torch.cat([w * F.normalize(block, dim=1) for w, block in zip(weights, blocks, strict=True)], 1)
-
-
 class Vector(Modality):
     """SVG drawings. `palette` keeps a set's colours to so many; without it, and where fewer than one drawing in ten has
     colours of its own, all are drawn in one. `colours` ("#rrggbb") are those that were learned from the data."""
@@ -212,6 +181,14 @@ class Vector(Modality):
         if not isinstance(value, str | bytes):
             raise Refusal(f"{type(value).__name__}: a drawing is an SVG's text, its bytes, or a Drawing")
         return self._parsed(value.encode() if isinstance(value, str) else value)
+
+    def canary(self, seed: int) -> Drawing:
+        """Two random polygons."""
+        stream, figures = np.random.default_rng(seed), []
+        for _ in range(2):
+            points = [complex(x, y) for x, y in stream.integers(2, 22, (4, 2)).tolist()]
+            figures.append(Figure((("M", points[0]), *(("L", point) for point in points[1:]), ("Z",))))
+        return arrange(Drawing(tuple(figures)))
 
     def extent(self, datum: Drawing) -> dict[str, float]:
         return {"figures": len(datum.figures), "segments": sum(len(figure.segments) for figure in datum.figures)}

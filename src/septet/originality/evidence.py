@@ -28,9 +28,9 @@ Evidence = Calibration | Fingerprints
 def gather(dataset: Dataset) -> Evidence:
     """What the outputs of a model of these data are to be judged by; refuses where too few data calibrate."""
     modality = dataset.modality
-    sides = ([modality.finish(dataset.data[i]) for i in side] for side in (dataset.training, dataset.validation))
-    training, held_out = sides
-    names = [dataset.sources[i] for i in dataset.training]
+    index = list(dict.fromkeys(dataset.training))  # canaries are trained on more than once
+    training, held_out = ([modality.finish(dataset.data[i]) for i in side] for side in (index, dataset.validation))
+    names = [dataset.sources[i] for i in index]
     if modality.name == "text":
         return fingerprinted(training, held_out, names)
     return calibrate(training, held_out, modality, names)

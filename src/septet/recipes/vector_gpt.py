@@ -54,9 +54,8 @@ def vector_gpt(
     if isinstance(start.conditioner, Nothing):
         prompts = [None] * len(prompts)
     symbols_BM = start.conditioner.prepare([prompts[i] for i in kept])
-    held = set(dataset.validation)
-    training = [k for k, i in enumerate(kept) if i not in held]
-    validation = [k for k, i in enumerate(kept) if i in held]
+    place = {i: k for k, i in enumerate(kept)}
+    training, validation = ([place[i] for i in side if i in place] for side in (dataset.training, dataset.validation))
     if not training:
         raise Refusal(f"{source}: no drawing of at most {codec.length} symbols; simplify them")
 
