@@ -73,6 +73,13 @@ def test_an_honest_file_comes_out_the_same(shop, said, model, prompt, words, tmp
     assert "://" not in page.replace("http://www.w3.org", "") and "<script" not in page
 
 
+def test_influence_is_told_on_request(shop, said):
+    said("generate", shop / "painter", "red shape", "--out", "made")
+    said("audit", "made/painter-0.png", "--model", shop / "painter", "--influence")
+    report = json.loads(Path("made/painter-0-audit/report.json").read_text())
+    assert len(report["influence"]["figures"]) == 5 and report["influence"]["figures"][0]["item"].endswith(".png")
+
+
 def test_an_edited_file_or_record_is_found_out(shop, said):
     said("generate", shop / "painter", "red shape", "--count", "1", "--out", "made")
     file = Path("made/painter-0.png")

@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..data.dataset import Dataset
 from ..generator import Generator
 from ..originality import fingerprints, spans
 from ..originality.calibration import Verdict
 from ..originality.evidence import Evidence
 from ..space import Refusal
 from . import provenance
+from .influence import Influence
 from .page import Section, item, tile
 from .provenance import Replay
 
@@ -27,7 +29,8 @@ ELSEWHERE = (
 @dataclass(frozen=True)
 class Subject:
     """A file, its record, the model that the record names, and what that model keeps of its training data; `source` is
-    the folder it was trained on where that is still there, `start` the model that it went on from."""
+    the folder it was trained on where that is still there, `start` the model that it went on from, `dataset` its data
+    where influence is asked for."""
 
     path: Path
     record: Mapping[str, Any]
@@ -35,6 +38,7 @@ class Subject:
     evidence: Evidence | None
     source: Path | None
     start: str | None
+    dataset: Dataset | None = None
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,8 @@ def look(subject: Subject) -> Found:
         sections += [s for s in (_steps(subject, drawn), _words(subject, drawn)) if s is not None]
     if subject.evidence is not None:
         sections.append(_nearest(subject, subject.evidence, datum))
+    if subject.dataset is not None:
+        sections.append(_influence(subject, subject.dataset, datum))
     sections.append(Section("record", "The record", figures=dict(subject.record)))
     return Found(datum, same, verdict, lead, sections)
 
@@ -136,7 +142,7 @@ def _words(subject: Subject, drawn: Replay) -> Section | None:
     bars = [(influence.word, influence.share, f"{influence.share:.2f}") for influence in found]
     tiles = [tile(subject.model.modality, i.datum, f"without {i.word!r}") for i in found]
     figures = {influence.word: round(influence.share, 4) for influence in found}
-    return Section("words", "What each word of the prompt did", told, tiles, bars, figures=figures)
+    return Section("words", "What each word of the prompt did", told, tiles, bars=bars, figures=figures)
 
 
 def _nearest(subject: Subject, kept: Evidence, datum: Any) -> Section:
@@ -151,6 +157,25 @@ def _nearest(subject: Subject, kept: Evidence, datum: Any) -> Section:
     return Section(
         "nearest", "The nearest training items", told, tiles, figures=[{"item": n, "p": p} for n, p in found]
     )
+
+
+def _influence(subject: Subject, dataset: Dataset, datum: Any) -> Section:
+    model, index = subject.model, list(dict.fromkeys(dataset.training))
+    data = [model.modality.finish(dataset.data[i]) for i in index]
+    scores = Influence(model, data, [dataset.prompts[i] for i in index]).scores(datum, subject.record["prompt"])
+    best = scores.topk(min(NEAREST, len(index)))
+    told = [
+        "By gradients: had the model not seen these, it would find this file least likely. Nearness asks what looks "
+        "alike; influence asks what was learned from. It is an estimate."
+    ]
+    names = [dataset.sources[index[int(i)]] for i in best.indices]
+    shares = (best.values / scores.abs().sum().clamp(min=1e-12)).tolist()
+    pairs = list(zip(names, shares, strict=True))
+    tiles = [
+        item(model.modality, subject.source, name, f"{name}: {share:.1%} of all influence") for name, share in pairs
+    ]
+    figures = [{"item": name, "share": share} for name, share in pairs]
+    return Section("influence", "The training items of most influence", told, tiles, figures=figures)
 
 
 def _copied(kept: fingerprints.Fingerprints, datum: str) -> Section:

@@ -90,6 +90,9 @@ def audit(
     count: Annotated[int | None, typer.Option(help="How many to draw. Default 200, fewer if slow.")] = None,
     seed: Seed = 0,
     model: Annotated[str | None, typer.Option(help="Of a file: the model that drew it, where that has moved.")] = None,
+    influence: Annotated[
+        bool, typer.Option("--influence", help="Of a file: what it was learned from, slowly.")
+    ] = False,
     out: Annotated[Path | None, typer.Option(help="Folder for what is found. Default beside what is audited.")] = None,
 ) -> None:
     """Of a model: is it good, does it copy? Of several: which is best? Of a file: where did it come from? Of a folder:
@@ -98,7 +101,7 @@ def audit(
     if len(what) == 1 and os.path.isfile(first):
         from . import tracing
 
-        tracing.trace(Path(first), model, out)
+        tracing.trace(Path(first), model, data, influence, out)
     elif len(what) == 1 and os.path.isdir(first) and not any(os.path.exists(f"{first}/{name}") for name in MODEL_FILES):
         from . import inspecting
 

@@ -74,21 +74,15 @@ def measured(request: Request) -> Audited:
         raise Refusal(f"count={request.count}: expected 1 to 1,000,000")
     folder = models.resolve(request.model)
     model, run = models.load(request.model), run_of(folder)
-    source = _source(request, run)
-    print(f"Reading {source} ...", file=sys.stderr)
-    planted = Planted(source, int(run["canaries"])) if run.get("canaries") else source
-    dataset = read(planted, model.modality, seed=int(run.get("seed") or 0))
-    same = run.get("fingerprint") == dataset.fingerprint
-    if not same:
-        print("These are not the very data it was trained on (another fingerprint): what counts as held out here may")
-        print("have been trained on, and the other way round.")
+    source = source_of(run, request.data, request.model)
+    dataset = data_of(model, run, source)
     outputs = _drawn(model, dataset, request)
     figures: dict[str, Any] = {
         "septet": version(),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "model_sha256": model.digest,
         "source": str(source),
-        "same_data": same,
+        "same_data": run.get("fingerprint") == dataset.fingerprint,
         "drawn": len(outputs),
         "seed": request.seed,
         "settings": model.settings,
@@ -106,15 +100,27 @@ def run_of(folder: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _source(request: Request, run: dict[str, Any]) -> Path:
-    if request.data is not None:
-        return request.data
+def source_of(run: dict[str, Any], given: Path | None, model: str) -> Path:
+    """The folder that a model was trained on: the one given, else the one recorded, if it is still there."""
+    if given is not None:
+        return given
     if not run.get("source"):
-        raise Refusal(f"{request.model} does not tell what folder it was trained on; give it with --data DIR")
+        raise Refusal(f"{model} does not tell what folder it was trained on; give it with --data DIR")
     source = Path(str(run["source"]))
     if not source.exists():
-        raise Refusal(f"{source}, on which {request.model} was trained, is not there; give its place with --data DIR")
+        raise Refusal(f"{source}, on which {model} was trained, is not there; give its place with --data DIR")
     return source
+
+
+def data_of(model: Generator, run: dict[str, Any], source: Path) -> Dataset:
+    """A model's data, split as they were when it was trained; says so where they are no longer the same."""
+    print(f"Reading {source} ...", file=sys.stderr)
+    planted = Planted(source, int(run["canaries"])) if run.get("canaries") else source
+    dataset = read(planted, model.modality, seed=int(run.get("seed") or 0))
+    if run.get("fingerprint") != dataset.fingerprint:
+        print("These are not the very data it was trained on (another fingerprint): what counts as held out here may")
+        print("have been trained on, and the other way round.")
+    return dataset
 
 
 def _drawn(model: Generator, dataset: Dataset, request: Request) -> list[Output]:

@@ -12,12 +12,12 @@ from ..originality import evidence
 from ..references import is_pickle, starters
 from ..space import Refusal
 from . import cost, say
-from .auditing import run_of
+from .auditing import data_of, run_of, source_of
 
 NAME = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 
-def trace(path: Path, reference: str | None, out: Path | None) -> None:
+def trace(path: Path, reference: str | None, data: Path | None, influence: bool, out: Path | None) -> None:
     """Print where a generated file came from, and write a page that shows it."""
     began = time.time()
     if is_pickle(path) or path.suffix in (".safetensors", ".gguf"):
@@ -28,9 +28,10 @@ def trace(path: Path, reference: str | None, out: Path | None) -> None:
     provenance.checked(record, path)
     folder = _folder(record, reference, path)
     model, run = models.load(folder), run_of(folder)
-    source = Path(str(run.get("source"))) if run.get("source") else None
+    source = data or (Path(str(run["source"])) if run.get("source") else None)
+    dataset = data_of(model, run, source_of(run, data, record["model"])) if influence else None
     kept = evidence.load(folder, model.modality)
-    found = origin.look(origin.Subject(path, record, model, kept, source, run.get("started_from")))
+    found = origin.look(origin.Subject(path, record, model, kept, source, run.get("started_from"), dataset))
     for sentence in found.lead:
         print(sentence)
     target = out or path.with_name(f"{path.stem}-audit")

@@ -1,0 +1,70 @@
+"""Which training items made a model draw what it drew: by gradients, beyond nearness.
+
+Shapes: n training items, P numbers of a gradient after projection.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..generator import Generator
+from ..parts import Prompt
+from ..space import Refusal
+
+NUMBERS = 2048  # that a gradient is projected to
+LOOKS = 4  # noises over which a gradient is averaged
+DAMPING = 1.0  # of the mean square of the projected gradients
+MOST = 5000  # items whose gradients are taken
+
+
+class Influence:
+    """Scores by TRAK (Park et al. 2023, eq. 15, one model and no weighting): the projected gradient of an
+    output's loss, times the inverse of the training gradients' second moments, times each training gradient."""
+
+    def __init__(self, model: Generator, data: Sequence[Any], prompts: Sequence[Prompt], numbers: int = NUMBERS):
+        self.model, self.parameters = model, [p for p in model.process.parameters() if p.requires_grad]
+        if not self.parameters:
+            raise Refusal(f"{type(model.process).__name__} learns nothing by gradients; influence cannot be told")
+        if len(data) > MOST:
+            raise Refusal(
+                f"{len(data):,} training items: influence is told for at most {MOST:,}; leave --influence out"
+            )
+        stream = np.random.Generator(np.random.Philox(0))
+        sizes = [p.numel() for p in self.parameters]
+        self.numbers = min(numbers, sum(sizes))
+        # A sketch of counts (Charikar et al. 2002): each weight goes to one number, with a sign.
+        self.place = [torch.from_numpy(stream.integers(self.numbers, size=size)) for size in sizes]
+        self.sign = [torch.from_numpy(stream.choice(np.float32([-1, 1]), size=size)) for size in sizes]
+        self.training_nP = torch.stack([self.gradient(*pair) for pair in zip(data, prompts, strict=True)])
+        moment = self.training_nP.T @ self.training_nP / len(self.training_nP)
+        damping = DAMPING * moment.diagonal().mean().clamp(min=1e-12)
+        self.inverse_PP = torch.linalg.inv(moment + damping * torch.eye(self.numbers))
+
+    def scores(self, datum: Any, prompt: Prompt) -> Tensor:
+        """(n,): how much each training item lowers the loss of an output; below 0 it raises it."""
+        return self.training_nP @ (self.inverse_PP @ self.gradient(datum, prompt))
+
+    def gradient(self, datum: Any, prompt: Prompt) -> Tensor:
+        """(P,) the projected gradient of an item's loss."""
+        model, total = self.model.eval(), torch.zeros(self.numbers)
+        told = model.conditioner.nothing(1).shape[1] > 0
+        prompt_BM = model.conditioner.prepare([prompt if told else None]).to(model.device)
+        with torch.no_grad():
+            latents = model.encode([datum]).to(model.device)
+            heard = model.conditioner(prompt_BM)
+        for look in range(LOOKS):
+            with torch.random.fork_rng():
+                torch.manual_seed(look)
+                figures = model.process.validation(latents, heard)
+            if figures is None:
+                raise Refusal(f"{type(model.process).__name__} has no loss of an item; influence cannot be told")
+            found = torch.autograd.grad(figures["loss"], self.parameters, allow_unused=True)
+            for part, place, sign in zip(found, self.place, self.sign, strict=True):
+                if part is not None:
+                    total.index_add_(0, place, part.detach().flatten().float().cpu() * sign)
+            if model.process.space.discrete and not hasattr(model.process, "schedule"):
+                break  # nothing is random
+        return total
