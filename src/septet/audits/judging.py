@@ -135,7 +135,7 @@ def _fitted(modality: Modality, values: list[str], features_nF: Tensor, truth_n:
         optimiser.zero_grad()
         total = torch.nn.functional.cross_entropy(x @ weight + bias, truth_n) + PULL * weight.square().sum()
         total.backward()
-        return float(total)
+        return float(total.detach())
 
     optimiser.step(loss)
     none = np.zeros(0, np.int64)
