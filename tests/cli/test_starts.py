@@ -16,14 +16,14 @@ TINY: dict[str, Any] = {"size": 8, "codec_width": 8, "width": 32, "layers": 1, "
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory) -> Path:
-    """Pictures, and starters among which `emoji` is a GPT for pictures."""
+    """Pictures, and starters among which `pictures` is a GPT for pictures."""
     root = tmp_path_factory.mktemp("shop")
     (root / "pictures").mkdir()
     stream = np.random.default_rng(0)
     for number in range(10):
         pixels = stream.integers(0, 256, (8, 8, 3), dtype=np.uint8)
         Image.fromarray(pixels).save(root / "pictures" / f"red apple-{number}.png")
-    runs.train(root / "pictures", "image_gpt", root / "starters" / "emoji", steps=2, **TINY)
+    runs.train(root / "pictures", "image_gpt", root / "starters" / "pictures", steps=2, **TINY)
     return root
 
 
@@ -45,8 +45,8 @@ def told(shop: Path, monkeypatch, tmp_path: Path, capsys):
 
 def test_few_pictures_start_from_the_starter_by_its_recipe(told):
     said, card = told("--steps", 1, "batch=4")
-    assert "10 files are few: starting from the starter 'emoji'; --from nothing begins anew." in said
-    assert (card["started_from"], card["recipe"]) == ("emoji", "image_gpt")
+    assert "10 files are few: starting from the starter 'pictures'; --from nothing begins anew." in said
+    assert (card["started_from"], card["recipe"]) == ("pictures", "image_gpt")
     assert models.load("mine").modality.size == 8  # of the starter, not the recipe's own
 
 
@@ -78,7 +78,7 @@ def test_a_run_from_a_starter_is_resumed_from_it(shop: Path, told):
         pass
     del run, progress
     said, card = told("--resume")
-    assert "6 steps" in said and (card["started_from"], card["recipe"]) == ("emoji", "image_gpt")
+    assert "6 steps" in said and (card["started_from"], card["recipe"]) == ("pictures", "image_gpt")
 
 
 def drawings(folder: Path, colours: list[str]) -> Path:
@@ -97,7 +97,7 @@ def drawing_shop(tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp("drawing-shop")
     words: dict[str, Any] = {"steps": 1, "width": 32, "layers": 1, "batch": 4, "length": 64}
     runs.train(drawings(root / "plain", ["#123456"]), "vector_gpt", root / "starters" / "icons", **words)
-    runs.train(drawings(root / "bright", ["#ff0000", "#00ff00"]), "vector_gpt", root / "starters" / "emoji", **words)
+    runs.train(drawings(root / "bright", ["#ff0000", "#00ff00"]), "vector_gpt", root / "starters" / "pictures", **words)
     return root
 
 

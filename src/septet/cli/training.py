@@ -15,9 +15,10 @@ from ..data.files import listed
 from ..generator import Generator
 from ..pace import process_started
 from ..space import Refusal
-from . import RECIPES, STARTERS, cost, say
+from . import RECIPES, cost, say
 
 FEW = 2000  # files below which a training starts from a starter
+BEGINNINGS = {"text": "prose", "image": "pictures"}  # starters that few files are learned from
 LOOKED_AT = 24  # drawings whose colours decide between starters
 UNSHAPING = {"batch", "rate", "average"}  # options that leave the model's shape alone, where a recipe takes them
 
@@ -123,7 +124,7 @@ def _nearest(kind: str, recipe: str | None, source: Path, options: list[str]) ->
 def _starter(kind: str, source: Path) -> str:
     """The starter for files of a kind; drawings in several colours, by a few of them, have one of their own."""
     if kind != "vector":
-        return STARTERS.get(kind, "")
+        return BEGINNINGS.get(kind, "")
     from ..modalities.vector import Vector  # no other kind needs to read SVG
 
     vector, found = Vector(palette=2), []
@@ -131,7 +132,7 @@ def _starter(kind: str, source: Path) -> str:
     for path in paths[:: len(paths) // LOOKED_AT + 1]:
         with suppress(Refusal):
             found.append(vector.read(path))
-    return "emoji" if found and vector.learned(found)[0].colours else STARTERS[kind]
+    return "emoji" if found and vector.learned(found)[0].colours else "icons"
 
 
 def _begun_from(begun: dict[str, Any]) -> str | None:
