@@ -21,7 +21,6 @@ from PIL import Image as Pillow
 from septet import runs
 from septet.audits import exposure
 from septet.audits.audited import Audited
-from septet.data.canaries import Planted
 from septet.data.dataset import read
 from septet.modalities.image import Image
 from septet.originality import evidence
@@ -109,8 +108,8 @@ def with_models(training: np.ndarray, budget: str) -> Iterator[Figure]:
             yield Figure(f"copies drawn by a model of {size} digits", words.count("copy") / len(words))
         folder, data = Path(root) / "canaries", list(training)
         model = runs.train(data, "image_diffusion", folder, budget=budget, canaries=7, **OPTIONS)
-        dataset = read(Planted(data, 7), model.modality)
-        found = exposure.view(Audited(model, folder, {}, folder, dataset, [], [], None, {}))
+        dataset = read(data, model.modality)
+        found = exposure.view(Audited(model, folder, {"canaries": 7}, folder, dataset, [], [], None, {}))
         for times, bits in (found.figures if found else {}).items():
             yield Figure(f"exposure of a canary planted {times} times", bits, "bits")
 

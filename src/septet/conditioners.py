@@ -71,9 +71,10 @@ class Attributes(Conditioner):
         return cls(width, {name: sorted(v, key=_natural) for name, v in values.items()})
 
     def prepare(self, prompts: Sequence[Prompt]) -> Tensor:
-        return torch.tensor([self._row(self._parse(prompt)) for prompt in prompts], dtype=torch.int64)
+        return torch.tensor([self._row(self.parsed(prompt)) for prompt in prompts], dtype=torch.int64)
 
-    def _parse(self, prompt: Prompt) -> dict[str, str]:
+    def parsed(self, prompt: Prompt) -> dict[str, str]:
+        """The values that a prompt names, by attribute."""
         if not prompt or isinstance(prompt, dict):
             return prompt or {}
         if len(self.values) == 1 and "=" not in prompt:

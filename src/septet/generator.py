@@ -152,7 +152,7 @@ class Generator(Part, Learner):
                     yield Moment(done, len(requests), last, [])
                 last = state
             assert last is not None
-            facts = {**settings, "guidance": guidance, "tile": tile}
+            facts = {**settings, **self._facts(guidance), "tile": tile}
             outputs = self._outputs(last, rows, given, facts, time.monotonic() - started)
             done += len(rows)
             yield Moment(done, len(requests), last, outputs)
@@ -177,9 +177,18 @@ class Generator(Part, Learner):
         for state in self.process.eval().draws(noise, context, **pull, **settings):
             pass
         assert state is not None
-        facts = {**settings, "guidance": guidance, "interpolated": [list(map(str, prompts)), list(seeds)]}
+        facts = {
+            **settings,
+            **self._facts(guidance),
+            "interpolated": [list(map(str, prompts)), list(seeds)],
+        }
         rows = [(prompts[0] if share < 0.5 else prompts[1], seeds[0]) for share in shares]
         return Outputs(self._outputs(state, rows, None, facts, time.monotonic() - started))
+
+    def _facts(self, guidance: float) -> dict[str, Any]:
+        """What a record says besides the process's settings."""
+        takes = "guidance" in inspect.signature(self.process.draws).parameters
+        return {"device": self.device.type} | ({"guidance": guidance} if takes else {})
 
     @torch.no_grad()
     def _context(self, prompts: list[Prompt], weight: float) -> tuple[Context, dict[str, Any]]:

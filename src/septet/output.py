@@ -23,6 +23,7 @@ from .parts import Modality, Prompt
 from .space import Refusal
 
 MADE = Path("made")
+CPU = torch.backends.cpu.get_cpu_capability()  # the instructions in use, by which rounding differs
 PREVIEW_PIXELS = 512  # of what has no size of its own
 
 
@@ -43,7 +44,7 @@ def record(model: str, model_sha256: str, prompt: Prompt, seed: int, settings: M
         "model_sha256": model_sha256,
         "prompt": prompt,
         "seed": seed,
-        "settings": {**used, "threads": torch.get_num_threads(), "torch": torch.__version__},
+        "settings": {**used, "threads": torch.get_num_threads(), "torch": torch.__version__, "cpu": CPU},
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "seconds": settings.get("seconds"),
     }

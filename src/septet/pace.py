@@ -1,6 +1,7 @@
 """How long a training lasts: a number of steps, or a wall-clock budget."""
 
 import os
+import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,13 @@ def process_started() -> float:
 
 
 _LOADED = time.time()
+
+
+def peak_memory_bytes() -> int:
+    """The most memory that this process has held."""
+    import resource  # not there on every system
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 @dataclass

@@ -6,7 +6,6 @@ The run's own folder, beside the model's, holds what resuming needs and is remov
 import json
 import os
 import re
-import resource
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -18,12 +17,13 @@ import torch
 from torch import nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
-from . import checkpoints, models, recipes, resuming
+from . import checkpoints, folders, models, recipes, resuming
 from .data import survey
 from .data.canaries import Planted
 from .devices import device_of
 from .generator import Generator
 from .originality import evidence
+from .pace import peak_memory_bytes
 from .part import Part
 from .previews import Previews
 from .recipes import Plan
@@ -80,8 +80,8 @@ class Run:
 
     Give `budget`, a time for everything, or `steps`, of all stages together. `seed` is 0 if left out. `start` is a
     model to go on from. `resume` goes on with the run that was interrupted: what is left out is as it was there, what
-    differs is refused. `canaries`: see data.canaries. `device`: see devices.device_of. `began` is when a budget's clock
-    started, seconds since the epoch; now, if left out.
+    differs is refused. `canaries`: see data.canaries. `keep_evidence`: see originality.evidence. `device`: see
+    devices.device_of. `began` is when a budget's clock started, seconds since the epoch; now, if left out.
     """
 
     def __init__(
@@ -98,6 +98,7 @@ class Run:
         checkpoint_seconds: float = 60.0,
         device: str = "auto",
         canaries: int | None = None,
+        keep_evidence: bool = True,
         **options: Any,
     ):
         if (budget is None) == (steps is None) and not (resume and budget is None):
@@ -110,7 +111,7 @@ class Run:
         self.source, self.recipe, self.start, self.resume = source, recipes.find(recipe), start, resume
         self.options, self.seed = recipes.checked(self.recipe, options), seed if seed is None else checked_seed(seed)
         self.seconds, self.steps = None if budget is None else seconds_of(budget), steps
-        self.device, self.canaries = device_of(device), canaries
+        self.device, self.canaries, self.evidence = device_of(device), canaries, keep_evidence
         self.root, self.checkpoint_seconds = run_folder(self.folder), checkpoint_seconds
         self.clock = time.monotonic() - (0 if began is None else time.time() - began)
 
@@ -135,7 +136,7 @@ class Run:
             source = Planted(self.source, begun["canaries"]) if begun.get("canaries") else self.source
             plan = self.recipe(source, seed=seed, start=self.start, seconds=seconds, **options)
         plan.generator.to(self.device)
-        kept, remark = _evidence(plan)
+        kept, remark = self._evidence(plan)
         for sentence in [*plan.dataset.report, *survey.sentences(survey.survey(plan.dataset)), *remark]:
             yield Progress("data", None, 0.0, sentence)
         if self.resume:
@@ -147,6 +148,18 @@ class Run:
         for index in range(len(plan.stages)):
             yield from StageRun(course, plan, index, previews).go()
         yield self._save(plan, course, previews, options, kept)
+
+    def _evidence(self, plan: Plan) -> tuple[dict[str, bytes], list[str]]:
+        """The file by which outputs will be judged, and a sentence where there is none."""
+        path = self.root / evidence.EVIDENCE
+        if not self.evidence or not len(plan.dataset.data):
+            return {}, []
+        if not (self.resume and path.exists()):
+            try:
+                folders.write(path, evidence.content(evidence.gather(plan.dataset)))
+            except Refusal as error:
+                return {}, [f"What it draws will not be judged for originality: {error}."]
+        return {evidence.EVIDENCE: path.read_bytes()}, []
 
     def _begun(self) -> dict[str, Any]:
         """What this run began with; the run folder is emptied for one that begins now."""
@@ -171,11 +184,11 @@ class Run:
             "started_from": None if self.start is None else self.start.name,
             "fingerprint": plan.dataset.fingerprint,
             "canaries": len(plan.dataset.canaries),
-            "training": len(plan.dataset.training),
+            "training": len(plan.dataset.own),
             "held_out": len(plan.dataset.validation),
             "seconds": round(course.active(), 1),
             "threads": torch.get_num_threads(),
-            "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+            "peak_memory_bytes": peak_memory_bytes(),
             "stages": course.summary,
             **plan.facts,
         }
@@ -185,16 +198,6 @@ class Run:
         models.save(plan.generator, self.folder, card=facts, log=course.log, files=files)
         said = [f"saved {self.folder}", *(f"{name}: {_told(s)}" for name, s in course.summary.items())]
         return Progress("saved", None, 1.0, "; ".join(said), plan.generator)
-
-
-def _evidence(plan: Plan) -> tuple[dict[str, bytes], list[str]]:
-    """The file by which outputs will be judged, and a sentence where there can be none."""
-    if not len(plan.dataset.data):
-        return {}, []
-    try:
-        return {evidence.EVIDENCE: evidence.content(evidence.gather(plan.dataset))}, []
-    except Refusal as error:
-        return {}, [f"What it draws will not be judged for originality: {error}."]
 
 
 @contextmanager

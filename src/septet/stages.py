@@ -16,6 +16,7 @@ from .recipes import Plan
 from .space import Refusal
 
 LOG_SECONDS = 0.5  # between two rows of the log
+COUNTED = 3  # batches whose operations are counted
 LEAST_RESERVE = 0.5  # seconds of a budget for saving and leaving
 
 
@@ -107,7 +108,9 @@ class StageRun:
         if not count:
             raise Refusal(f"budget {course.seconds:g}s: no time was left for the {stage.name}; give more")
         loss = validate(stage.learner, batches, 64 if pace.steps else 16, stage.settings.precision)
-        flop = count * stage.settings.accumulate * flops.of_step(stage.learner, batches.at(count // 2))
+        some = [batches.at(count * k // COUNTED) for k in range(COUNTED)]
+        step = flops.of_steps(stage.learner, some) if stage.learner.players else 0
+        flop = None if step is None else step * count * stage.settings.accumulate
         self._end({"steps": count, "validation_loss": loss, "kept_step": kept or count, "flop": flop})
         if not self.final:
             self._commit(count, {"learner": stage.learner.state_dict()}, pace, finished=True)

@@ -52,10 +52,9 @@ def test_what_was_seen_often_is_exposed(tmp_path):
     options: dict[str, Any] = {"tokens": "characters", "length": 64, "width": 64, "layers": 2, "batch": 16}
     arguments: dict[str, Any] = {"steps": 80, "canaries": 14, **options}
     model = runs.train(tmp_path / "tales.txt", "text_gpt", tmp_path / "model", **arguments)
-    dataset = read(Planted(tmp_path / "tales.txt", 14), Text())
-    assert json.loads((tmp_path / "model" / "run.json").read_text())["fingerprint"] == dataset.fingerprint
-    found = exposure.view(Audited(model, tmp_path / "model", {}, Path(), dataset, [], [], None, {}))
-    assert found is not None and "can be drawn out" in found.sentences[1]
+    dataset, run = read(tmp_path / "tales.txt", Text()), json.loads((tmp_path / "model" / "run.json").read_text())
+    assert run["fingerprint"] == canaries.fingerprint(dataset.fingerprint, 14) != dataset.fingerprint
+    found = exposure.view(Audited(model, tmp_path / "model", run, Path(), dataset, [], [], None, {}))
+    assert found is not None and "64 times" in found.sentences[1]
     assert found.figures[64] > 6 and found.figures[64] > found.figures[1] + 2
-    plain = read(tmp_path / "tales.txt", Text())
-    assert exposure.view(Audited(model, tmp_path / "model", {}, Path(), plain, [], [], None, {})) is None
+    assert exposure.view(Audited(model, tmp_path / "model", {}, Path(), dataset, [], [], None, {})) is None

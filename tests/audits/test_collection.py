@@ -33,7 +33,7 @@ def test_a_folder_is_told_and_shown(folder, septet, tmp_path, monkeypatch):
     assert code == 0, error
     report = json.loads(Path("page/report.json").read_text())
     page = Path("page/index.html").read_text()
-    assert "Besides 63 image files there are" in said and "2 text files" in said
+    assert "Besides 63 image files there are 1 text files" in said
     assert "1 of 63 could not be read" in said and "1 exact duplicates were dropped" in said
     assert "2 items have near duplicates" in said and "LICENSE.md (CC0 1.0 Universal)" in said
     assert report["copies"]["figures"] == [["red-99.webp", "red-1.png"]]
@@ -43,6 +43,18 @@ def test_a_folder_is_told_and_shown(folder, septet, tmp_path, monkeypatch):
     assert report["items"]["figures"]["sizes"]["pixels across"]["largest"] == 24
     assert "red-100.png: " in page and page.count("data:image/png;base64,") >= 26
     assert "://" not in page and "Next: septet train image" in said
+
+
+def test_captions_beside_pictures_are_no_texts(septet, tmp_path):
+    (tmp_path / "data").mkdir()
+    for number, picture in enumerate(pictures(5, 1)):
+        Pillow.fromarray(picture).save(tmp_path / "data" / f"{number}.png")
+        (tmp_path / "data" / f"{number}.txt").write_text(f"a red fox {number}")
+    (tmp_path / "data" / "README.md").write_text("about")
+    (tmp_path / "data" / "copyright.svg").write_text("<svg/>")
+    code, said, error = septet("audit", tmp_path / "data", "--out", tmp_path / "page")
+    assert code == 0, error
+    assert "5 image files" in said and " text files:" not in said and "No licence file" in said
 
 
 def test_texts_have_sizes_and_no_words(tmp_path, septet, monkeypatch):

@@ -58,6 +58,14 @@ def test_texts_are_judged_by_fingerprints_alone(tmp_path):
     assert whole[100:140].lower().encode() not in (tmp_path / EVIDENCE).read_bytes()
 
 
+def test_texts_without_anything_in_common_prove_nothing_by_a_single_run():
+    stream = np.random.default_rng(0)
+    training, held_out, fresh = ("".join(stream.choice(list(letters), 6000)) for letters in ("abcd", "efgh", "ijkl"))
+    kept = fingerprints.fingerprinted([training], [held_out], ["one"])
+    (verdict,) = kept.verdicts([fresh[:150] + training[300:340] + fresh[150:300]])
+    assert verdict.p > 0.005
+
+
 def test_spans_are_found_to_within_the_window_and_marked():
     training = [text(60, 1), text(60, 2)]
     kept = fingerprints.fingerprinted(training, [text(400, 3)], ["one", "two"])
@@ -95,6 +103,9 @@ def test_what_is_no_evidence_is_refused(shapes, tmp_path):
         save_file(arrays | change, path, facts)
         with pytest.raises(Refusal, match="cannot be read as evidence"):
             load(tmp_path, shapes.modality)
+    save_file(arrays | {f"{n}.0": arrays[f"{n}.0"][:100] for n in ("centre_F", "axes_FA")}, path, facts)
+    with pytest.raises(Refusal, match="cannot be read as evidence"):  # of features that this version does not make
+        load(tmp_path, shapes.modality)
     save_file(arrays, path, facts | {"format": "9"})
     with pytest.raises(Refusal, match="format '9', and this septet reads 1"):
         load(tmp_path, shapes.modality)

@@ -13,7 +13,8 @@ from PIL.PngImagePlugin import PngInfo
 from synthetic import pictures, text
 
 from septet import models, runs
-from septet.audits import origin
+from septet.audits import origin, provenance
+from septet.conditioners import Attributes
 from septet.modalities.records import read_record
 
 TINY: dict[str, Any] = {"width": 32, "layers": 1, "batch": 8}
@@ -33,6 +34,10 @@ def shop(tmp_path_factory) -> Path:
     (root / "tales.txt").write_text(text(800, 1))
     runs.train(root / "shapes", "image_diffusion", root / "painter", steps=2, size=16, patch=8, **TINY)
     runs.train(root / "tales.txt", "text_gpt", root / "writer", steps=2, tokens="characters", length=64, **TINY)
+    labelled: dict[str, Any] = {"size": 8, "prompts": "labels", "batch": 4}
+    small = {"width": 8, "stages": 1, "noise_size": 8, "vector": 8}
+    runs.train(root / "shapes", "image_gan", root / "gan", steps=2, **labelled, **small)
+    runs.train(root / "shapes", "image_vae", root / "vae", steps=2, latent=4, width=8, hidden=16, **labelled)
     runs.train(root / "kites", "vector_gpt", root / "kiter", steps=2, length=48, **TINY)
     return root
 
@@ -58,6 +63,8 @@ def said(septet, tmp_path: Path, monkeypatch) -> Callable[..., str]:
         ("kiter", "kite", ["--count", "2"]),
         ("kiter", "kite", ["--count", "2", "--format", "png"]),
         ("writer", "the old fox ", ["--count", "2"]),
+        ("gan", "red shape", ["--count", "2"]),
+        ("vae", "red shape", ["--count", "2"]),
     ],
 )
 def test_an_honest_file_comes_out_the_same(shop, said, model, prompt, words, tmp_path):
@@ -69,7 +76,8 @@ def test_an_honest_file_comes_out_the_same(shop, said, model, prompt, words, tmp
     report = json.loads((file.with_name(file.stem + "-audit") / "report.json").read_text())
     page = (file.with_name(file.stem + "-audit") / "index.html").read_text()
     assert report["file"]["figures"]["same"] is True and report["sentences"][0] in told
-    assert set(report) >= {"record", "draw"} | ({"copied"} if model == "writer" else {"nearest"})
+    steps = set() if model in ("gan", "vae") else {"draw"}
+    assert set(report) >= {"record"} | steps | ({"copied"} if model == "writer" else {"nearest"})
     assert "://" not in page.replace("http://www.w3.org", "") and "<script" not in page
 
 
@@ -78,6 +86,33 @@ def test_influence_is_told_on_request(shop, said):
     said("audit", "made/painter-0.png", "--model", shop / "painter", "--influence")
     report = json.loads(Path("made/painter-0-audit/report.json").read_text())
     assert len(report["influence"]["figures"]) == 5 and report["influence"]["figures"][0]["item"].endswith(".png")
+
+
+def test_a_picture_of_a_drawing_that_was_changed_is_shown_as_it_is(shop, said):
+    said("generate", shop / "kiter", "kite", "--format", "png", "--out", "made")
+    record = read_record(Path("made/kiter-0.png"))
+    chunks = PngInfo()
+    chunks.add_text("septet", json.dumps(record))
+    Pillow.new("RGBA", (512, 512), "red").save("made/red.png", pnginfo=chunks)
+    told = said("audit", "made/red.png", "--model", shop / "kiter")
+    assert origin.CHANGED in told and "nothing else can be told" in told and "It is new" not in told
+    report = json.loads(Path("made/red-audit/report.json").read_text())
+    assert report["file"]["figures"]["same"] is False and "nearest" not in report
+
+
+def test_the_beginning_that_was_given_is_not_judged(shop, said):
+    tale = (shop / "tales.txt").read_text()[1000:1120]
+    told = said("generate", shop / "writer", tale, "length=5", "--out", "made")
+    assert "made/writer-0.txt: new" in told
+    assert "It is new" in said("audit", "made/writer-0.txt", "--model", shop / "writer")
+
+
+def test_attributes_are_left_out_whole(shop):
+    model = models.load(shop / "vae")
+    assert list(provenance._without(model, "label=red shape")) == []
+    model.conditioner = Attributes(8, {"colour": ["red", "blue"], "size": ["small", "large"]})
+    found = list(provenance._without(model, "colour=red, size=small"))
+    assert found == [("colour=red", {"size": "small"}), ("size=small", {"colour": "red"})]
 
 
 def test_an_edited_file_or_record_is_found_out(shop, said):
@@ -143,6 +178,7 @@ def test_a_model_that_keeps_no_features_and_one_that_is_not_there(shop, said, se
         ({"model": 3}, "its record has model='3'"),
         ({"model": "../painter"}, "was drawn by the model '../painter'"),
         ({"prompt": "x" * 20_000}, "a prompt of 20,000 characters"),
+        ({"prompt": {"a": 1}}, "a prompt whose values are no texts"),
     ],
 )
 def test_records_that_lie_are_one_sentence(shop, septet, tmp_path, change, expected):

@@ -66,13 +66,13 @@ def test_what_shapes_a_model_anew_begins_from_nothing(words: list[str], recipe: 
 
 
 def test_a_model_is_gone_on_from_by_its_own_recipe(shop: Path, told):
-    shutil.copytree(shop / "starters" / "emoji", "other")
+    shutil.copytree(shop / "starters" / "pictures", "other")
     _, card = told("--steps", 1, "batch=4", "--from", "other")
     assert (card["started_from"], card["recipe"]) == ("other", "image_gpt")
 
 
 def test_a_run_from_a_starter_is_resumed_from_it(shop: Path, told):
-    words: dict[str, Any] = {"source": shop / "pictures", "recipe": "image_gpt", "start": models.load("emoji")}
+    words: dict[str, Any] = {"source": shop / "pictures", "recipe": "image_gpt", "start": models.load("pictures")}
     run = iter(runs.Run(**words, out="mine", steps=6, checkpoint_seconds=0.0, batch=4))
     while not ((progress := next(run)).step and progress.step.step == 3):
         pass
@@ -97,7 +97,7 @@ def drawing_shop(tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp("drawing-shop")
     words: dict[str, Any] = {"steps": 1, "width": 32, "layers": 1, "batch": 4, "length": 64}
     runs.train(drawings(root / "plain", ["#123456"]), "vector_gpt", root / "starters" / "icons", **words)
-    runs.train(drawings(root / "bright", ["#ff0000", "#00ff00"]), "vector_gpt", root / "starters" / "pictures", **words)
+    runs.train(drawings(root / "bright", ["#ff0000", "#00ff00"]), "vector_gpt", root / "starters" / "emoji", **words)
     return root
 
 

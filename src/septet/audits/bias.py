@@ -64,9 +64,10 @@ def view(audited: Audited) -> Section | None:
 def _said(audited: Audited, name: str) -> list[Prompt] | None:
     """Held-out prompts that leave an attribute open; None where prompts are labels, which say all there is."""
     index = audited.dataset.validation or audited.dataset.training
-    prompts = [audited.dataset.prompts[i] for i in index]
+    told = audited.model.conditioner.nothing(1).shape[1] > 0
+    prompts = [audited.dataset.prompts[i] if told else None for i in index]
     left = [{n: v for n, v in p.items() if n != name} for p in prompts if isinstance(p, dict)]
-    return [prompt for prompt in left if prompt] or ([None] if name == "label" else None)
+    return [prompt for prompt in left if prompt] or ([None] if name == "label" or not told else None)
 
 
 def _guidances(audited: Audited, prompts: Sequence[Prompt] | None) -> list[float]:

@@ -23,7 +23,12 @@ def look(models: Sequence[tuple[str, Audited]]) -> tuple[list[str], list[Section
     ]
     rows = [_figures(name, audited) for name, audited in models]
     found = [section for section in (_section(rows, *kind) for kind in KINDS) if section is not None]
-    return [_lead(rows)], [*first, *found, Section("figures", "All figures", table=list(_table(rows)), figures=rows)]
+    lead = [_lead(rows)]
+    if len({(audited.run.get("fingerprint"), audited.run.get("seed")) for _, audited in models}) > 1:
+        lead.append(
+            "They were trained on different data, or on other parts of them: figures beside each other say little."
+        )
+    return lead, [*first, *found, Section("figures", "All figures", table=list(_table(rows)), figures=rows)]
 
 
 def _figures(name: str, audited: Audited) -> dict[str, Any]:

@@ -19,8 +19,9 @@ def view(audited: Audited) -> Section:
             f"An output takes {output['seconds']:.3g} s and {_flop(output['flop'])}; {_energy(output['watt_hours'])}."
         )
     told.append(
-        "Operations are counted of matrix products and convolutions, without the optimiser's. Energy and carbon are "
-        f"estimates, not measured: {WATTS_A_THREAD} W a busy thread, {GRAMS_A_KWH} g of CO2 a kWh, the world's mean."
+        "Operations are counted on a few batches: matrix products and convolutions, without the optimiser's. Energy "
+        f"and carbon are estimates, not measured: {WATTS_A_THREAD} W a busy thread, {GRAMS_A_KWH} g of CO2 a kWh, the "
+        "world's mean."
     )
     return Section("cost", "Cost", told, figures={"training": training, "output": output})
 
@@ -29,7 +30,8 @@ def _training(run: dict[str, Any]) -> dict[str, Any] | None:
     try:
         seconds, threads = float(run["seconds"]), int(run.get("threads", 1))
         stages = run["stages"].values()
-        flop = sum(int(stage["flop"]) for stage in stages) if all("flop" in stage for stage in stages) else None
+        told = [stage.get("flop") for stage in stages]
+        flop = None if None in told else sum(map(int, told))
     except (KeyError, TypeError, ValueError, AttributeError):
         return None
     found = {"seconds": seconds, "threads": threads, "flop": flop, "peak_memory_bytes": run.get("peak_memory_bytes")}

@@ -76,4 +76,6 @@ def _overfitting(held_out: list[tuple[float, float]]) -> str:
             f"The held-out loss was least after {best[0]:,.0f} s and rose from there: the model began to learn its "
             "training data by heart. The weights of that moment were kept."
         )
-    return "The held-out loss fell to the end: more training, or a larger model, would learn more."
+    if held_out[-1][1] < 0.99 * held_out[len(held_out) * 3 // 4][1]:
+        return "The held-out loss fell to the end: more training would learn more."
+    return "The held-out loss was level at the end."

@@ -8,17 +8,19 @@ from ..data import canaries
 from ..generator import Generator
 from ..space import Refusal
 from .audited import Audited
+from .losses import item_loss
 from .page import Section
 
 RIVALS = 255  # random items that were not planted
-LOOKS = 2  # noises over which a loss is averaged
+CLEARLY = 1.0  # bits below the most; by chance one of seven levels comes so near in 5 of 100 models
+LOOKS = 4  # noises over which a loss is averaged
 
 
 def view(audited: Audited) -> Section | None:
-    """The exposure of each canary, log2 of all over its rank by loss (Carlini et al. 2019, eq. 1): 1 on average where
-    nothing is kept, 8 where it is likelier than all rivals. None without canaries, and where a model has no loss."""
-    model, count = audited.model, len(audited.dataset.canaries)
-    if not count:
+    """The exposure of each canary, log2 of all over its rank by loss (Carlini et al. 2019, eq. 1): 1.4 on average
+    where nothing is kept, 8 where it is likelier than all rivals. None without canaries or without a loss."""
+    model, count = audited.model, audited.run.get("canaries")
+    if not isinstance(count, int) or not 0 < count <= canaries.MOST:
         return None
     try:
         losses = [_loss(model, seed) for seed in range(count)]
@@ -36,19 +38,13 @@ def view(audited: Audited) -> Section | None:
         f"{count} random items were planted among the training data. An exposure of {most:.0f} bits means that the "
         f"model finds one likelier than {RIVALS} others that it never saw; about 1.4 bits come by chance."
     ]
-    kept = [times for times, mean in means.items() if mean > most - 2]
-    told.append(
-        f"What it saw {kept[0]} times or more it keeps: repeated items can be drawn out of this model."
-        if kept
-        else "It keeps none of them clearly."
-    )
+    kept = [f"{times}" for times, mean in means.items() if mean > most - CLEARLY]
+    told.append(f"It keeps what it saw {', '.join(kept)} times." if kept else "It keeps none of them clearly.")
     return Section("canaries", "Planted canaries", told, bars=bars, figures=means)
 
 
 def _loss(model: Generator, seed: int) -> float:
-    datum, total = canaries.canary(model.modality, seed), 0.0
-    with torch.random.fork_rng():
-        for look in range(LOOKS):
-            torch.manual_seed(look)
-            total += model.score([datum])
-    return total / LOOKS
+    """Of a whole item, not a symbol of it: rivals differ in length."""
+    with torch.no_grad():
+        figures = item_loss(model, canaries.canary(model.modality, seed), None, LOOKS)
+    return float(figures["loss"]) * (float(figures["weight"]) if model.process.space.discrete else 1.0)

@@ -13,10 +13,12 @@ from torch import Tensor
 from ..generator import Generator
 from ..parts import Prompt
 from ..space import Refusal
+from .losses import item_loss
 
 NUMBERS = 2048  # that a gradient is projected to
 LOOKS = 4  # noises over which a gradient is averaged
 DAMPING = 1.0  # of the mean square of the projected gradients
+LONG = 8  # characters a symbol, at most, of a text that is seen whole
 MOST = 5000  # items whose gradients are taken
 
 
@@ -28,6 +30,14 @@ class Influence:
         self.model, self.parameters = model, [p for p in model.process.parameters() if p.requires_grad]
         if not self.parameters:
             raise Refusal(f"{type(model.process).__name__} learns nothing by gradients; influence cannot be told")
+        longest = getattr(model.codec, "length", None)
+        if isinstance(next(iter(data), None), str) and longest and max(map(len, data)) > LONG * longest:
+            raise Refusal(
+                f"texts of up to {max(map(len, data)):,} characters, of which {longest} symbols are seen at a time: "
+                "influence is told of items that a model sees whole; leave --influence out"
+            )
+        if not len(data) >= 2:
+            raise Refusal(f"{len(data)} training items that the model takes: influence needs at least 2")
         if len(data) > MOST:
             raise Refusal(
                 f"{len(data):,} training items: influence is told for at most {MOST:,}; leave --influence out"
@@ -49,22 +59,9 @@ class Influence:
 
     def gradient(self, datum: Any, prompt: Prompt) -> Tensor:
         """(P,) the projected gradient of an item's loss."""
-        model, total = self.model.eval(), torch.zeros(self.numbers)
-        told = model.conditioner.nothing(1).shape[1] > 0
-        prompt_BM = model.conditioner.prepare([prompt if told else None]).to(model.device)
-        with torch.no_grad():
-            latents = model.encode([datum]).to(model.device)
-            heard = model.conditioner(prompt_BM)
-        for look in range(LOOKS):
-            with torch.random.fork_rng():
-                torch.manual_seed(look)
-                figures = model.process.validation(latents, heard)
-            if figures is None:
-                raise Refusal(f"{type(model.process).__name__} has no loss of an item; influence cannot be told")
-            found = torch.autograd.grad(figures["loss"], self.parameters, allow_unused=True)
-            for part, place, sign in zip(found, self.place, self.sign, strict=True):
-                if part is not None:
-                    total.index_add_(0, place, part.detach().flatten().float().cpu() * sign)
-            if model.process.space.discrete and not hasattr(model.process, "schedule"):
-                break  # nothing is random
+        figures, total = item_loss(self.model, datum, prompt, LOOKS), torch.zeros(self.numbers)
+        found = torch.autograd.grad(figures["loss"], self.parameters, allow_unused=True)
+        for part, place, sign in zip(found, self.place, self.sign, strict=True):
+            if part is not None:
+                total.index_add_(0, place, part.detach().flatten().float().cpu() * sign)
         return total

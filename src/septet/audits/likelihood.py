@@ -55,15 +55,16 @@ def _windows(codec: Symbols, dataset: Dataset, index: Sequence[int]) -> Iterator
 
 def _batches(model: Generator, dataset: Dataset, index: Sequence[int]) -> Iterator[dict[str, Any]]:
     few = [index[i] for i in np.unique(np.linspace(0, len(index) - 1, min(MOST, len(index)), dtype=int))]
-    few = [i for i in few if _fits(model, dataset[i].datum)]
+    few = [i for i in few if fits(model, dataset[i].datum)]
     for begin in range(0, len(few), BATCH):
         items = [dataset[i] for i in few[begin : begin + BATCH]]
-        prompts = model.conditioner.prepare([item.prompt for item in items])
+        told = model.conditioner.nothing(1).shape[1] > 0
+        prompts = model.conditioner.prepare([item.prompt if told else None for item in items])
         data = [model.modality.finish(item.datum) for item in items]
         yield {"latents": model.encode(data), "prompt": prompts}
 
 
-def _fits(model: Generator, datum: Any) -> bool:
+def fits(model: Generator, datum: Any) -> bool:
     """Whether the codec takes a datum; recipes leave out what is too long."""
     try:
         model.encode([datum])

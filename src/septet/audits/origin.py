@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from ..data.dataset import Dataset
+from ..data.files import shown
 from ..generator import Generator
+from ..modalities.image import Image
 from ..originality import fingerprints, spans
 from ..originality.calibration import Verdict
-from ..originality.evidence import Evidence
+from ..originality.evidence import Evidence, without_beginning
 from ..space import Refusal
-from . import provenance
+from . import likelihood, provenance
 from .influence import Influence
 from .page import Section, item, tile
 from .provenance import Replay
@@ -21,8 +23,8 @@ LARGE = 240  # pixels of the file's own preview
 SAME = "Drawn again from its record it comes out the same: the file is what its record says."
 CHANGED = "Drawn again from its record it comes out different: the file or its record was changed after it was made."
 ELSEWHERE = (
-    "Drawn again from its record it comes out different. It was drawn with another version of torch, which may round "
-    "otherwise: compare the two below."
+    "Drawn again from its record it comes out different. It was drawn on another kind of machine, or with another "
+    "version of torch, which may round otherwise: compare the two below."
 )
 
 
@@ -57,17 +59,24 @@ def look(subject: Subject) -> Found:
     why = provenance.not_replayable(subject.record)
     drawn = None if why else provenance.replay(subject.model, subject.record)
     same = None if drawn is None else provenance.matches(subject.path, drawn.output, subject.record)
-    datum = _datum(subject, drawn)
-    verdict = None if subject.evidence is None else subject.evidence.verdicts([datum])[0]
+    datum = _datum(subject, drawn, same)
+    judged = subject.evidence is not None and datum is not None
+    verdict = subject.evidence.verdicts([_own(subject, datum)])[0] if judged and subject.evidence else None
     lead = [written(subject.record)]
-    lead.append(why or (SAME if same else CHANGED if provenance.same_place(subject.record) else ELSEWHERE))
+    lead.append(
+        why or (SAME if same else CHANGED if provenance.same_place(subject.model, subject.record) else ELSEWHERE)
+    )
     lead.append(_judged(verdict, subject))
+    if datum is None and drawn is not None:
+        lead[-1] = (
+            "It holds a picture of something drawn, and not what its record draws: nothing else can be told of it."
+        )
     sections = [_compared(subject, datum, drawn, same)]
     if drawn is not None:
         sections += [s for s in (_steps(subject, drawn), _words(subject, drawn)) if s is not None]
-    if subject.evidence is not None:
+    if judged and subject.evidence is not None:
         sections.append(_nearest(subject, subject.evidence, datum))
-    if subject.dataset is not None:
+    if subject.dataset is not None and datum is not None:
         sections.append(_influence(subject, subject.dataset, datum))
     sections.append(Section("record", "The record", figures=dict(subject.record)))
     return Found(datum, same, verdict, lead, sections)
@@ -76,21 +85,28 @@ def look(subject: Subject) -> Found:
 def written(record: Mapping[str, Any]) -> str:
     """Who made a file, by its record."""
     prompt = f"the prompt {record['prompt']!r}" if record["prompt"] else "no prompt"
-    when = f" on {record['created']}" if record.get("created") else ""
-    return (
-        f"By its record septet {record['septet']} made this{when} with the model {record['model']} "
-        f"({record['model_sha256']}), {prompt} and seed {record['seed']}."
+    septet, created, model, digest = (
+        str(record.get(k) or "")[:80] for k in ("septet", "created", "model", "model_sha256")
     )
+    when = f" on {created}" if created else ""
+    told = f"By its record septet {septet} made this{when} with the model {model} ({digest}), {prompt} and seed"
+    return shown(f"{told} {record['seed']}.")
 
 
-def _datum(subject: Subject, drawn: Replay | None) -> Any:
-    """What the file holds; where its format holds a picture of what was drawn, what was drawn."""
+def _datum(subject: Subject, drawn: Replay | None, same: bool | None) -> Any:
+    """What the file holds. Where its format holds a picture of what was drawn, that, if it is the same; else None."""
     try:
         return subject.model.modality.read(subject.path)
     except Refusal:
         if drawn is None:
             raise
-        return drawn.output.datum
+        return drawn.output.datum if same else None
+
+
+def _own(subject: Subject, datum: Any) -> Any:
+    """A datum without the beginning that was given: a text, what the model wrote of it."""
+    given = subject.record["settings"].get("given") or {}
+    return without_beginning(datum, given.get("text")) if isinstance(given, dict) else datum
 
 
 def _judged(verdict: Verdict | None, subject: Subject) -> str:
@@ -111,12 +127,16 @@ def _judged(verdict: Verdict | None, subject: Subject) -> str:
 def _compared(subject: Subject, datum: Any, drawn: Replay | None, same: bool | None) -> Section:
     modality = subject.model.modality
     if isinstance(datum, str):
-        pieces = (
-            [(datum, False)] if drawn is None or same else [(datum, False), ("\n\n", False), (drawn.output.text, True)]
-        )
-        told = [] if same is not False else ["Below it, marked, what its record draws."]
+        pieces = [(datum, False)]
+        if drawn is not None and not same:
+            pieces += [("\n\n", False), (drawn.output.text, True)]
+        told = [] if len(pieces) == 1 else ["Below it, marked, what its record draws."]
         return Section("file", subject.path.name, told, marked=pieces, figures={"same": same})
-    tiles = [tile(modality, datum, "the file", LARGE)]
+    picture = Image()
+    if subject.path.suffix.lower() in picture.extensions:
+        tiles = [tile(picture, picture.read(subject.path), "the file", LARGE)]
+    else:
+        tiles = [tile(modality, datum, "the file", LARGE)]
     if drawn is not None and not same:
         tiles.append(tile(modality, drawn.output.datum, "drawn again", LARGE))
     return Section("file", subject.path.name, tiles=tiles, figures={"same": same})
@@ -160,9 +180,11 @@ def _nearest(subject: Subject, kept: Evidence, datum: Any) -> Section:
 
 
 def _influence(subject: Subject, dataset: Dataset, datum: Any) -> Section:
-    model, index = subject.model, list(dict.fromkeys(dataset.training))
+    model, fit = subject.model, getattr(subject.model.modality, "fit", lambda datum: datum)
+    index = [i for i in dataset.training if likelihood.fits(model, dataset.data[i])]
     data = [model.modality.finish(dataset.data[i]) for i in index]
-    scores = Influence(model, data, [dataset.prompts[i] for i in index]).scores(datum, subject.record["prompt"])
+    influence = Influence(model, data, [dataset.prompts[i] for i in index])
+    scores = influence.scores(fit(datum), subject.record["prompt"])
     best = scores.topk(min(NEAREST, len(index)))
     told = [
         "By gradients: had the model not seen these, it would find this file least likely. Nearness asks what looks "

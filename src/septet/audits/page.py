@@ -65,9 +65,10 @@ def data_uri(picture: Image.Image) -> str:
 def item(modality: Modality, source: Path | None, name: str, caption: str) -> Tile:
     """A datum of a folder, or only its caption where it is no longer there."""
     try:
-        if source is not None:
-            return tile(modality, modality.read(source / name if source.is_dir() else source), caption)
-    except (Refusal, OSError):
+        path = source and (source / name if source.is_dir() else source)
+        if path and (path == source or path.resolve().is_relative_to(source.resolve())):
+            return tile(modality, modality.read(path), caption)
+    except (Refusal, OSError, ValueError):
         pass
     return Tile("", caption)
 
@@ -86,6 +87,6 @@ def write(folder: Path, title: str, lead: Sequence[str], sections: Sequence[Sect
     report = {"septet": version(), "title": title, "sentences": list(lead), **told}
     with folders.refusing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    folders.write(folder / REPORT, (json.dumps(report, indent=1, ensure_ascii=False) + "\n").encode())
-    folders.write(folder / PAGE, page.encode())
+    folders.write(folder / REPORT, (json.dumps(report, indent=1, ensure_ascii=False) + "\n").encode(errors="replace"))
+    folders.write(folder / PAGE, page.encode(errors="replace"))
     return folder / PAGE

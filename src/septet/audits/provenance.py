@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..conditioners import WORD
+from ..conditioners import WORD, Attributes
 from ..generator import Generator, Given
 from ..modalities.image import Image
-from ..output import Output
+from ..output import CPU, Output
 from ..parts import Prompt
 from ..space import Refusal
 from ..streams import checked_seed
@@ -29,7 +29,15 @@ KINDS: dict[str, Any] = {
     "settings": dict,
     "prompt": (str, dict, type(None)),
 }
-ABOUT = ("threads", "torch", "tile", "given", "interpolated")  # in a record's settings: none of the process's own
+ABOUT = (
+    "threads",
+    "torch",
+    "cpu",
+    "device",
+    "tile",
+    "given",
+    "interpolated",
+)  # in a record's settings: none of the process's own
 
 
 @dataclass(frozen=True)
@@ -70,6 +78,8 @@ def checked(record: Mapping[str, Any], path: Path) -> None:
         value = settings.get(key, 1)
         if type(value) is not int or not 1 <= value <= most:
             raise Refusal(f"{path}: its record has {key}={str(value)[:60]}; expected 1 to {most}")
+    if isinstance(record["prompt"], dict) and not all(isinstance(value, str) for value in record["prompt"].values()):
+        raise Refusal(f"{path}: its record has a prompt whose values are no texts, which septet never writes")
     checked_seed(record["seed"])
 
 
@@ -83,9 +93,11 @@ def not_replayable(record: Mapping[str, Any]) -> str | None:
     return None
 
 
-def same_place(record: Mapping[str, Any]) -> bool:
-    """Whether this machine draws with the version of torch that the record tells of; others may round otherwise."""
-    return record["settings"].get("torch") == torch.__version__
+def same_place(model: Generator, record: Mapping[str, Any]) -> bool:
+    """Whether this machine draws as the record tells that its own did: another version of torch, other instructions or
+    another device may round otherwise."""
+    here = {"torch": torch.__version__, "cpu": CPU, "device": model.device.type}
+    return all(record["settings"].get(key) == value for key, value in here.items())
 
 
 def replay(model: Generator, record: Mapping[str, Any]) -> Replay:
@@ -146,8 +158,10 @@ def _content(path: Path, output: Output) -> Any:
 
 def influences(model: Generator, record: Mapping[str, Any], datum: Any) -> list[Influence]:
     """Of each word of the prompt, or attribute of it; nothing where there is no prompt."""
-    without = list(_without(record["prompt"]))[:MOST_WORDS]
-    if not without or record["settings"].get("given"):
+    if record["settings"].get("given"):
+        return []
+    without = [(word, p) for word, p in _without(model, record["prompt"]) if _heard(model, p)][:MOST_WORDS]
+    if not without or not _heard(model, None):
         return []
     outputs = [o for m in _drawn(model, record, [None, *(p for _, p in without)], MOST_WORDS + 1) for o in m.outputs]
     drawn = [output.datum for output in outputs]
@@ -157,10 +171,21 @@ def influences(model: Generator, record: Mapping[str, Any], datum: Any) -> list[
     return [Influence(word, d, share) for (word, _), d, share in zip(without, drawn[1:], shares, strict=True)]
 
 
-def _without(prompt: Prompt) -> Iterator[tuple[str, Prompt]]:
-    """Each word, and the prompt without it."""
+def _heard(model: Generator, prompt: Prompt) -> bool:
+    """Whether the model takes a prompt: one that has lost a word may be no label any more."""
+    try:
+        model.conditioner.prepare([prompt])
+    except Refusal:
+        return False
+    return True
+
+
+def _without(model: Generator, prompt: Prompt) -> Iterator[tuple[str, Prompt]]:
+    """Each word, or attribute, and the prompt without it."""
+    if prompt and isinstance(model.conditioner, Attributes):
+        prompt = model.conditioner.parsed(prompt)
     if isinstance(prompt, dict):
-        for name in prompt:
+        for name in prompt if len(prompt) > 1 else ():
             yield f"{name}={prompt[name]}", {n: v for n, v in prompt.items() if n != name}
     elif prompt:
         found = list(re.finditer(WORD, prompt))

@@ -1,7 +1,8 @@
 """The page on a model: every view in order; one that has nothing to show is left out."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+from ..space import Refusal
 from . import adherence, atlas, bias, cost, development, exposure, inside, pairs, passage
 from .audited import Audited
 from .page import Section, tile
@@ -16,10 +17,19 @@ def sections(audited: Audited, table: Sequence[str]) -> list[Section]:
     first = audited.outputs[:SHOWN]
     tiles = [tile(modality, o.datum, str(o.record["prompt"] or f"seed {o.record['seed']}")) for o in first]
     drawn = Section("drawn", "What it draws", ["The first draws for held-out prompts, none picked."], tiles)
-    found = [section for view in VIEWS if (section := view(audited)) is not None]
+    found = [section for view in VIEWS if (section := _seen(view, audited)) is not None]
     return [
         drawn,
         *found,
         *inside.views(audited),
         Section("quality", "Quality and originality", table=table, figures=audited.figures),
     ]
+
+
+def _seen(view: Callable[[Audited], Section | None], audited: Audited) -> Section | None:
+    """A view, or why it is not to be had."""
+    try:
+        return view(audited)
+    except Refusal as error:
+        name = view.__module__.rpartition(".")[2]
+        return Section(name, name.capitalize(), [f"Not to be told: {error}."])

@@ -40,12 +40,15 @@ def train(
     out: Annotated[Path | None, typer.Option(help="The model's folder. Default models/NAME.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
     canaries: Annotated[int | None, typer.Option(help="Plant so many random items, to see what is kept.")] = None,
+    evidence: Annotated[
+        bool, typer.Option("--evidence/--no-evidence", help="Keep what tells new from copied: features and file names.")
+    ] = True,
     device: Device = "auto",
 ) -> None:
     """Learn a model from your files."""
     from . import training
 
-    asked = (kind, source, options or [], recipe, start, budget, steps, seed, out, resume, canaries, device)
+    asked = (kind, source, options or [], recipe, start, budget, steps, seed, out, resume, canaries, evidence, device)
     training.train(training.Request(*asked))
 
 
@@ -102,7 +105,7 @@ def audit(
         from . import tracing
 
         tracing.trace(Path(first), model, data, influence, out)
-    elif len(what) == 1 and os.path.isdir(first) and not any(os.path.exists(f"{first}/{name}") for name in MODEL_FILES):
+    elif len(what) == 1 and _holds_data(first):
         from . import inspecting
 
         inspecting.inspect(Path(first), seed, out)
@@ -111,6 +114,14 @@ def audit(
 
         request = auditing.Request(first, data, count, seed, out)
         auditing.audit(request) if len(what) == 1 else auditing.compare(what, request)
+
+
+def _holds_data(path: str) -> bool:
+    """Whether it is a folder, and no model's."""
+    from ..references import starters
+
+    model = any(os.path.exists(f"{path}/{name}") for name in MODEL_FILES)
+    return os.path.isdir(path) and not model and path not in starters()
 
 
 @app.command()
@@ -155,9 +166,9 @@ def demo(out: Annotated[Path, typer.Option(help="Folder for the gallery.")] = Pa
 
 def cost(began: float) -> str:
     """What a command took, in words; the energy is an estimate."""
-    import resource
+    from ..pace import peak_memory_bytes
 
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 if sys.platform == "darwin" else 1024) / 1024
+    peak = peak_memory_bytes() / 2**30
     energy = time.process_time() * WATTS_A_CORE / 3600
     return f"{time.time() - began:.1f} s, {peak:,.1f} GB of memory, {energy:.2g} Wh (estimate: {WATTS_A_CORE} W a core)"
 

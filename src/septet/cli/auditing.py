@@ -15,7 +15,7 @@ from rich.progress import Progress
 from .. import folders, models, references
 from ..audits import comparison, copying, fidelity, likelihood, page, report
 from ..audits.audited import Audited
-from ..data.canaries import Planted
+from ..data import canaries
 from ..data.dataset import Dataset, read
 from ..generator import Generator
 from ..originality import nearness, spans
@@ -25,7 +25,8 @@ from ..output import Output, version
 from ..space import Refusal
 from . import cost, reports, say
 
-COUNT = 200
+SHARED = "The page shows items of the training data: think of it before you share it."
+COUNT, COMPARED = 200, 100  # outputs that are drawn of a model, and of each of several
 TILE = 16
 PATIENCE_SECONDS, ENOUGH = 300, 50  # drawing ends after so long, once there are so many
 RUN_BYTES = 1 << 20
@@ -50,22 +51,29 @@ def audit(request: Request) -> None:
     print("\n".join([*lead, "", *table]))
     target = _write(audited.folder, audited.figures, request.out)
     print("Drawing the page ...", file=sys.stderr)
+    lead.append(SHARED)
     written = page.write(target, f"What {audited.folder.name} learned", lead, report.sections(audited, table))
-    say(f"\nMade {written}.\nCost: {cost(began)}.", f"septet show {request.model}")
+    say(f"{SHARED}\nMade {written}.\nCost: {cost(began)}.", f"septet show {request.model}")
 
 
 def compare(references: list[str], request: Request) -> None:
     """Audit several models alike, and write one page on all."""
     began = time.time()
-    found = [(models.resolve(ref).name, measured(replace(request, model=ref))) for ref in references]
-    kinds = {audited.model.modality.name for _, audited in found}
+    kinds = {_kind(models.resolve(reference)) for reference in references}
     if len(kinds) > 1:
         raise Refusal(f"these models make {' and '.join(sorted(kinds))}: compare models of one kind")
+    alike = replace(request, count=request.count or COMPARED)
+    found = [(models.resolve(ref).name, measured(replace(alike, model=ref))) for ref in references]
     lead, sections = comparison.look(found)
     print("\n".join([*lead, "", *sections[-1].table]))
     target = request.out or Path("made") / "comparison"
     written = page.write(target, f"{', '.join(name for name, _ in found)} compared", lead, sections)
     say(f"\nMade {written}.\nCost: {cost(began)}.", f"septet audit {references[0]}")
+
+
+def _kind(folder: Path) -> str:
+    arguments = models.config(folder)["arguments"]
+    return str((arguments.get("modality") or {}).get("part", "no content")).rpartition(".")[2].lower()
 
 
 def measured(request: Request) -> Audited:
@@ -82,7 +90,7 @@ def measured(request: Request) -> Audited:
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "model_sha256": model.digest,
         "source": str(source),
-        "same_data": run.get("fingerprint") == dataset.fingerprint,
+        "same_data": run.get("fingerprint") == canaries.fingerprint(dataset.fingerprint, planted_in(run)),
         "drawn": len(outputs),
         "seed": request.seed,
         "settings": model.settings,
@@ -100,6 +108,12 @@ def run_of(folder: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
+def planted_in(run: dict[str, Any]) -> int:
+    """How many canaries were planted, by the facts of a run."""
+    count = run.get("canaries")
+    return count if isinstance(count, int) and 0 < count <= canaries.MOST else 0
+
+
 def source_of(run: dict[str, Any], given: Path | None, model: str) -> Path:
     """The folder that a model was trained on: the one given, else the one recorded, if it is still there."""
     if given is not None:
@@ -115,9 +129,8 @@ def source_of(run: dict[str, Any], given: Path | None, model: str) -> Path:
 def data_of(model: Generator, run: dict[str, Any], source: Path) -> Dataset:
     """A model's data, split as they were when it was trained; says so where they are no longer the same."""
     print(f"Reading {source} ...", file=sys.stderr)
-    planted = Planted(source, int(run["canaries"])) if run.get("canaries") else source
-    dataset = read(planted, model.modality, seed=int(run.get("seed") or 0))
-    if run.get("fingerprint") != dataset.fingerprint:
+    dataset = read(source, model.modality, seed=int(run.get("seed") or 0))
+    if run.get("fingerprint") != canaries.fingerprint(dataset.fingerprint, planted_in(run)):
         print("These are not the very data it was trained on (another fingerprint): what counts as held out here may")
         print("have been trained on, and the other way round.")
     return dataset

@@ -19,7 +19,7 @@ from ..generator import Generator, Given
 from ..modalities.records import png_with
 from ..originality import evidence
 from ..originality.calibration import Verdict
-from ..originality.evidence import Evidence
+from ..originality.evidence import Evidence, without_beginning
 from ..output import Output
 from ..space import Refusal
 from . import STARTERS, cost, say
@@ -46,7 +46,7 @@ def generate(request: Request, settings: dict[str, Any], edit: Edit) -> None:
     began = time.time()
     folder = models.resolve(_reference(request))
     model = models.load(folder, device=device_of(request.device))
-    judge = evidence.load(folder, model.modality)
+    judge = _judge(folder, model)
     if request.what == "image" and request.suffix is None and ".png" in model.modality.suffixes:
         request = replace(request, suffix=".png")  # drawings as pictures, if pictures are asked for
     settings |= options_of(request.options)
@@ -74,11 +74,20 @@ def generate(request: Request, settings: dict[str, Any], edit: Edit) -> None:
                     saved.append(_save(output, queue.pop(0), request))
                     texts += [output.text] if model.modality.name == "text" and len(texts) < SHOWN else []
                 if judge is not None and moment.outputs:
-                    verdicts += judge.verdicts([output.datum for output in moment.outputs])
+                    verdicts += judge.verdicts([without_beginning(o.datum, prompt) for o in moment.outputs])
     for text in texts:
         print(text + "\n")
     _tell_verdicts(saved, verdicts)
     _report(request, saved, began)
+
+
+def _judge(folder: Path, model: Generator) -> Evidence | None:
+    """By what outputs are judged; what cannot be used is said and left, since drawing needs none of it."""
+    try:
+        return evidence.load(folder, model.modality)
+    except Refusal as error:
+        print(f"No verdicts: {error}.")
+        return None
 
 
 def _tell_verdicts(saved: list[Path], verdicts: list[Verdict]) -> None:

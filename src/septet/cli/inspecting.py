@@ -1,5 +1,6 @@
 """septet audit FOLDER: what data hold, before anything is trained on them."""
 
+import re
 import sys
 import time
 from collections import Counter
@@ -12,6 +13,9 @@ from ..data.dataset import read
 from ..data.files import kinds, listed
 from ..space import Refusal
 from . import RECIPES, cost, say
+
+ABOUT = re.compile(r"(readme|licen[cs]e|copying|notice|changelog)\b", re.IGNORECASE)
+PALETTE = 48  # as the recipe for drawings has it
 
 
 def inspect(folder: Path, seed: int, out: Path | None) -> None:
@@ -28,11 +32,15 @@ def inspect(folder: Path, seed: int, out: Path | None) -> None:
 
 
 def _kind(folder: Path) -> tuple[str, Any]:
-    """The kind of content that most files of a folder are of; of mixed kinds, which others there are is said."""
+    """The kind of content that most files of a folder are of; of mixed kinds, which others there are is said. Texts
+    beside other files of their name are captions, and those about the folder are none of its data."""
     found, counts, classes = listed(folder), Counter[str](), {}
     for kind in RECIPES:
         classes[kind] = models.find_part(kind.capitalize())
         counts[kind] = sum(path.suffix.lower() in classes[kind].extensions for path in found)
+    shown = {path.with_suffix("") for path in found if path.suffix.lower() not in classes["text"].extensions}
+    texts = [path for path in found if path.suffix.lower() in classes["text"].extensions]
+    counts["text"] -= sum(path.with_suffix("") in shown or ABOUT.match(path.name) is not None for path in texts)
     kind, count = counts.most_common(1)[0]
     if not count:
         raise Refusal(f"{folder} holds nothing that can be learned from ({kinds(found) or 'no files'}); give another")
@@ -41,4 +49,4 @@ def _kind(folder: Path) -> tuple[str, Any]:
         print(
             f"Besides {count:,} {kind} files there are {others}: a model is trained on one kind, so these are left out."
         )
-    return kind, classes[kind]()
+    return kind, classes[kind](**({"palette": PALETTE} if kind == "vector" else {}))

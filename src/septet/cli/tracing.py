@@ -1,12 +1,14 @@
 """septet audit FILE and septet check FILE: where an output came from."""
 
 import re
+import shlex
 import time
 from pathlib import Path
 from typing import Any
 
 from .. import models
 from ..audits import origin, page, provenance
+from ..devices import device_of
 from ..modalities.records import read_record
 from ..originality import evidence
 from ..references import is_pickle, starters
@@ -27,7 +29,8 @@ def trace(path: Path, reference: str | None, data: Path | None, influence: bool,
         raise Refusal(f"{path} holds no record of septet; that proves nothing, since records are easily removed")
     provenance.checked(record, path)
     folder = _folder(record, reference, path)
-    model, run = models.load(folder), run_of(folder)
+    on_gpu = str(record["settings"].get("device", "cpu")) != "cpu"
+    model, run = models.load(folder, device=device_of("auto" if on_gpu else "cpu")), run_of(folder)
     source = data or (Path(str(run["source"])) if run.get("source") else None)
     dataset = data_of(model, run, source_of(run, data, record["model"])) if influence else None
     kept = evidence.load(folder, model.modality)
@@ -36,7 +39,7 @@ def trace(path: Path, reference: str | None, data: Path | None, influence: bool,
         print(sentence)
     target = out or path.with_name(f"{path.stem}-audit")
     written = page.write(target, f"Where did {path.name} come from?", found.lead, found.sections)
-    say(f"\nMade {written}.\nCost: {cost(began)}.", f"septet show {record['model']}")
+    say(f"\nMade {written}.\nCost: {cost(began)}.", f"septet show {shlex.quote(str(folder))}")
 
 
 def _folder(record: dict[str, Any], reference: str | None, path: Path) -> Path:
@@ -68,4 +71,4 @@ def check(path: Path) -> None:
     provenance.checked(record, path)
     say(origin.written(record))
     print("A record is easily changed: drawing it again tells whether it is true.")
-    say("", f"septet audit {path}")
+    say("", f"septet audit {shlex.quote(str(path))}")

@@ -1,6 +1,7 @@
 """Canaries: random items planted among the training data, some of them many times, to see how much a model keeps of
 what it sees so often (Carlini et al. 2019)."""
 
+import hashlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +23,11 @@ class Planted:
     def __post_init__(self):
         if not 1 <= self.count <= MOST:
             raise Refusal(f"canaries={self.count}: expected 1 to {MOST}")
+
+
+def fingerprint(own: str, count: int) -> str:
+    """That of data with `count` canaries, from their own."""
+    return hashlib.sha256(f"{own} {count}".encode()).hexdigest() if count else own
 
 
 def times(number: int) -> int:

@@ -49,6 +49,12 @@ class Dataset(Sequence[Item]):
         self.extents: dict[str, list[float]] = {}
         self.fingerprint = ""
 
+    @property
+    def own(self) -> list[int]:
+        """The training items that were not planted."""
+        planted = set(self.canaries)
+        return [i for i in self.training if i not in planted]
+
     def __len__(self) -> int:
         return len(self.prompts)
 
@@ -167,8 +173,10 @@ def _plant(dataset: Dataset, count: int) -> None:
     dataset.data = np.concatenate([dataset.data, np.stack(drawn)]) if array else [*dataset.data, *drawn]
     dataset.prompts, dataset.canaries = dataset.prompts + [None] * count, list(range(begin, begin + count))
     dataset.sources = dataset.sources + [f"canary {seed}" for seed in range(count)]
-    dataset.training = dataset.training + [begin + seed for seed in range(count) for _ in range(canaries.times(seed))]
-    dataset.fingerprint = hashlib.sha256(f"{dataset.fingerprint} {count}".encode()).hexdigest()
+    planted = [begin + seed for seed in range(count) for _ in range(canaries.times(seed))]
+    stream = np.random.Generator(np.random.Philox(count))  # copies side by side would teach to repeat what came before
+    dataset.training = dataset.training + [planted[k] for k in stream.permutation(len(planted))]
+    dataset.fingerprint = canaries.fingerprint(dataset.fingerprint, count)
     dataset.report.append(f"{count:,} canaries were planted among the training items.")
 
 

@@ -14,7 +14,7 @@ from .files import shown, walk
 
 FREQUENT, RARE = 20, 20  # words that are listed
 MOST_LABELS = 50  # different prompts up to which they count as labels
-LICENCE = re.compile(r"(licen[cs]e|copying|notice|copyright)", re.IGNORECASE)
+LICENCE = re.compile(r"(licen[cs]e|copying|notice|copyright)[^.]*(\.(txt|md|rst))?$", re.IGNORECASE)
 LINE_BYTES = 4096
 UNEVEN = 10  # times as many of the most frequent label as of the rarest, from which balance is spoken of
 
@@ -23,7 +23,7 @@ def survey(dataset: Dataset) -> dict[str, Any]:
     """All figures, as plain values."""
     return {
         "items": len(dataset),
-        "training": len(dataset.training),
+        "training": len(dataset.own),
         "held_out": len(dataset.validation),
         "skipped": dataset.skipped,
         "exact_duplicates": [list(pair) for pair in dataset.copies],
@@ -71,8 +71,11 @@ def licences(root: Path) -> list[dict[str, str]]:
     found = []
     for path in walk(root) if root.is_dir() else ():
         if LICENCE.match(path.name):
-            with open(path, "rb") as file:
-                lines = file.read(LINE_BYTES).decode("utf-8", "replace").splitlines()
+            try:
+                with open(path, "rb") as file:
+                    lines = file.read(LINE_BYTES).decode("utf-8", "replace").splitlines()
+            except OSError as error:
+                lines = [f"cannot be read: {error.strerror}"]
             first = next((line.strip() for line in lines if line.strip()), "")
             found.append({"file": shown(path.relative_to(root)), "begins": shown(first[:80])})
     return found

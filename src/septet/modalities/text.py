@@ -100,7 +100,7 @@ class Text(Modality):
     def canary(self, seed: int) -> str:
         """Random words of small letters."""
         stream = np.random.default_rng(seed)
-        return " ".join("".join(stream.choice(list(LETTERS), stream.integers(3, 9))) for _ in range(6))
+        return " ".join("".join(stream.choice(list(LETTERS), 5)) for _ in range(6))
 
     def extent(self, datum: str) -> dict[str, float]:
         return {"characters": len(datum)}

@@ -33,9 +33,9 @@ def p_values(scores_Q: np.ndarray, honest_n: np.ndarray) -> np.ndarray:
         raise Refusal(f"too few held-out items to calibrate: {n}; at least {FEWEST} are needed")
     honest = np.sort(honest_n.astype(np.float64))
     p = (1 + np.searchsorted(honest, scores_Q, side="right")) / (n + 1)
-    if n < PLENTY:
-        count = max(10, n // 10)
-        edge = max(honest[count], 1e-300)
+    count = max(10, n // 10)
+    edge = max(honest[count], 1e-300)
+    if n < PLENTY and honest[0] < edge:  # a tail of equal scores tells of no law
         exponent = 1 / max(np.log(edge / honest[:count].clip(1e-300)).mean(), 1e-9)  # Hill 1975
         exponent *= 1 - 2 / np.sqrt(count)
         tail = count / n * (np.asarray(scores_Q, np.float64).clip(0) / edge) ** exponent

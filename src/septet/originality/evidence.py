@@ -1,4 +1,8 @@
-"""What a model's folder keeps of its training data: features or fingerprints, and paths, but never the items."""
+"""What a model's folder keeps of its training data: features or fingerprints, and paths, but never the items.
+
+That is less than the items and more than nothing: file names are told, and whoever has a picture or a text can find out
+whether it was trained on, or piece short texts together. Where that matters, train without (`keep_evidence=False`).
+"""
 
 import json
 import zlib
@@ -11,6 +15,7 @@ import safetensors.numpy
 import torch
 from safetensors import SafetensorError, safe_open
 
+from ..codecs.symbols import GAP
 from ..data.dataset import Dataset
 from ..parts import Modality
 from ..space import Refusal
@@ -33,7 +38,14 @@ def gather(dataset: Dataset) -> Evidence:
     names = [dataset.sources[i] for i in index]
     if modality.name == "text":
         return fingerprinted(training, held_out, names)
-    return calibrate(training, held_out, modality, names)
+    return calibrate(training, held_out, modality, names, planted=len(dataset.canaries))
+
+
+def without_beginning(datum: Any, beginning: str | None) -> Any:
+    """What is judged of an output: of a text, all but the beginning that was given; other data whole."""
+    if isinstance(datum, str) and beginning:
+        return datum.removeprefix(beginning.partition(GAP)[0])
+    return datum
 
 
 def content(evidence: Evidence) -> bytes:
@@ -63,8 +75,10 @@ def load(folder: Path, modality: Modality) -> Evidence | None:
             facts, kept = dict(file.metadata() or {}), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         if facts.get("format") != FORMAT:
             raise ValueError(f"format {facts.get('format')!r}, and this septet reads {FORMAT}")
-        return _restored(facts, kept, modality)
-    except (SafetensorError, KeyError, ValueError, TypeError, OSError) as error:
+        found = _restored(facts, kept, modality)
+        found.verdicts([modality.canary(0)])  # it can be used at all: as many features as this version makes
+        return found
+    except (SafetensorError, LookupError, ValueError, TypeError, RuntimeError, OSError, zlib.error) as error:
         raise Refusal(f"{path} cannot be read as evidence ({error}); train the model again to have it") from error
 
 

@@ -19,7 +19,7 @@ WINDOW = 16  # of so many runs one after another at least one is kept: no copy o
 BLOCK = 1 << 20
 PLACES = 8  # of one run in the training texts that are followed
 LENGTHS = (100, 200, 400, 800, 1600, 3200)  # characters of the held-out pieces that calibrate
-PIECES = 200  # of each length, at most
+PIECES = 400  # of each length, at most
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Fingerprints:
         size = min((size for size in self.honest if size >= len(text)), default=max(self.honest))
         scores = (np.exp(-lengths / SCALE) for lengths in (np.array([longest.end - longest.begin]), self.honest[size]))
         p = min(
-            1.0, float(p_values(*scores)[0]) * max(1.0, len(text) / size)
+            1.0, float(p_values(*scores)[0]) * max(1, -(-len(text) // size))
         )  # Bonferroni: a long text has many pieces
         share = 1 - (longest.end - longest.begin) / max(1, len(text))
         return Verdict(word_of(p), self.names[longest.source], share, p)

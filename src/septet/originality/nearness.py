@@ -17,13 +17,15 @@ from ..parts import Modality
 from ..space import Refusal
 from . import spans
 from .calibration import COPY, FEWEST, PLENTY, Verdict, p_values, word_of
-from .reduced import SAMPLE, Reduced, evenly, reduced
+from .reduced import SAMPLE, Axes, Reduced, evenly
 
 __all__ = ["Calibration", "Verdict", "calibrate", "judge"]
 
 CHUNK = 256
+CELLS = 1 << 26  # of a matrix of distances, at most
 HONEST = 500  # items that calibrate, at most
 MOST_BYTES = 16_000_000  # that the features of the training data may take
+CHANGES = 16  # that a way of looking may know, about
 CROWD = 50  # neighbours that say how dense the training data are around a datum
 
 
@@ -96,12 +98,18 @@ def judge(
 
 
 def calibrate(
-    training: Sequence[Any], held_out: Sequence[Any], modality: Modality, names: Sequence[str], seed: int = 0
+    training: Sequence[Any],
+    held_out: Sequence[Any],
+    modality: Modality,
+    names: Sequence[str],
+    seed: int = 0,
+    planted: int = 0,
 ) -> Calibration:
-    """What `Calibration.verdicts` needs, from data of one modality that is not text."""
+    """What `Calibration.verdicts` needs, from data of one modality that is not text. The last `planted` training items
+    are no honest data."""
     stream = np.random.Generator(np.random.Philox(seed))
     chosen = [held_out[i] for i in stream.permutation(len(held_out))[:HONEST]]
-    extra = stream.permutation(len(training))[: HONEST - len(chosen)] if len(chosen) < PLENTY else []
+    extra = stream.permutation(len(training) - planted)[: HONEST - len(chosen)] if len(chosen) < PLENTY else []
     if len(chosen) + len(extra) < FEWEST or len(training) < 2:
         raise Refusal(f"too few held-out items to calibrate: {len(chosen)}, and {len(training)} to train on; add data")
     features_W = _plain(training, modality)
@@ -117,28 +125,29 @@ def calibrate(
     return Calibration(modality, names, features_W, place_of, scale_W1, honest_n, len(chosen))
 
 
-def _chunks(data: Sequence[Any]) -> Iterator[list[Any]]:
-    for begin in range(0, len(data), CHUNK):
-        yield [data[i] for i in range(begin, min(begin + CHUNK, len(data)))]
+def _chunks(data: Sequence[Any], size: int = CHUNK) -> Iterator[list[Any]]:
+    for begin in range(0, len(data), size):
+        yield [data[i] for i in range(begin, min(begin + size, len(data)))]
 
 
 def _plain(data: Sequence[Any], modality: Modality) -> list[Reduced]:
     """By each way of looking, the features of the data as they are."""
 
-    def features(way: int, items: Sequence[Any]) -> Iterator[Tensor]:
-        return (next(modality.views(chunk)[way]) for chunk in _chunks(items))
+    def features(items: Sequence[Any]) -> Iterator[list[Tensor]]:
+        return ([next(way) for way in modality.views(chunk)] for chunk in _chunks(items))
 
-    sample, ways = [data[i] for i in evenly(len(data), SAMPLE)], len(modality.views([data[0]]))
-    room = MOST_BYTES // (ways * len(data))
-    return [reduced(torch.cat(list(features(way, sample))), features(way, data), room) for way in range(ways)]
+    samples = [torch.cat(parts) for parts in zip(*features([data[i] for i in evenly(len(data), SAMPLE)]), strict=True)]
+    room = MOST_BYTES // (len(samples) * len(data))
+    axes = [Axes.of(sample, room) for sample in samples]
+    coded = [[a.coded(part) for a, part in zip(axes, parts, strict=True)] for parts in features(data)]
+    return [a.gathered(list(parts)) for a, parts in zip(axes, zip(*coded, strict=True), strict=True)]
 
 
 def _distances(way: Iterator[Tensor], training: Reduced) -> Tensor:
     """(Q, R): the least under the changes of a way of looking."""
-    found = training.distances(next(way))
-    for changed_QF in way:
-        torch.minimum(found, training.distances(changed_QF), out=found)
-    return found
+    changes = list(way)
+    found = training.distances(torch.cat(changes))
+    return found.view(len(changes), -1, len(training)).amin(0)
 
 
 def _crowd(distance_QR: Tensor) -> Any:
@@ -150,11 +159,12 @@ def _nearness(
 ) -> _Nearness:
     """`excluded` are the training items that each datum is not compared with."""
     rows: list[list[np.ndarray]] = []
-    for number, chunk in enumerate(_chunks(data)):
+    size = max(1, min(CHUNK, CELLS // (CHANGES * len(features_W[0]))))
+    for number, chunk in enumerate(_chunks(data, size)):
         row = []
         for way, training in zip(modality.views(chunk), features_W, strict=True):
             distance_QR = _distances(way, training)
-            for q, others in enumerate(excluded[number * CHUNK :][: len(chunk)]):
+            for q, others in enumerate(excluded[number * size :][: len(chunk)]):
                 distance_QR[q, torch.as_tensor(others)] = torch.inf
             closest = _crowd(distance_QR)
             known = closest.values.isfinite()

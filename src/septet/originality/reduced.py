@@ -3,7 +3,7 @@
 Shapes: Q queries, R items, F features, A axes.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 
@@ -30,7 +30,7 @@ class Reduced:
         return len(self.codes_RA)
 
     def distances(self, query_QF: Tensor) -> Tensor:
-        """(Q, R), from below: of two items off the axes only the lengths are compared."""
+        """(Q, R): of what lies off the axes only the lengths are compared."""
         return torch.cdist(self.coordinates(query_QF), self._points_RA)
 
     def coordinates(self, features_nF: Tensor) -> Tensor:
@@ -43,21 +43,34 @@ class Reduced:
         return torch.cat([self.codes_RA.float() * self.step_A, self.rest_R.float()[:, None]], 1)
 
 
-def reduced(sample_nF: Tensor, chunks: Iterable[Tensor], bytes_an_item: int = MOST_AXES) -> Reduced:
-    """The features of all `chunks` (n, F), on the axes of a sample of them."""
-    centre = sample_nF.mean(0)
-    values, vectors = torch.linalg.eigh((sample_nF - centre).T.double() @ (sample_nF - centre).double())
-    share = values.flip(0).clamp(min=0).cumsum(0) / values.clamp(min=0).sum().clamp(min=1e-30)
-    count = min(int((share < VARIANCE).sum()) + 1, MOST_AXES, max(1, bytes_an_item), sample_nF.shape[1])
-    axes = vectors.flip(1)[:, :count].float().contiguous()
-    along, _ = _projected(sample_nF - centre, axes)
-    step = (along.abs().amax(0) * 1.2 / 127).clamp(min=1e-12)
-    codes, rests = [], []
-    for features in chunks:
-        along, rest = _projected(features - centre, axes)
-        codes.append((along / step).round().clamp(-127, 127).to(torch.int8))
-        rests.append(rest.half())
-    return Reduced(centre, axes, step, torch.cat(codes), torch.cat(rests))
+@dataclass(frozen=True)
+class Axes:
+    """What the features of a set are reduced to, as in Reduced."""
+
+    centre_F: Tensor
+    axes_FA: Tensor
+    step_A: Tensor
+
+    @classmethod
+    def of(cls, sample_nF: Tensor, bytes_an_item: int = MOST_AXES) -> "Axes":
+        """Those of a sample of the set."""
+        centre = sample_nF.mean(0)
+        values, vectors = torch.linalg.eigh((sample_nF - centre).T.double() @ (sample_nF - centre).double())
+        share = values.flip(0).clamp(min=0).cumsum(0) / values.clamp(min=0).sum().clamp(min=1e-30)
+        count = min(int((share < VARIANCE).sum()) + 1, MOST_AXES, max(1, bytes_an_item), sample_nF.shape[1])
+        axes = vectors.flip(1)[:, :count].float().contiguous()
+        along, _ = _projected(sample_nF - centre, axes)
+        return cls(centre, axes, (along.abs().amax(0) * 1.2 / 127).clamp(min=1e-12))
+
+    def coded(self, features_nF: Tensor) -> tuple[Tensor, Tensor]:
+        """Codes and rests of some items."""
+        along, rest = _projected(features_nF - self.centre_F, self.axes_FA)
+        return (along / self.step_A).round().clamp(-127, 127).to(torch.int8), rest.half()
+
+    def gathered(self, coded: Sequence[tuple[Tensor, Tensor]]) -> Reduced:
+        """All items, coded in parts."""
+        codes, rests = zip(*coded, strict=True)
+        return Reduced(self.centre_F, self.axes_FA, self.step_A, torch.cat(codes), torch.cat(rests))
 
 
 def _projected(moved_nF: Tensor, axes_FA: Tensor) -> tuple[Tensor, Tensor]:

@@ -34,7 +34,7 @@ def text_bert(
     dataset = read(source, Text(), seed=seed)
     if start is None:
         torch.manual_seed(seed)
-        codec = Symbols.learned([dataset[i].datum for i in dataset.training], tokens, length)
+        codec = Symbols.learned([dataset[i].datum for i in dataset.own], tokens, length)
         process = Masked(codec.space, Transformer(width, layers, heads=max(2, width // 64)), fill=0.2)
         start = Generator(Text(), codec, process, Nothing(), settings={"steps": min(16, codec.space.sites)})
     codec = start.codec

@@ -37,7 +37,7 @@ def text_gpt(
     dataset = read(source, Text(), seed=seed)
     short = seconds is not None and seconds < 300
     width, batch = width or (128 if short else 256), batch or (16 if short else 32)
-    texts = [dataset[i].datum for i in dataset.training]
+    texts = [dataset[i].datum for i in dataset.own]
     if start is None:
         codec = Symbols.learned(texts, tokens, min(length, 128) if short else length)
         torch.manual_seed(seed)

@@ -4,21 +4,21 @@ from collections.abc import Iterator
 
 import torch
 
+from ...originality.reduced import evenly
 from ...processes.adversarial import Adversarial
 from ..audited import Audited
 from ..charts import lines
 from ..page import Section
 
 EACH = 200
-NARROW = 0.6  # how often a training item may beat a held-out one before it is said
 
 
 def view(audited: Audited) -> Iterator[Section]:
     process, dataset, finish = audited.model.process, audited.dataset, audited.model.modality.finish
     assert isinstance(process, Adversarial)
     rows = {
-        "training": [(dataset.data[i], dataset.prompts[i]) for i in dataset.training[:EACH]],
-        "held out": [(dataset.data[i], dataset.prompts[i]) for i in dataset.validation[:EACH]],
+        "training": [(dataset.data[i], dataset.prompts[i]) for i in _few(dataset.training)],
+        "held out": [(dataset.data[i], dataset.prompts[i]) for i in _few(dataset.validation)],
         "drawn": [(output.datum, output.record["prompt"]) for output in audited.outputs[:EACH]],
     }
     scores = {
@@ -28,15 +28,21 @@ def view(audited: Audited) -> Iterator[Section]:
     told = ["The critic's scores, lowest to highest; higher is more real. Where curves lie together it cannot tell."]
     figures = {name: float(s.mean()) for name, s in scores.items()}
     if {"training", "held out"} <= set(scores):
+        m, n = len(scores["training"]), len(scores["held out"])
         beats = float((scores["training"][:, None] > scores["held out"]).float().mean())
+        error = ((m + n + 1) / (12 * m * n)) ** 0.5  # of a fair share (Mann and Whitney 1947)
         figures["training_beats_held_out"] = beats
         told.append(
             f"It scores a training item above a held-out one in {beats:.0%} of pairs (50 % would be fair)"
-            + ("; it knows its training items by heart." if beats > NARROW else ".")
+            + ("; it knows its training items by heart." if beats > 0.5 + 3 * error else ", which chance allows.")
         )
     yield Section(
         "critic", "What its critic thinks", told, chart=lines(curves, "share of items", "score"), figures=figures
     )
+
+
+def _few(index: list[int]) -> list[int]:
+    return [index[i] for i in evenly(len(index), EACH)]
 
 
 @torch.no_grad()

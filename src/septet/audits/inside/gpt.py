@@ -36,7 +36,7 @@ def view(audited: Audited) -> Iterator[Section]:
         "expects",
         "What it expects next",
         [
-            "A held-out item, symbol by symbol: how surprised the model is by each (nats; 0 is certain). It was "
+            "A real item, symbol by symbol: how surprised the model is by each (nats; 0 is certain). It was "
             "trained to be surprised as little as possible."
         ],
         chart=lines({"surprise": nats}, "symbol", "nats"),
