@@ -56,14 +56,15 @@ def balance(dataset: Dataset) -> dict[str, dict[str, int]]:
 
 
 def labels(dataset: Dataset) -> dict[str, list[str | None]]:
-    """Each item's value of each attribute with at most MOST_LABELS; as "label" its prompt, where prompts are so few."""
+    """Each item's value of each attribute with at most MOST_LABELS, two items each on average at least; as "label" its
+    prompt, where prompts are so few."""
     told = [prompt for prompt in dataset.prompts if prompt]
     if any(isinstance(prompt, dict) for prompt in told):
         names = dict.fromkeys(name for prompt in told if isinstance(prompt, dict) for name in prompt)
         found = {n: [p.get(n) if isinstance(p, dict) else None for p in dataset.prompts] for n in names}
     else:
         found = {"label": [prompt if isinstance(prompt, str) and prompt else None for prompt in dataset.prompts]}
-    return {n: v for n, v in found.items() if 1 < len(set(v) - {None}) <= MOST_LABELS}
+    return {n: v for n, v in found.items() if 1 < len(set(v) - {None}) <= min(MOST_LABELS, len(told) // 2)}
 
 
 def licences(root: Path) -> list[dict[str, str]]:
