@@ -65,9 +65,10 @@ def data_uri(picture: Image.Image) -> str:
 def item(modality: Modality, source: Path | None, name: str, caption: str) -> Tile:
     """A datum of a folder, or only its caption where it is no longer there."""
     try:
-        path = source and (source / name if source.is_dir() else source)
-        if path and (path == source or path.resolve().is_relative_to(source.resolve())):
-            return tile(modality, modality.read(path), caption)
+        if source is not None:
+            path = source / name if source.is_dir() else source
+            if path.resolve().is_relative_to(source.resolve()):  # names may come from anybody's model folder
+                return tile(modality, modality.read(path), caption)
     except (Refusal, OSError, ValueError):
         pass
     return Tile("", caption)
@@ -80,7 +81,7 @@ def write(folder: Path, title: str, lead: Sequence[str], sections: Sequence[Sect
         for s in sections
     ]
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    template = environment.from_string(files(__package__).joinpath("page.html").read_text(encoding="utf-8"))
+    template = environment.from_string(files("septet.audits").joinpath("page.html").read_text(encoding="utf-8"))
     scripted = any(section.frames or section.map for section in sections)
     page = template.render(title=title, lead=list(lead), sections=shown, version=version(), scripted=scripted)
     told = {s.name: {"sentences": list(s.sentences), **({"figures": s.figures} if s.figures else {})} for s in sections}

@@ -22,9 +22,9 @@ def view(audited: Audited) -> Section | None:
     except Refusal:
         return None
     drawn = [tile(model.modality, output.datum, f"{k / (FRAMES - 1):.0%}") for k, output in enumerate(frames)]
-    ends = [model.modality.preview(frames[k].datum, TILE).convert("RGBA") for k in (0, -1)]
-    ends[1] = ends[1].resize(ends[0].size)
-    faded = [Tile(data_uri(Image.blend(*ends, k / (FRAMES - 1))), "cross-fade") for k in range(FRAMES)]
+    first, last = (model.modality.preview(frames[k].datum, TILE).convert("RGBA") for k in (0, -1))
+    last = last.resize(first.size)
+    faded = [Tile(data_uri(Image.blend(first, last, k / (FRAMES - 1))), "cross-fade") for k in range(FRAMES)]
     strips = [drawn, faded]
     if audited.evidence is not None and not isinstance(audited.evidence, Fingerprints):
         names = [audited.evidence.nearest(output.datum, 1)[0][0] for output in frames]
