@@ -47,7 +47,7 @@ class Influence:
         self.numbers = min(numbers, sum(sizes))
         # A sketch of counts (Charikar et al. 2002): each weight goes to one number, with a sign.
         self.place = [torch.from_numpy(stream.integers(self.numbers, size=size)) for size in sizes]
-        self.sign = [torch.from_numpy(stream.choice(np.float32([-1, 1]), size=size)) for size in sizes]
+        self.sign = [torch.from_numpy(stream.choice(np.array([-1, 1], np.float32), size=size)) for size in sizes]
         self.training_nP = torch.stack([self.gradient(*pair) for pair in zip(data, prompts, strict=True)])
         moment = self.training_nP.T @ self.training_nP / len(self.training_nP)
         damping = DAMPING * moment.diagonal().mean().clamp(min=1e-12)
