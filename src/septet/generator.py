@@ -230,7 +230,7 @@ class Generator(Part, Learner):
             data = [self.modality.compose(datum, given.content, given.where) for datum in data]
         outputs = []
         for datum, (prompt, seed) in zip(data, rows, strict=True):
-            used = facts | {"seconds": round(seconds / len(rows), 3)} | _told(given)
+            used = facts | {"seconds": round(seconds / len(rows), 6)} | _told(given)
             outputs.append(Output(datum, record(self.name, self.digest, prompt, seed, used), self.modality))
         return outputs
 

@@ -63,14 +63,15 @@ class Judge:
 
     def shares(self, told_n: np.ndarray, seed: int = 0) -> dict[str, Share]:
         """The shares of the values among items of which the judge told `told_n`, set right by how it errs on honest
-        items, with bootstrap intervals over both (Efron 1979)."""
+        items. Intervals are over both: a bootstrap of honest items (Efron 1979), and the Bayesian one of those told
+        (Rubin 1981) with one more item spread over all values, so that what was never seen may yet be."""
         stream = np.random.Generator(np.random.Philox(seed))
         V, n, told = len(self.values), len(self.truth_n), len(told_n)
         pair_n = self.truth_n * V + self.told_n
-        again = [(stream.integers(n, size=n), stream.integers(told, size=told)) for _ in range(DRAWS)]
-        rows = [(np.arange(n), np.arange(told)), *again]
-        tables = np.stack([np.bincount(pair_n[honest], minlength=V * V).reshape(V, V) for honest, _ in rows])
-        counts = np.stack([np.bincount(told_n[seen], minlength=V) / told for _, seen in rows])
+        again = [np.arange(n), *(stream.integers(n, size=n) for _ in range(DRAWS))]
+        tables = np.stack([np.bincount(pair_n[honest], minlength=V * V).reshape(V, V) for honest in again])
+        seen = np.bincount(told_n, minlength=V)
+        counts = np.concatenate([seen[None] / told, stream.dirichlet(seen + 1 / V, DRAWS)])
         best, *drawn = _corrected(tables, counts)
         low, high = np.quantile(drawn, ((1 - LEVEL) / 2, (1 + LEVEL) / 2), axis=0)
         return {v: Share(float(best[k]), float(low[k]), float(high[k])) for k, v in enumerate(self.values)}
