@@ -5,7 +5,7 @@ READY := .venv/ready
 options ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-all check bench docs starters
+.PHONY: help venv demo test test-all lessons check bench docs starters
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,6 +25,9 @@ test: $(READY) ## the tests that take seconds each
 
 test-all: $(READY) ## every test, the slow ones too
 	$(BIN)/python -m pytest -q -m "slow or not slow" $(options)
+
+lessons: $(READY) ## every page of docs/lessons, as it stands
+	$(BIN)/python -m pytest -q -m lesson tests/docs/test_lessons.py $(options)
 
 check: $(READY) ## lint, format, types, and the project's habits
 	$(BIN)/ruff check .
