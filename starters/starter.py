@@ -25,7 +25,6 @@ class Starter:
     build: Callable[[Path], Any]
     facts: dict[str, dict[str, Any]]
     settings: dict[str, dict[str, Any]]
-    staged: bool = False  # whether a codec is trained first
 
     def main(self, description: str | None) -> None:
         """Train, resume or publish, as the command line says."""
@@ -44,7 +43,7 @@ class Starter:
         work = options.work or options.data.parent / "models" / folder
         chosen = recipes.parsed(recipe, options.words) | {"steps": options.steps, "resume": options.resume}
         budget = None if options.resume or options.steps else options.budget
-        start = models.load(options.codec) if options.codec else None
+        start = models.load(options.start) if options.start else None
         for progress in runs.training(options.data, recipe, work, budget, seed=options.seed, start=start, **chosen):
             if progress.message or (progress.step and progress.step.validation is not None):
                 step = progress.step
@@ -55,15 +54,15 @@ class Starter:
 
     def _options(self, description: str | None) -> argparse.Namespace:
         parser = argparse.ArgumentParser(description=description)
-        parser.set_defaults(codec=None)
         parser.add_argument("words", nargs="*", metavar="OPTION=VALUE", help="options of the recipe")
         parser.add_argument("--process", choices=self.kinds, default=next(iter(self.kinds)))
         parser.add_argument("--data", type=Path, default=self.data, help="built there if it does not exist")
         parser.add_argument("--work", type=Path, help="the folder to train in; beside the data, if left out")
         parser.add_argument("--budget", default="3h")
         parser.add_argument("--steps", type=int, help="in place of the budget")
-        if self.staged:
-            parser.add_argument("--codec", metavar="REF", help="the model whose codec is taken, and not trained anew")
+        parser.add_argument(
+            "--start", metavar="REF", help="a model of this script whose first stage is not trained anew"
+        )
         parser.add_argument("--seed", type=int, help="0, if left out")
         parser.add_argument("--resume", action="store_true")
         parser.add_argument("--publish", action="store_true", help="put the model into the package as the starter")

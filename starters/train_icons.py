@@ -57,9 +57,12 @@ def icons_gpt(
     inner: int = 96,
     subwords: int = 4000,
     fill: float = 0.1,
+    plain_share: float = 0.27,
     compiled: bool = True,
 ) -> Plan:
-    """A causal transformer with captions as leading tokens; 5.6 M parameters."""
+    """A causal transformer with captions as leading tokens; 5.7 M parameters. The first stage learns to draw, from
+    icons as they are, mirrored and turned, said in many ways; the second to listen: icons as they are, said plainly.
+    With `start`, the second alone."""
     rows, prompts, splits = icons.load(Path(source))
     words = Path(source).with_name("tags.json")
     if not words.exists():
@@ -73,12 +76,18 @@ def icons_gpt(
     torch.manual_seed(seed)
     process = Autoregressive(codec.space, Transformer(width, layers, heads=4, dropout=dropout), fill=fill)
     conditioner = Text.learned(width, [way for i in index for way in said[i]], inner=inner, subwords=subwords)
-    generator = Generator(Vector(), codec, process, conditioner, settings=dict(SETTINGS))
+    generator = start or Generator(Vector(), codec, process, conditioner, settings=dict(SETTINGS))
+    conditioner: Any = generator.conditioner
     prompts_nKM = prepared(conditioner, said)
 
     def batches() -> Wordings:
         held_out = Batches(rows, prompts_nKM[:, 0], batch, index=validation)
         return Wordings(Batches(rows, prompts_nKM, batch, seed, held_out=held_out, index=index))
+
+    def plainly() -> Wordings:
+        plain = prepared(conditioner, [plain_ways(prompt) for prompt in prompts])
+        held_out = Batches(rows, plain[:, 0], batch, index=validation)
+        return Wordings(Batches(rows, plain, batch, seed + 1, held_out=held_out, index=training))
 
     dataset = Dataset([], list(prompts), [""] * len(prompts), Vector())
     dataset.training, dataset.validation = training, validation
@@ -86,7 +95,10 @@ def icons_gpt(
     dataset.report = [f"{len(training):,} icons to train on, {len(validation):,} held out."]
     settings = Settings(rate=rate, average=0.999, decay=0.6, compile=compiled, validation_batches=24)
     previews = [prompts[i] for i in np.random.default_rng(5).choice(validation, 12, replace=False)]
-    return Plan(generator, [Stage("gpt", generator, batches, settings)], dataset, {"icons": len(training)}, previews)
+    listen = Settings(rate=0.4 * rate, average=0.998, decay=1.0, compile=compiled, validation_batches=24)
+    stages = [Stage("gpt", generator, batches, settings, 1 - plain_share)] if start is None else []
+    stages.append(Stage("captions", generator, plainly, listen, plain_share))
+    return Plan(generator, stages, dataset, {"icons": len(training)}, previews)
 
 
 def ways(prompt: str, known: dict[str, list[str]], stream: np.random.Generator) -> list[str]:
@@ -102,6 +114,12 @@ def ways(prompt: str, known: dict[str, list[str]], stream: np.random.Generator) 
         f"{' '.join(chosen)}, {style}",
         f"{style} {' '.join(moved)}",
     ]
+
+
+def plain_ways(prompt: str) -> list[str]:
+    """A prompt as most people say it: in full, without its set, bare."""
+    plain = prompt.rpartition(", ")[0]
+    return [prompt, plain, plain, prompt.partition(", ")[0]]
 
 
 def turned_icons(codec: Paths, rows: list[Tensor], said: list[list[str]], stream: np.random.Generator):

@@ -264,4 +264,4 @@ if __name__ == "__main__":
     for kind in ("gpt", "bert"):  # image_diffusion has another codec
         facts[kind] |= {"continues_with": f"image_{kind}"}
     data, build = emoji.CACHE / "emoji-40.npz", partial(emoji.build, archives=emoji.CACHE, size=40)
-    Starter("pictures", RECIPES, data, build, facts, SETTINGS, staged=True).main(__doc__)
+    Starter("pictures", RECIPES, data, build, facts, SETTINGS).main(__doc__)

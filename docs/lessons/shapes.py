@@ -31,14 +31,20 @@ def picture(colour: str, shape: str, stream: np.random.Generator) -> Image.Image
     return canvas.resize((SIDE, SIDE), Image.Resampling.BOX)
 
 
-def write(folder: Path, count: int, red: float = 0.25, seed: int = 0) -> Path:
-    """`count` pictures in `folder`, the share `red` of them red and the other colours alike."""
+def write(folder: Path, count: int, red: float = 0.25, seed: int = 0, table: bool = False) -> Path:
+    """`count` pictures in `folder`, the share `red` of them red and the other colours alike. Names tell colour and
+    shape; with `table`, metadata.csv does, in a column each."""
     stream = np.random.default_rng(seed)
     chances = [red, *[(1 - red) / (len(COLOURS) - 1)] * (len(COLOURS) - 1)]
     folder.mkdir(parents=True, exist_ok=True)
+    lines = ["file_name,colour,shape"]
     for number in range(count):
         colour, shape = stream.choice(list(COLOURS), p=chances), stream.choice(SHAPES)
-        picture(str(colour), str(shape), stream).save(folder / f"{colour} {shape}-{number:04}.png")
+        name = f"{number:04}.png" if table else f"{colour} {shape}-{number:04}.png"
+        picture(str(colour), str(shape), stream).save(folder / name)
+        lines.append(f"{name},{colour},{shape}")
+    if table:
+        (folder / "metadata.csv").write_text("\n".join(lines) + "\n")
     return folder
 
 
@@ -48,6 +54,7 @@ if __name__ == "__main__":
     parser.add_argument("--count", type=int, default=600)
     parser.add_argument("--red", type=float, default=0.25, help="the share of red ones")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--table", action="store_true", help="colour and shape in metadata.csv instead of in names")
     asked = parser.parse_args()
-    write(asked.folder, asked.count, asked.red, asked.seed)
+    write(asked.folder, asked.count, asked.red, asked.seed, asked.table)
     print(f"Drew {asked.count} pictures into {asked.folder}.")

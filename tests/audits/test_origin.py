@@ -35,7 +35,7 @@ def shop(tmp_path_factory) -> Path:
     runs.train(root / "shapes", "image_diffusion", root / "painter", steps=2, size=16, patch=8, **TINY)
     runs.train(root / "tales.txt", "text_gpt", root / "writer", steps=2, tokens="characters", length=64, **TINY)
     labelled: dict[str, Any] = {"size": 8, "prompts": "labels", "batch": 4}
-    small = {"width": 8, "stages": 1, "noise_size": 8, "vector": 8}
+    small: dict[str, Any] = {"width": 8, "stages": 1, "noise_size": 8, "vector": 8}
     runs.train(root / "shapes", "image_gan", root / "gan", steps=2, **labelled, **small)
     runs.train(root / "shapes", "image_vae", root / "vae", steps=2, latent=4, width=8, hidden=16, **labelled)
     runs.train(root / "kites", "vector_gpt", root / "kiter", steps=2, length=48, **TINY)

@@ -32,7 +32,7 @@ def test_the_record_says_how_to_draw_it_again():
         "seed": 7,
         "seconds": 0.25,
     }
-    assert set(made["settings"]) == {"steps", "threads", "torch"} and made["settings"]["threads"] == 1
+    assert set(made["settings"]) == {"steps", "threads", "torch", "cpu"} and made["settings"]["threads"] == 1
     assert made["created"].endswith("+00:00") and made["septet"]
 
 
