@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from .optimisers import Averages, Muon, hidden_matrices, scale_at
+from .optimisers import Averages, Muon, enable, hidden_matrices, scale_at
 from .pace import Pace
 from .parts import Learner
 from .space import Refusal
@@ -125,18 +125,13 @@ class _Loop:
         losses: dict[str, float] = {}
         scale = scale_at(progress, self.settings.warmup, self.settings.decay)
         for turn, player in enumerate(self.learner.players):
-            self._enable(player)
+            enable(self.parameters, player)
             figures = self._update(batches, player, turn, progress, scale)
             losses |= figures if len(self.learner.players) == 1 else {f"{player}_{k}": v for k, v in figures.items()}
-        self._enable(None)
+        enable(self.parameters, None)
         self.averages.update()
         self.step += 1
         return losses, self.settings.rate * scale
-
-    def _enable(self, player: str | None) -> None:
-        for other, parameters in self.parameters.items():
-            for p in parameters:
-                p.requires_grad_(player is None or other == player)
 
     def _update(self, batches: Batches, player: str, turn: int, progress: float, scale: float) -> dict[str, float]:
         s, sums = self.settings, {}

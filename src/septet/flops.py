@@ -4,11 +4,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
+from .fitting import moved
+from .optimisers import enable
 from .parts import Learner
 
 ROWS = 4  # of a batch that are run
@@ -40,34 +42,28 @@ def of_steps(learner: Learner, batches: Sequence[dict[str, Any]]) -> int | None:
     """A training step of all players, the mean over some batches: backward included, the optimiser's own work left out.
     A few rows of each are run, and stand for all. None where even these do not run; the learner stays as it is."""
     kept = [buffer.clone() for buffer in learner.buffers()]
-    needing = [(p, p.requires_grad) for p in learner.parameters()]
+    parameters = {player: learner.parameters_of(player) for player in learner.players}
     try:
-        return round(sum(_of_step(learner, batch) for batch in batches) / len(batches))
+        return round(sum(_of_step(learner, parameters, batch) for batch in batches) / len(batches))
     except RuntimeError:  # memory
         return None
     finally:
-        for parameter, needs in needing:
-            parameter.requires_grad_(needs)
+        enable(parameters, None)
         learner.zero_grad(set_to_none=True)
         learner.eval()
         for buffer, value in zip(learner.buffers(), kept, strict=True):
             buffer.copy_(value)
 
 
-def _of_step(learner: Learner, batch: dict[str, Any]) -> float:
-    device = next(learner.parameters()).device
+def _of_step(learner: Learner, parameters: dict[str, list[nn.Parameter]], batch: dict[str, Any]) -> float:
     rows = max(len(value) for value in batch.values() if isinstance(value, Tensor))
-    few = {name: value[:ROWS].to(device) if isinstance(value, Tensor) else value for name, value in batch.items()}
+    few = {name: value[:ROWS] if isinstance(value, Tensor) else value for name, value in batch.items()}
+    few = moved(few, next(learner.parameters()).device)
 
     def step() -> None:
         learner.train()
-        trained = [(player, learner.parameters_of(player)) for player in learner.players]
-        for player, mine in trained:  # as the training loop does it: only one player's parameters need gradients
-            for _, parameters in trained:
-                for parameter in parameters:
-                    parameter.requires_grad_(False)
-            for parameter in mine:
-                parameter.requires_grad_(True)
+        for player in parameters:
+            enable(parameters, player)
             learner(few, player, 0.5)[0].backward()
 
     return counted(step) * rows / min(rows, ROWS)

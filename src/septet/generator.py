@@ -3,7 +3,6 @@
 Shapes: B batch, M symbols of a prompt.
 """
 
-import inspect
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from .guidance import Guidance
 from .output import Output, Outputs, record
 from .part import Part
 from .parts import Codec, Conditioner, Context, Learner, Modality, Process, Prompt, State
-from .settings import chosen
+from .settings import chosen, takes
 from .space import Known, Refusal
 from .streams import checked_seed
 
@@ -187,8 +186,7 @@ class Generator(Part, Learner):
 
     def _facts(self, guidance: float) -> dict[str, Any]:
         """What a record says besides the process's settings."""
-        takes = "guidance" in inspect.signature(self.process.draws).parameters
-        return {"device": self.device.type} | ({"guidance": guidance} if takes else {})
+        return {"device": self.device.type} | ({"guidance": guidance} if takes(self.process, "guidance") else {})
 
     @torch.no_grad()
     def _context(self, prompts: list[Prompt], weight: float) -> tuple[Context, dict[str, Any]]:
@@ -205,7 +203,7 @@ class Generator(Part, Learner):
         if given is None:
             return {}
         if given.strength is not None:
-            if "near" not in inspect.signature(self.process.draws).parameters:
+            if not takes(self.process, "near"):
                 raise Refusal(f"strength={given.strength}: a {type(self.process).__name__} cannot vary given content")
             return {"near": self.codec.encode([given.content]).repeat(batch, 1, 1), "strength": given.strength}
         known = self.codec.known(given.content, given.where)

@@ -1,4 +1,4 @@
-"""Muon for hidden matrices beside AdamW for the rest, weight averages, and schedules by progress."""
+"""Muon for hidden matrices, AdamW for the rest; whose turn it is to learn; weight averages; schedules by progress."""
 
 from collections.abc import Iterable
 
@@ -116,3 +116,10 @@ class Averages:
 def scale_at(progress: float, warmup: float, decay: float) -> float:
     """Up over the first `warmup` of the time, constant, then linearly to zero over the last `decay` of it."""
     return max(0.0, min(1.0, (progress + 1e-3) / max(warmup, 1e-3), (1 - progress) / max(decay, 1e-3)))
+
+
+def enable(parameters: dict[str, list[nn.Parameter]], player: str | None) -> None:
+    """Lets only one player's parameters require gradients; those of all where it is None."""
+    for other, mine in parameters.items():
+        for p in mine:
+            p.requires_grad_(player is None or other == player)

@@ -6,6 +6,8 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+WATTS_A_THREAD = 10  # assumed of a busy processor core, with its share of memory and cooling; nothing is measured
+
 
 def process_started() -> float:
     """When this process began, seconds since the epoch; where the system does not tell, when this module was loaded."""

@@ -102,6 +102,14 @@ class Conditioner(Part, nn.Module):
         """The prepared symbols of `batch` prompts that say nothing."""
         return self.prepare([None] * batch)
 
+    @property
+    def takes_prompts(self) -> bool:
+        return self.nothing(1).shape[1] > 0
+
+    def heard(self, prompts: Sequence[Prompt]) -> list[Prompt]:
+        """The prompts, or as many that say nothing where none are taken."""
+        return list(prompts) if self.takes_prompts else [None] * len(prompts)
+
     def unseen(self, prompt: Prompt) -> list[str]:
         """Words of the prompt that training never saw."""
         return []
@@ -228,6 +236,10 @@ class Modality(Part):
     def canary(self, seed: int) -> Any:
         """A random datum that nobody would make, to be planted among training data."""
         raise Refusal(f"{self.name}: no canaries are made for this kind of content; leave them out")
+
+    def fit(self, datum: Any) -> Any:
+        """A datum as it was read, brought to the form that models of this modality know."""
+        return datum
 
     def take(self, value: Any) -> Any:
         """One datum from a value in memory (a PIL picture, an array, a string)."""

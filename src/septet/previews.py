@@ -28,7 +28,7 @@ class Previews:
         """Take the first `count` rows from the picture of the run before."""
         if count and self.path.exists():
             with Image.open(self.path) as whole:
-                self.rows = list(_cut(whole.convert("RGB"), count))
+                self.rows = list(cut(whole.convert("RGB"), count))
 
     def due(self, progress: float, active_seconds: float | None) -> bool:
         """Whether a moment has come, and time is left for it: `active_seconds` is None where time does not matter."""
@@ -52,7 +52,8 @@ class Previews:
         return sum(moment <= progress + 1e-9 for moment in MOMENTS)
 
 
-def _cut(whole: Image.Image, count: int) -> Iterator[Image.Image]:
+def cut(whole: Image.Image, count: int) -> Iterator[Image.Image]:
+    """The first `count` rows of a sheet of previews."""
     height = SIZE + 2 * max(1, SIZE // 16)  # as Outputs.sheet makes them
     for top in range(0, min(count * height, whole.height - height + 1), height):
         yield whole.crop((0, top, whole.width, top + height))

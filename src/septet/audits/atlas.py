@@ -2,7 +2,7 @@
 
 import torch
 
-from ..originality.reduced import evenly
+from ..data.batches import evenly
 from .audited import Audited
 from .charts import scatter
 from .page import Section, tile
@@ -15,8 +15,8 @@ def view(audited: Audited) -> Section | None:
     """Principal axes of real items' features (Pearson 1901): far dots are unlike, near ones need not be alike."""
     dataset, modality = audited.dataset, audited.model.modality
     groups = {
-        "training": [(dataset.data[i], dataset.sources[i]) for i in _few(dataset.training)],
-        "held out": [(dataset.data[i], dataset.sources[i]) for i in _few(dataset.validation)],
+        "training": [(dataset.data[i], dataset.sources[i]) for i in evenly(dataset.training, EACH)],
+        "held out": [(dataset.data[i], dataset.sources[i]) for i in evenly(dataset.validation, EACH)],
         "drawn": [
             (o.datum, f"{o.record['prompt'] or 'drawn'}, seed {o.record['seed']}") for o in audited.outputs[:EACH]
         ],
@@ -41,7 +41,3 @@ def view(audited: Audited) -> Section | None:
         "how they differ: what is near here may yet differ in the rest. Point at a dot to see it."
     ]
     return Section("map", "Map", told, map=scatter(dots), figures={"share_of_variance": share})
-
-
-def _few(index: list[int]) -> list[int]:
-    return [index[i] for i in evenly(len(index), EACH)]

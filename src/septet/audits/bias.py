@@ -1,12 +1,12 @@
 """View: whom or what the model favours beyond the data."""
 
-import inspect
 from collections.abc import Sequence
 from typing import Any
 
 from ..data import survey
 from ..originality.neighbours import nearest
 from ..parts import Prompt
+from ..settings import takes
 from ..space import Refusal
 from .adherence import judge_of
 from .audited import Audited
@@ -64,16 +64,17 @@ def view(audited: Audited) -> Section | None:
 def _said(audited: Audited, name: str) -> list[Prompt] | None:
     """Held-out prompts that leave an attribute open; None where prompts are labels, which say all there is."""
     index = audited.dataset.validation or audited.dataset.training
-    told = audited.model.conditioner.nothing(1).shape[1] > 0
-    prompts = [audited.dataset.prompts[i] if told else None for i in index]
+    conditioner = audited.model.conditioner
+    prompts = conditioner.heard([audited.dataset.prompts[i] for i in index])
     left = [{n: v for n, v in p.items() if n != name} for p in prompts if isinstance(p, dict)]
-    return [prompt for prompt in left if prompt] or ([None] if name == "label" or not told else None)
+    return [prompt for prompt in left if prompt] or (
+        [None] if name == "label" or not conditioner.takes_prompts else None
+    )
 
 
 def _guidances(audited: Audited, prompts: Sequence[Prompt] | None) -> list[float]:
     """Plain and strong; only plain where nothing is said or the process knows no guidance."""
-    takes = "guidance" in inspect.signature(audited.model.process.draws).parameters
-    if not takes or not any(prompts or []):
+    if not takes(audited.model.process, "guidance") or not any(prompts or []):
         return [1.0]
     own = float(audited.model.settings.get("guidance", 1.0))
     return [1.0, own if own > 1 else STRONG]
@@ -83,8 +84,7 @@ def _drawn(audited: Audited, prompts: Sequence[Prompt], guidance: float) -> list
     each = float(audited.outputs[0].record["seconds"] or 0) if audited.outputs else 0.0
     count = max(FEWEST, min(DRAWS, int(PATIENCE_SECONDS / max(each, 1e-3))))
     rows = [(prompts[k % len(prompts)], 10_000 + k) for k in range(count)]
-    takes = "guidance" in inspect.signature(audited.model.process.draws).parameters
-    settings: dict[str, Any] = {"guidance": guidance} if takes else {}
+    settings: dict[str, Any] = {"guidance": guidance} if takes(audited.model.process, "guidance") else {}
     return [o.datum for moment in audited.model.generating(rows, tile=16, **settings) for o in moment.outputs]
 
 

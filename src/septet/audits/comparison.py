@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ..flops import counted
+from . import cost
 from .audited import Audited
 from .page import Section, tile
 
@@ -32,24 +32,23 @@ def look(models: Sequence[tuple[str, Audited]]) -> tuple[list[str], list[Section
 
 
 def _figures(name: str, audited: Audited) -> dict[str, Any]:
-    outputs, verdicts = audited.outputs, audited.verdicts
-    drawn = (audited.figures.get("fidelity") or {}).get("generated") or {}
-    record = outputs[0].record
-    stages = audited.run.get("stages") or {}
+    verdicts, output = audited.verdicts, cost.of_output(audited)
+    fidelity, stages = audited.figures.get("fidelity") or {}, audited.run.get("stages") or {}
+    drawn = fidelity.get("generated") or {}
     return {
         "model": name,
         "process": type(audited.model.process).__name__,
         "parameters": sum(p.numel() for p in audited.model.parameters()),
         "training_seconds": audited.run.get("seconds"),
         "training_steps": sum(stage["steps"] for stage in stages.values()) if stages else None,
-        "seconds_an_output": sorted(o.record["seconds"] or 0.0 for o in outputs)[len(outputs) // 2],
-        "flop_an_output": counted(lambda: audited.model.generate(record["prompt"], seed=record["seed"])),
+        "seconds_an_output": output["seconds"],
+        "flop_an_output": output["flop"],
         "coverage": drawn.get("coverage"),
         "precision": drawn.get("precision"),
         "frechet_distance": drawn.get("frechet_distance"),
         "copies": sum(v.word == "copy" for v in verdicts) / len(verdicts) if verdicts else None,
         "held_out_loss": (audited.figures.get("likelihood") or {}).get("held_out"),
-        "floor": (audited.figures.get("fidelity") or {}).get("floor"),
+        "floor": fidelity.get("floor"),
     }
 
 

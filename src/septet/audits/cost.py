@@ -3,16 +3,16 @@
 from typing import Any
 
 from ..flops import counted
+from ..pace import WATTS_A_THREAD
 from .audited import Audited
 from .page import Section
 
-WATTS_A_THREAD = 10  # assumed of a busy processor core, with its share of memory and cooling; nothing is measured
 GRAMS_A_KWH = 480  # of CO2 equivalents, world mean of 2023 (Ember, Global Electricity Review 2024)
 
 
 def view(audited: Audited) -> Section:
     """Seconds and memory as measured, operations as counted, energy and carbon as estimates."""
-    training, output = _training(audited.run), _output(audited)
+    training, output = _training(audited.run), of_output(audited) if audited.outputs else None
     told = [_told(training)] if training else ["What training took was not recorded."]
     if output:
         told.append(
@@ -38,9 +38,8 @@ def _training(run: dict[str, Any]) -> dict[str, Any] | None:
     return found | _estimates(seconds * threads)
 
 
-def _output(audited: Audited) -> dict[str, Any] | None:
-    if not audited.outputs:
-        return None
+def of_output(audited: Audited) -> dict[str, Any]:
+    """Median seconds, threads, operations and estimates of one output."""
     record = audited.outputs[0].record
     seconds = sorted(o.record["seconds"] or 0.0 for o in audited.outputs)[len(audited.outputs) // 2]
     flop = counted(lambda: audited.model.generate(record["prompt"], seed=record["seed"]))

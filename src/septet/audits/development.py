@@ -5,11 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
 from ..modalities.opening import opened
 from ..models import LOG
-from ..previews import MOMENTS, SIZE
+from ..previews import MOMENTS, cut
 from ..space import Refusal
 from . import charts
 from .audited import Audited
@@ -37,10 +35,8 @@ def _frames(path: Path) -> Iterator[Tile]:
         whole = opened(path, lambda picture: picture.convert("RGB"))
     except Refusal:
         return
-    height = SIZE + 2 * max(1, SIZE // 16)  # as Outputs.sheet makes them
-    for row, moment in zip(range(whole.height // height), MOMENTS, strict=False):
-        picture: Image.Image = whole.crop((0, row * height, whole.width, (row + 1) * height))
-        yield Tile(data_uri(picture), f"after {moment:.0%} of the time")
+    for row, moment in zip(cut(whole, len(MOMENTS)), MOMENTS, strict=False):
+        yield Tile(data_uri(row), f"after {moment:.0%} of the time")
 
 
 def _curves(path: Path) -> dict[str, list[tuple[float, float]]]:

@@ -19,8 +19,8 @@ LOOKS = 4  # noises over which a loss is averaged
 def view(audited: Audited) -> Section | None:
     """The exposure of each canary, log2 of all over its rank by loss (Carlini et al. 2019, eq. 1): 1.4 on average
     where nothing is kept, 8 where it is likelier than all rivals. None without canaries or without a loss."""
-    model, count = audited.model, audited.run.get("canaries")
-    if not isinstance(count, int) or not 0 < count <= canaries.MOST:
+    model, count = audited.model, canaries.planted_in(audited.run)
+    if not count:
         return None
     try:
         losses = [_loss(model, seed) for seed in range(count)]

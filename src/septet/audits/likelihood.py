@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from ..codecs.symbols import Symbols
-from ..data.batches import Windows
+from ..data.batches import Windows, evenly
 from ..data.dataset import Dataset
 from ..generator import Generator
 from ..recipes.text_gpt import stream
@@ -54,12 +54,10 @@ def _windows(codec: Symbols, dataset: Dataset, index: Sequence[int]) -> Iterator
 
 
 def _batches(model: Generator, dataset: Dataset, index: Sequence[int]) -> Iterator[dict[str, Any]]:
-    few = [index[i] for i in np.unique(np.linspace(0, len(index) - 1, min(MOST, len(index)), dtype=int))]
-    few = [i for i in few if fits(model, dataset[i].datum)]
+    few = [i for i in evenly(index, MOST) if fits(model, dataset[i].datum)]
     for begin in range(0, len(few), BATCH):
         items = [dataset[i] for i in few[begin : begin + BATCH]]
-        told = model.conditioner.nothing(1).shape[1] > 0
-        prompts = model.conditioner.prepare([item.prompt if told else None for item in items])
+        prompts = model.conditioner.prepare(model.conditioner.heard([item.prompt for item in items]))
         data = [model.modality.finish(item.datum) for item in items]
         yield {"latents": model.encode(data), "prompt": prompts}
 

@@ -10,7 +10,6 @@ from ..data.files import shown
 from ..generator import Generator
 from ..modalities.image import Image
 from ..originality import fingerprints, spans
-from ..originality.calibration import Verdict
 from ..originality.evidence import Evidence, without_beginning
 from ..space import Refusal
 from . import likelihood, provenance
@@ -26,6 +25,7 @@ ELSEWHERE = (
     "Drawn again from its record it comes out different. It was drawn on another kind of machine, or with another "
     "version of torch, which may round otherwise: compare the two below."
 )
+ANOTHER = "It holds a picture of something drawn, and not what its record draws: nothing else can be told of it."
 
 
 @dataclass(frozen=True)
@@ -43,43 +43,30 @@ class Subject:
     dataset: Dataset | None = None
 
 
-@dataclass(frozen=True)
-class Found:
-    """`same` is None where the record is not enough to draw again. `datum` is what was judged."""
-
-    datum: Any
-    same: bool | None
-    verdict: Verdict | None
-    lead: list[str]
-    sections: list[Section]
-
-
-def look(subject: Subject) -> Found:
-    """All there is to find out about a file."""
+def look(subject: Subject) -> tuple[list[str], list[Section]]:
+    """Sentences for the top of the page, and its sections: all there is to find out about a file."""
     why = provenance.not_replayable(subject.record)
     drawn = None if why else provenance.replay(subject.model, subject.record)
     same = None if drawn is None else provenance.matches(subject.path, drawn.output, subject.record)
     datum = _datum(subject, drawn, same)
-    judged = subject.evidence is not None and datum is not None
-    verdict = subject.evidence.verdicts([_own(subject, datum)])[0] if judged and subject.evidence else None
-    lead = [written(subject.record)]
-    lead.append(
-        why or (SAME if same else CHANGED if provenance.same_place(subject.model, subject.record) else ELSEWHERE)
-    )
-    lead.append(_judged(verdict, subject))
-    if datum is None and drawn is not None:
-        lead[-1] = (
-            "It holds a picture of something drawn, and not what its record draws: nothing else can be told of it."
-        )
+    different = CHANGED if provenance.same_place(subject.model, subject.record) else ELSEWHERE
+    lead = [written(subject.record), why or (SAME if same else different)]
     sections = [_compared(subject, datum, drawn, same)]
     if drawn is not None:
         sections += [s for s in (_steps(subject, drawn), _words(subject, drawn)) if s is not None]
-    if judged and subject.evidence is not None:
-        sections.append(_nearest(subject, subject.evidence, datum))
-    if subject.dataset is not None and datum is not None:
-        sections.append(_influence(subject, subject.dataset, datum))
-    sections.append(Section("record", "The record", figures=dict(subject.record)))
-    return Found(datum, same, verdict, lead, sections)
+    if datum is None:
+        lead.append(ANOTHER)
+    else:
+        lead.append(_judged(subject, datum))
+        sections += _learned_from(subject, datum)
+    return lead, [*sections, Section("record", "The record", figures=dict(subject.record))]
+
+
+def _learned_from(subject: Subject, datum: Any) -> Iterator[Section]:
+    if subject.evidence is not None:
+        yield _nearest(subject, subject.evidence, datum)
+    if subject.dataset is not None:
+        yield _influence(subject, subject.dataset, datum)
 
 
 def written(record: Mapping[str, Any]) -> str:
@@ -109,9 +96,10 @@ def _own(subject: Subject, datum: Any) -> Any:
     return without_beginning(datum, given.get("text")) if isinstance(given, dict) else datum
 
 
-def _judged(verdict: Verdict | None, subject: Subject) -> str:
-    if verdict is None:
+def _judged(subject: Subject, datum: Any) -> str:
+    if subject.evidence is None:
         return "Whether it is new cannot be told: the model keeps no features of its training data."
+    verdict = subject.evidence.verdicts([_own(subject, datum)])[0]
     share = f"{verdict.p:.1%} of real items that were never trained on stand as near to a training item"
     words = {
         "new": f"It is new: {share}.",
@@ -180,11 +168,11 @@ def _nearest(subject: Subject, kept: Evidence, datum: Any) -> Section:
 
 
 def _influence(subject: Subject, dataset: Dataset, datum: Any) -> Section:
-    model, fit = subject.model, getattr(subject.model.modality, "fit", lambda datum: datum)
+    model = subject.model
     index = [i for i in dataset.training if likelihood.fits(model, dataset.data[i])]
     data = [model.modality.finish(dataset.data[i]) for i in index]
     influence = Influence(model, data, [dataset.prompts[i] for i in index])
-    scores = influence.scores(fit(datum), subject.record["prompt"])
+    scores = influence.scores(model.modality.fit(datum), subject.record["prompt"])
     best = scores.topk(min(NEAREST, len(index)))
     told = [
         "By gradients: had the model not seen these, it would find this file least likely. Nearness asks what looks "

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from ..conditioners import WORD, Attributes
+from ..data.batches import evenly
 from ..generator import Generator, Given
 from ..modalities.image import Image
 from ..output import CPU, Output
@@ -107,9 +107,8 @@ def replay(model: Generator, record: Mapping[str, Any]) -> Replay:
         state = moment.state
         states.append((state.step + 1, state.guess[:1].clone()))
         if moment.outputs:
-            chosen = np.unique(np.linspace(0, len(states) - 1, min(LOOKS, len(states))).astype(int))
-            looks = (states[i] for i in chosen)
-            moments = [Moment(step, state.step + 1, datum) for step, guess in looks for datum in _seen(model, guess)]
+            looks, steps = evenly(states, LOOKS), state.step + 1
+            moments = [Moment(step, steps, datum) for step, guess in looks for datum in _seen(model, guess)]
             return Replay(moment.outputs[0], moments)
     raise Refusal("its record draws nothing")
 

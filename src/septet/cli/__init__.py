@@ -108,7 +108,7 @@ def audit(
     elif len(what) == 1 and _holds_data(first):
         from . import inspecting
 
-        inspecting.inspect(Path(first), seed, out)
+        inspecting.examine(Path(first), seed, out)
     else:
         from . import auditing
 
@@ -166,14 +166,13 @@ def demo(out: Annotated[Path, typer.Option(help="Folder for the gallery.")] = Pa
 
 def cost(began: float) -> str:
     """What a command took, in words; the energy is an estimate."""
-    from ..pace import peak_memory_bytes
+    from ..pace import WATTS_A_THREAD, peak_memory_bytes
 
     peak = peak_memory_bytes() / 2**30
-    energy = time.process_time() * WATTS_A_CORE / 3600
-    return f"{time.time() - began:.1f} s, {peak:,.1f} GB of memory, {energy:.2g} Wh (estimate: {WATTS_A_CORE} W a core)"
-
-
-WATTS_A_CORE = 10
+    energy = time.process_time() * WATTS_A_THREAD / 3600
+    return (
+        f"{time.time() - began:.1f} s, {peak:,.1f} GB of memory, {energy:.2g} Wh (estimate: {WATTS_A_THREAD} W a core)"
+    )
 
 
 def say(sentence: str, following: str | None = None) -> None:

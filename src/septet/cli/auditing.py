@@ -90,7 +90,7 @@ def measured(request: Request) -> Audited:
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "model_sha256": model.digest,
         "source": str(source),
-        "same_data": run.get("fingerprint") == canaries.fingerprint(dataset.fingerprint, planted_in(run)),
+        "same_data": same_data(run, dataset),
         "drawn": len(outputs),
         "seed": request.seed,
         "settings": model.settings,
@@ -106,12 +106,6 @@ def run_of(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
-
-
-def planted_in(run: dict[str, Any]) -> int:
-    """How many canaries were planted, by the facts of a run."""
-    count = run.get("canaries")
-    return count if isinstance(count, int) and 0 < count <= canaries.MOST else 0
 
 
 def source_of(run: dict[str, Any], given: Path | None, model: str) -> Path:
@@ -130,18 +124,22 @@ def data_of(model: Generator, run: dict[str, Any], source: Path) -> Dataset:
     """A model's data, split as they were when it was trained; says so where they are no longer the same."""
     print(f"Reading {source} ...", file=sys.stderr)
     dataset = read(source, model.modality, seed=int(run.get("seed") or 0))
-    if run.get("fingerprint") != canaries.fingerprint(dataset.fingerprint, planted_in(run)):
+    if not same_data(run, dataset):
         print("These are not the very data it was trained on (another fingerprint): what counts as held out here may")
         print("have been trained on, and the other way round.")
     return dataset
 
 
+def same_data(run: dict[str, Any], dataset: Dataset) -> bool:
+    """Whether these are the very data of a training run, apart from what was planted among them."""
+    return run.get("fingerprint") == canaries.fingerprint(dataset.fingerprint, canaries.planted_in(run))
+
+
 def _drawn(model: Generator, dataset: Dataset, request: Request) -> list[Output]:
     """Outputs for held-out prompts, over and over; for nothing where the model takes no prompts."""
-    told = model.conditioner.nothing(1).shape[1] > 0
-    index = dataset.validation or dataset.training
+    prompts = model.conditioner.heard([dataset.prompts[i] for i in dataset.validation or dataset.training])
     count = request.count or COUNT
-    rows = [(dataset[index[k % len(index)]].prompt if told else None, request.seed + k) for k in range(count)]
+    rows = [(prompts[k % len(prompts)], request.seed + k) for k in range(count)]
     outputs: list[Output] = []
     began = said = time.monotonic()
     with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty(), transient=True) as bar:

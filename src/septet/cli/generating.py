@@ -131,7 +131,7 @@ def _reference(request: Request) -> str:
 
 def _begins(model: Generator) -> bool:
     """Whether prompts are the beginning of what is drawn, as for a text model."""
-    return model.modality.name == "text" and model.conditioner.nothing(1).shape[1] == 0
+    return model.modality.name == "text" and not model.conditioner.takes_prompts
 
 
 def _by_given(model: Generator, rows: list[Row]) -> list[tuple[str | None, list[Row]]]:
@@ -152,7 +152,7 @@ def _given(model: Generator, edit: Edit, prompt: str | None) -> Given | None:
         if edit.image is not None or edit.mask is not None:
             raise Refusal("--like goes without --image and --mask: give one file to go by")
         strength = LIKE if edit.strength is None else edit.strength
-        return Given(_fitted(model, edit.like), strength=strength)
+        return Given(model.modality.fit(model.modality.read(edit.like)), strength=strength)
     if edit.image is None:
         _refuse_stray(edit)
         return None
@@ -162,7 +162,7 @@ def _given(model: Generator, edit: Edit, prompt: str | None) -> Given | None:
         if model.modality.name == "image":
             raise Refusal("--image needs --mask FILE (white where it is to be drawn anew) or --strength X (0 to 1)")
         return Given(model.modality.read(edit.image))
-    content = _fitted(model, edit.image)
+    content = model.modality.fit(model.modality.read(edit.image))
     if edit.mask is None:
         return Given(content, strength=edit.strength)
     if model.modality.name != "image":
@@ -175,12 +175,6 @@ def _given(model: Generator, edit: Edit, prompt: str | None) -> Given | None:
 def _refuse_stray(edit: Edit) -> None:
     if edit.mask is not None or edit.strength is not None:
         raise Refusal("--mask and --strength need --image FILE, the file to change")
-
-
-def _fitted(model: Generator, path: Path) -> Any:
-    content = model.modality.read(path)
-    fit = getattr(model.modality, "fit", None)
-    return fit(content) if fit else content
 
 
 def _tell_unseen(model: Generator, rows: list[Row]) -> None:

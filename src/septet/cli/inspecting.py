@@ -1,5 +1,6 @@
 """septet audit FOLDER: what data hold, before anything is trained on them."""
 
+import inspect
 import re
 import sys
 import time
@@ -7,7 +8,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from .. import models
+from .. import models, recipes
 from ..audits import collection, page
 from ..data.dataset import read
 from ..data.files import kinds, listed
@@ -15,10 +16,9 @@ from ..space import Refusal
 from . import RECIPES, cost, say
 
 ABOUT = re.compile(r"(readme|licen[cs]e|copying|notice|changelog)\b", re.IGNORECASE)
-PALETTE = 48  # as the recipe for drawings has it
 
 
-def inspect(folder: Path, seed: int, out: Path | None) -> None:
+def examine(folder: Path, seed: int, out: Path | None) -> None:
     """Print what a folder holds, and write a page that shows it."""
     began = time.time()
     kind, modality = _kind(folder)
@@ -32,8 +32,9 @@ def inspect(folder: Path, seed: int, out: Path | None) -> None:
 
 
 def _kind(folder: Path) -> tuple[str, Any]:
-    """The kind of content that most files of a folder are of; of mixed kinds, which others there are is said. Texts
-    beside other files of their name are captions, and those about the folder are none of its data."""
+    """The kind of content that most files of a folder are of, and its modality as the recipe for it has it; of mixed
+    kinds, which others there are is said. Texts beside other files of their name are captions, and those about the
+    folder are none of its data."""
     found, counts, classes = listed(folder), Counter[str](), {}
     for kind in RECIPES:
         classes[kind] = models.find_part(kind.capitalize())
@@ -49,4 +50,5 @@ def _kind(folder: Path) -> tuple[str, Any]:
         print(
             f"Besides {count:,} {kind} files there are {others}: a model is trained on one kind, so these are left out."
         )
-    return kind, classes[kind](**({"palette": PALETTE} if kind == "vector" else {}))
+    known, options = inspect.signature(classes[kind]).parameters, recipes.options(recipes.find(RECIPES[kind]))
+    return kind, classes[kind](**{name: value for name, value in options.items() if name in known})

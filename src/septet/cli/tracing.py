@@ -34,11 +34,11 @@ def trace(path: Path, reference: str | None, data: Path | None, influence: bool,
     source = data or (Path(str(run["source"])) if run.get("source") else None)
     dataset = data_of(model, run, source_of(run, data, record["model"])) if influence else None
     kept = evidence.load(folder, model.modality)
-    found = origin.look(origin.Subject(path, record, model, kept, source, run.get("started_from"), dataset))
-    for sentence in found.lead:
+    lead, sections = origin.look(origin.Subject(path, record, model, kept, source, run.get("started_from"), dataset))
+    for sentence in lead:
         print(sentence)
     target = out or path.with_name(f"{path.stem}-audit")
-    written = page.write(target, f"Where did {path.name} come from?", found.lead, found.sections)
+    written = page.write(target, f"Where did {path.name} come from?", lead, sections)
     say(f"\nMade {written}.\nCost: {cost(began)}.", f"septet show {shlex.quote(str(folder))}")
 
 

@@ -142,7 +142,7 @@ def _begun_from(begun: dict[str, Any]) -> str | None:
 
 
 def _example(model: Generator | None) -> str:
-    return '"a prompt of your own"' if model is not None and model.conditioner.nothing(1).shape[1] else ""
+    return '"a prompt of your own"' if model is not None and model.conditioner.takes_prompts else ""
 
 
 def _follow(run: Any) -> runs.Progress:

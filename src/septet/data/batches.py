@@ -16,6 +16,12 @@ from ..space import PADDING, Refusal
 WINDOW = 64  # batches among which sequences are sorted by length
 MULTIPLE = 16  # sequences are padded to a multiple of this, so that few shapes occur
 
+
+def evenly(items: Sequence[Any], most: int) -> list[Any]:
+    """At most `most` of some items, spread evenly over them, in order."""
+    return [items[i] for i in np.unique(np.linspace(0, len(items) - 1, min(most, len(items)), dtype=int))]
+
+
 View = Callable[[Tensor, torch.Generator], Tensor]
 
 

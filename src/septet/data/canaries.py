@@ -2,6 +2,7 @@
 what it sees so often (Carlini et al. 2019)."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +29,12 @@ class Planted:
 def fingerprint(own: str, count: int) -> str:
     """That of data with `count` canaries, from their own."""
     return hashlib.sha256(f"{own} {count}".encode()).hexdigest() if count else own
+
+
+def planted_in(run: Mapping[str, Any]) -> int:
+    """How many canaries were planted, by the facts of a training run."""
+    count = run.get("canaries")
+    return count if isinstance(count, int) and 0 < count <= MOST else 0
 
 
 def times(number: int) -> int:

@@ -12,12 +12,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..data.batches import evenly
 from ..data.duplicates import BANDS, ROWS, digest, near, signature
 from ..parts import Modality
 from ..space import Refusal
 from . import spans
 from .calibration import COPY, FEWEST, PLENTY, Verdict, p_values, word_of
-from .reduced import SAMPLE, Axes, Reduced, evenly
+from .reduced import SAMPLE, Axes, Reduced
 
 __all__ = ["Calibration", "Verdict", "calibrate", "judge"]
 
@@ -136,7 +137,7 @@ def _plain(data: Sequence[Any], modality: Modality) -> list[Reduced]:
     def features(items: Sequence[Any]) -> Iterator[list[Tensor]]:
         return ([next(way) for way in modality.views(chunk)] for chunk in _chunks(items))
 
-    samples = [torch.cat(parts) for parts in zip(*features([data[i] for i in evenly(len(data), SAMPLE)]), strict=True)]
+    samples = [torch.cat(parts) for parts in zip(*features(evenly(data, SAMPLE)), strict=True)]
     room = MOST_BYTES // (len(samples) * len(data))
     axes = [Axes.of(sample, room) for sample in samples]
     coded = [[a.coded(part) for a, part in zip(axes, parts, strict=True)] for parts in features(data)]

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -92,8 +91,3 @@ def restored(found: dict[str, Tensor]) -> Reduced:
     if shapes != [(len(kept.centre_F), axes), (len(kept.centre_F),), (axes,), (items,)]:
         raise ValueError(f"features of shapes {shapes} do not belong together")
     return kept
-
-
-def evenly(count: int, most: int) -> np.ndarray:
-    """At most `most` indexes below `count`, spread evenly."""
-    return np.unique(np.linspace(0, count - 1, min(count, most)).astype(int)) if count else np.zeros(0, int)

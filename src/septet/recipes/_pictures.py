@@ -30,19 +30,15 @@ class Pictures:
     def prompts(self) -> list[Prompt]:
         return self.dataset.prompts
 
-    def said_to(self, conditioner: Conditioner) -> list[Prompt]:
-        """The prompts, or none of them where the model takes none."""
-        return [None] * len(self.prompts) if isinstance(conditioner, Nothing) else self.prompts
-
     def previews(self, conditioner: Conditioner) -> list[Prompt]:
         """The prompts of eight held-out pictures."""
-        said = self.said_to(conditioner)
+        said = conditioner.heard(self.prompts)
         return [said[i] for i in (self.dataset.validation or self.dataset.training)[:8]]
 
     def batches(self, conditioner: Conditioner, items: Any = None, views: View | None = None) -> Batches:
         """Batches of the pictures, or of `items` that stand for them, with their prompts."""
         items = self.dataset.data if items is None else items
-        prompts = conditioner.prepare(self.said_to(conditioner))
+        prompts = conditioner.prepare(conditioner.heard(self.prompts))
         held_out = self.dataset.validation or self.dataset.training[: self.batch]
         validation = Batches(items, prompts, self.batch, index=held_out)
         return Batches(items, prompts, self.batch, self.seed, views, validation, index=self.dataset.training)

@@ -40,7 +40,7 @@ def image_gan(
         codec = Patches(size, 1, channels)
         torch.manual_seed(seed)
         conditioner = conditioner_for(prompts, vector, pictures.prompts)
-        vector = vector if conditioner.nothing(1).shape[1] else 0
+        vector = vector if conditioner.takes_prompts else 0
         generative = Generative(codec.space, noise_size, width, stages, blocks, vector)
         judge = Judge(codec.space, width, stages, blocks, vector)
         process = Adversarial(codec.space, generative, judge, noise_size, penalty, penalty, anneal=0.1)

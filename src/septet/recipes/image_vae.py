@@ -45,7 +45,7 @@ def image_vae(
         torch.manual_seed(seed)
         codec = Variational((size, size), channels, latent, width=width, vector=True, hidden=hidden)
         conditioner = conditioner_for(prompts if prompts == "nothing" else "labels", 8, pictures.prompts)
-        said = pictures.said_to(conditioner)
+        said = conditioner.heard(pictures.prompts)
         labels = conditioner.prepare([said[i] for i in pictures.dataset.training])
         process = Gaussian(codec.space, labels.unique(dim=0).tolist() if labels.shape[1] else [[]])
         start = Generator(pictures.dataset.modality, codec, process, conditioner, prompt_dropout=0.0)
@@ -54,7 +54,7 @@ def image_vae(
     codec, process = model.codec, model.process
     if not isinstance(codec, Variational) or not isinstance(process, Gaussian):
         raise Refusal(f"start={model.name}: image_vae goes on only from a VAE")
-    said = pictures.said_to(model.conditioner)
+    said = model.conditioner.heard(pictures.prompts)
     index = fair(pictures.dataset.training, [str(said[i]) for i in pictures.dataset.training], seed)
     symbols = model.conditioner.prepare([said[i] for i in index])
 

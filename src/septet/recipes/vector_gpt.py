@@ -51,8 +51,7 @@ def vector_gpt(
     symbols = [codec.symbols_of(dataset[i].datum) for i in range(len(dataset))]
     kept = [i for i, row in enumerate(symbols) if len(row) < codec.length]
     rows = [codec.encode([dataset[i].datum])[0] for i in kept]
-    if isinstance(start.conditioner, Nothing):
-        prompts = [None] * len(prompts)
+    prompts = start.conditioner.heard(prompts)
     symbols_BM = start.conditioner.prepare([prompts[i] for i in kept])
     place = {i: k for k, i in enumerate(kept)}
     training, validation = ([place[i] for i in side if i in place] for side in (dataset.training, dataset.validation))

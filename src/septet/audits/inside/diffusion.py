@@ -10,9 +10,10 @@ from torch import Tensor
 from ...conditioners import Text
 from ...processes.flow import Flow
 from ..audited import Audited
+from ..losses import hear
 from ..page import TILE, Section, Tile, data_uri, tile
 from .attention import recorded
-from .held_out import context, items
+from .held_out import items
 
 LEVELS = (0.1, 0.3, 0.5, 0.7, 0.85, 0.95)
 WORD_LEVEL = 0.7  # where the whole is settled and details are not
@@ -23,7 +24,7 @@ def view(audited: Audited) -> Iterator[Section]:
     model, process = audited.model, audited.model.process
     assert isinstance(process, Flow)
     for _, prompt, latents in items(audited, 1):
-        heard = context(audited, prompt)
+        heard = hear(audited.model, [prompt])
         noise = process.noise([0]).to(latents.device)
         noisy, guessed = [], []
         for level in LEVELS:
@@ -46,7 +47,7 @@ def _noised(process: Flow, latents: Tensor, noise: Tensor, level: float) -> Tens
 
 
 def _words(audited: Audited, process: Flow, latents: Tensor, noise: Tensor, prompt: str) -> Iterator[Tile]:
-    conditioner, heard = audited.model.conditioner, context(audited, prompt)
+    conditioner, heard = audited.model.conditioner, hear(audited.model, [prompt])
     assert isinstance(conditioner, Text)
     x, level = _noised(process, latents, noise, WORD_LEVEL), torch.full((1,), WORD_LEVEL, device=latents.device)
     layers = recorded(process, lambda: process.answer(x, level, None, heard))

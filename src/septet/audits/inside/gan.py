@@ -4,10 +4,11 @@ from collections.abc import Iterator
 
 import torch
 
-from ...originality.reduced import evenly
+from ...data.batches import evenly
 from ...processes.adversarial import Adversarial
 from ..audited import Audited
 from ..charts import lines
+from ..losses import hear
 from ..page import Section
 
 EACH = 200
@@ -17,8 +18,8 @@ def view(audited: Audited) -> Iterator[Section]:
     process, dataset, finish = audited.model.process, audited.dataset, audited.model.modality.finish
     assert isinstance(process, Adversarial)
     rows = {
-        "training": [(dataset.data[i], dataset.prompts[i]) for i in _few(dataset.training)],
-        "held out": [(dataset.data[i], dataset.prompts[i]) for i in _few(dataset.validation)],
+        "training": [(dataset.data[i], dataset.prompts[i]) for i in evenly(dataset.training, EACH)],
+        "held out": [(dataset.data[i], dataset.prompts[i]) for i in evenly(dataset.validation, EACH)],
         "drawn": [(output.datum, output.record["prompt"]) for output in audited.outputs[:EACH]],
     }
     scores = {
@@ -41,13 +42,7 @@ def view(audited: Audited) -> Iterator[Section]:
     )
 
 
-def _few(index: list[int]) -> list[int]:
-    return [index[i] for i in evenly(len(index), EACH)]
-
-
 @torch.no_grad()
 def _scores(audited: Audited, process: Adversarial, rows: list) -> torch.Tensor:
-    model = audited.model
-    told = model.conditioner.nothing(1).shape[1] > 0
-    heard = model.conditioner(model.conditioner.prepare([p if told else None for _, p in rows]).to(model.device))
+    model, heard = audited.model, hear(audited.model, [prompt for _, prompt in rows])
     return process.critic(model.encode([datum for datum, _ in rows]).to(model.device), heard).cpu()

@@ -10,9 +10,10 @@ from ...codecs.symbols import Symbols
 from ...processes.autoregressive import Autoregressive
 from ..audited import Audited
 from ..charts import lines
+from ..losses import hear
 from ..page import Section, Tile, data_uri
 from .attention import recorded
-from .held_out import context, items
+from .held_out import items
 
 LENGTH = 64  # symbols that are looked at
 PLACES, BEST = 10, 5  # where guesses are shown, and how many
@@ -26,7 +27,7 @@ def view(audited: Audited) -> Iterator[Section]:
     first = next(items(audited, 1), None)
     if first is None:
         return
-    latents, heard = first[2][:, :LENGTH], context(audited, first[1])
+    latents, heard = first[2][:, :LENGTH], hear(audited.model, [first[1]])
     scores: list[Tensor] = []
     weights = recorded(process, lambda: scores.append(process.predict(latents, heard)))
     chances_NV = scores[0][0].float().softmax(-1)
@@ -55,9 +56,14 @@ def _guesses(codec, latents_N: Tensor, chances_NV: Tensor) -> Iterator[str]:
     count = int((latents_N >= 0).sum())
     for n in torch.linspace(1, max(1, count - 1), PLACES).long().unique().tolist():
         before = codec.text_of(latents_N[:n])[-BEFORE:].replace("\n", "\u21b5")
-        best = chances_NV[n].topk(min(BEST, chances_NV.shape[1]))
-        told = [f"{symbol_name(codec, int(s))} {float(c):.0%}" for c, s in zip(best.values, best.indices, strict=True)]
-        yield f"{before:>{BEFORE}} | {'  '.join(told)}  [{symbol_name(codec, int(latents_N[n]))}]"
+        yield f"{before:>{BEFORE}} | {likeliest(codec, chances_NV[n], int(latents_N[n]))}"
+
+
+def likeliest(codec: Symbols, chance_V: Tensor, true: int) -> str:
+    """The likeliest symbols at one place, and the true one in brackets."""
+    best = chance_V[: codec.space.symbols].topk(min(BEST, len(chance_V)))
+    told = [f"{symbol_name(codec, int(s))} {float(c):.0%}" for c, s in zip(best.values, best.indices, strict=True)]
+    return f"{'  '.join(told)}  [{symbol_name(codec, true)}]"
 
 
 def symbol_name(codec: Symbols, symbol: int) -> str:

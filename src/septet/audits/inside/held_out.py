@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ...parts import Context, Prompt
+from ...parts import Prompt
 from ...space import Refusal
 from ..audited import Audited
 
@@ -25,11 +25,3 @@ def items(audited: Audited, count: int) -> Iterator[tuple[Any, Prompt, Tensor]]:
         count -= 1
         if not count:
             return
-
-
-@torch.no_grad()
-def context(audited: Audited, prompt: Prompt) -> Context:
-    """What the model hears of a prompt."""
-    conditioner = audited.model.conditioner
-    told = conditioner.nothing(1).shape[1] > 0
-    return conditioner(conditioner.prepare([prompt if told else None]).to(audited.model.device))

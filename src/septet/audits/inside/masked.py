@@ -9,9 +9,10 @@ from torch import Tensor
 from ...codecs.symbols import Symbols
 from ...processes.masked import Masked
 from ..audited import Audited
+from ..losses import hear
 from ..page import Section
-from .gpt import BEFORE, BEST, symbol_name
-from .held_out import context, items
+from .gpt import BEFORE, BEST, likeliest, symbol_name
+from .held_out import items
 
 GAPS = 10
 WORDS = 10  # symbols whose neighbours are shown
@@ -28,7 +29,7 @@ def view(audited: Audited) -> Iterator[Section]:
     places = torch.linspace(1, max(1, count - 2), GAPS).long().unique().tolist()
     shown = torch.ones(len(places), _width(process, latents), dtype=torch.bool)
     shown[range(len(places)), places] = False
-    heard = context(audited, prompt).rows([0] * len(places))
+    heard = hear(audited.model, [prompt]).rows([0] * len(places))
     with torch.no_grad():
         scores = process.predict(latents.expand(len(places), -1), shown.to(latents.device), heard)
     chances = scores[range(len(places)), places].float().softmax(-1).cpu()
@@ -53,11 +54,9 @@ def _width(process: Masked, latents: Tensor) -> int:
 
 def _candidates(codec: Symbols, latents_N: Tensor, places: list[int], chances_GV: Tensor) -> Iterator[str]:
     for place, chance in zip(places, chances_GV, strict=True):
-        best = chance[: codec.space.symbols].topk(BEST)
-        told = [f"{symbol_name(codec, int(s))} {float(c):.0%}" for c, s in zip(best.values, best.indices, strict=True)]
         before, after = codec.text_of(latents_N[:place])[-BEFORE:], codec.text_of(latents_N[place + 1 :])[:12]
         gap = f"{before}_{after}".replace("\n", "\u21b5")
-        yield f"{gap:>{BEFORE + 13}} | {'  '.join(told)}  [{symbol_name(codec, int(latents_N[place]))}]"
+        yield f"{gap:>{BEFORE + 13}} | {likeliest(codec, chance, int(latents_N[place]))}"
 
 
 def _neighbours(process: Masked, codec: Symbols, latents_N: Tensor) -> Iterator[str]:
