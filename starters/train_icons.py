@@ -72,7 +72,7 @@ def icons_gpt(
     said = [ways(prompt, known, stream) for prompt in prompts]
     others, their_ways = turned_icons(codec, [rows[i] for i in training], [said[i] for i in training], stream)
     index = training * UNTURNED + list(range(len(rows), len(rows) + len(others)))
-    rows, said = rows + others, said + their_ways
+    every, said = rows + others, said + their_ways
     torch.manual_seed(seed)
     process = Autoregressive(codec.space, Transformer(width, layers, heads=4, dropout=dropout), fill=fill)
     conditioner = Text.learned(width, [way for i in index for way in said[i]], inner=inner, subwords=subwords)
@@ -81,8 +81,8 @@ def icons_gpt(
     prompts_nKM = prepared(conditioner, said)
 
     def batches() -> Wordings:
-        held_out = Batches(rows, prompts_nKM[:, 0], batch, index=validation)
-        return Wordings(Batches(rows, prompts_nKM, batch, seed, held_out=held_out, index=index))
+        held_out = Batches(every, prompts_nKM[:, 0], batch, index=validation)
+        return Wordings(Batches(every, prompts_nKM, batch, seed, held_out=held_out, index=index))
 
     def plainly() -> Wordings:
         plain = prepared(conditioner, [plain_ways(prompt) for prompt in prompts])

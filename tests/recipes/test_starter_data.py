@@ -1,13 +1,15 @@
 """What starters do to their data while training: drawings turned, prompts worded in several ways, tags as synonyms."""
 
+import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from septet import models
+from septet import models, runs
 from septet.codecs.paths import Paths
 from septet.conditioners import Text
 from septet.data.batches import Batches
@@ -15,6 +17,7 @@ from septet.modalities.drawing import Drawing, Figure
 from septet.modalities.vector import arrange, shades
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "starters"))
+import icons  # pyright: ignore[reportMissingImports]
 import train_emoji  # pyright: ignore[reportMissingImports]
 import train_icons  # pyright: ignore[reportMissingImports]
 import turning  # pyright: ignore[reportMissingImports]
@@ -53,6 +56,21 @@ def test_icons_are_asked_for_in_full_in_part_by_synonyms_and_in_any_order():
     said = train_icons.ways("bell off, outline, tabler", {"bell off": ["mute"]}, np.random.default_rng(0))
     assert {"bell off, outline, tabler", "bell off, outline", "bell off", "mute, outline, tabler"} < set(said)
     assert {said[-1]} <= {"outline, tabler bell off", "outline, tabler off bell"}
+
+
+def test_icons_learn_to_draw_and_then_to_listen(tmp_path):
+    rows = []
+    for number in range(40):
+        points = [complex(x, y) for x, y in np.random.default_rng(number).integers(2, 22, (3, 2)).tolist()]
+        drawing = arrange(Drawing((Figure((("M", points[0]), ("L", points[1]), ("L", points[2]), ("Z",))),)))
+        rows.append((Paths().encode([drawing])[0].numpy(), f"kite {number}, outline, tabler", number % 3 == 0, 0))
+    icons.save(tmp_path / "icons.npz", rows)
+    (tmp_path / "tags.json").write_text('{"kite 1": ["dragon"]}')
+    tiny: dict[str, Any] = {"width": 32, "layers": 1, "batch": 4, "inner": 16, "compiled": False}
+    for start, stages in ((None, ["gpt", "captions"]), (models.load("icons"), ["captions"])):
+        model = runs.train(tmp_path / "icons.npz", train_icons.icons_gpt, tmp_path / "m", start=start, steps=4, **tiny)
+        assert list(json.loads((tmp_path / "m" / "run.json").read_text())["stages"]) == stages
+        assert isinstance(model.conditioner, Text)
 
 
 def test_an_icon_among_coloured_drawings_has_no_colour():
