@@ -55,6 +55,11 @@ STYLES = {
     ),
 }
 MORE = {
+    "emojione": (
+        "npm:@iconify-json/emojione",
+        "1.2.3",
+        "26a14f44284407e8bcde91799388dca2bfd91dbcd55a97f425524a1c5b73610e",
+    ),
     "twemoji": (
         "npm:@iconify-json/twemoji",
         "1.2.5",
@@ -67,7 +72,8 @@ MORE = {
     ),
 }
 DRAWN = {name: pin for name, pin in (STYLES | MORE).items() if name not in ("3d", "gradient")}
-NAMED_AS = {"gradient": "flat", "blob": "noto"}  # sets without code points, whose names are those of another set
+# sets without code points, whose names are those of another set
+NAMED_AS = {"gradient": "flat", "blob": "noto", "emojione": "twemoji"}
 SPLITS = ("train", "validation", "test")
 HELD_OUT = 0.05  # of the concepts, for validation and for test each
 RENDERED = 192  # pixels a side of a drawing before it is reduced

@@ -17,11 +17,13 @@ from PIL import Image
 from torch import Tensor
 
 from septet.codecs.paths import Paths
-from septet.modalities.vector import Drawing, Vector, render
+from septet.modalities.drawing import Drawing, Figure
+from septet.modalities.vector import Vector, render
 from septet.space import Refusal
 
 COLOURS = 96  # of all styles together
 LENGTH = 448  # symbols of the longest drawing, its end included
+UNSEEN, UNSEEN_IN_ALL = 0.002, 0.006  # mean differences that leaving out a figure, and all such, may make
 WORST = 0.035  # mean difference of premultiplied 48 x 48 pixels from its source that a drawing may make when read
 SIDE = 48  # a multiple of emoji.THUMBNAIL
 
@@ -29,19 +31,40 @@ SIDE = 48  # a multiple of emoji.THUMBNAIL
 def draw(item: emoji.Emoji) -> tuple[Drawing, np.ndarray] | str:
     """The drawing and its uint8 thumbnail; or why it is left out."""
     try:
-        drawing = READER.take(item.source)
+        drawing = visible(READER.take(item.source))
     except Refusal:
         return "unreadable"
     shown, wanted = emoji.rendered(item.source, SIDE), Image.new("RGBA", (SIDE, SIDE))
     wanted.paste(shown, ((SIDE - shown.width) // 2, (SIDE - shown.height) // 2))
     drawn = render(drawing, SIDE).convert("RGBa")  # premultiplied
     seen = np.asarray(drawn, np.float32) / 255
-    if np.abs(seen - np.asarray(wanted.convert("RGBa"), np.float32) / 255).mean() > WORST:
+    if unlike(drawn, wanted.convert("RGBa")) > WORST:
         return "not as drawn"  # what is masked or clipped
     if seen[..., 3].mean() < 0.005:
         return "empty"
     small = drawn.resize((emoji.THUMBNAIL, emoji.THUMBNAIL), Image.Resampling.BOX)
     return drawing, np.asarray(small)
+
+
+def visible(drawing: Drawing) -> Drawing:
+    """The drawing without figures that hardly show, the least first: small lights, and what others cover."""
+    whole = render(drawing, SIDE).convert("RGBa")
+
+    def lost(figures: list[Figure]) -> float:
+        return unlike(render(Drawing(tuple(figures)), SIDE).convert("RGBa"), whole)
+
+    kept = list(drawing.figures)
+    costs = [lost(kept[:n] + kept[n + 1 :]) for n in range(len(kept))]
+    for n in sorted(range(len(costs)), key=costs.__getitem__):
+        fewer = [figure for figure in kept if figure is not drawing.figures[n]]
+        if costs[n] <= UNSEEN and fewer and lost(fewer) <= UNSEEN_IN_ALL:
+            kept = fewer
+    return Drawing(tuple(kept))
+
+
+def unlike(one: Image.Image, other: Image.Image) -> float:
+    """The mean difference of two pictures, 0 to 1."""
+    return float(np.abs(np.asarray(one, np.float32) - np.asarray(other, np.float32)).mean() / 255)
 
 
 READER = Vector(palette=COLOURS)

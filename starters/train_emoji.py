@@ -36,7 +36,8 @@ FACTS = {
     "continues_with": "vector_gpt",
     "sources": [f"{name}: {package} {version}" for name, (package, version, _) in emoji.DRAWN.items()],
     "attribution": "Drawn after Fluent Emoji (Microsoft, MIT), Noto Emoji (Google, Apache-2.0), Twemoji (Twitter and "
-    "other contributors, CC-BY-4.0); captions by emojibase (MIT); begun from the starter icons. NOTICE names them all.",
+    "other contributors, CC-BY-4.0) and EmojiOne 2 (Ranks.com, CC-BY-4.0); captions by emojibase (MIT); begun from the "
+    "starter icons. NOTICE names them all.",
     "limits": "Things that no emoji shows are guesses. No flags, default skin tone only, no gradients.",
 }
 FIRST_PAINT = Paths().index[PAINTS[0]]
@@ -51,7 +52,7 @@ def emoji_gpt(
     rate: float = 0.01,
     dropout: float = 0.1,
     fill: float = 0.1,
-    icons_share: float = 0.4,
+    icons_share: float = 0.2,
     compiled: bool = True,
 ) -> Plan:
     """The GPT of the starter `icons` with symbols for colours, trained on emoji and on so many icons for each of them
