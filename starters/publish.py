@@ -15,17 +15,21 @@ MOST_BYTES = 12_000_000  # of a starter's folder
 LOG_ROWS = 600
 
 
-def publish(folder: Path, name: str, facts: dict[str, Any], settings: dict[str, Any]) -> Path:
-    """The model in `folder` as the starter `name`; `facts` go on its card, `settings` are its sampling settings."""
+def publish(
+    folder: Path, name: str, facts: dict[str, Any], settings: dict[str, Any], start: Path | None = None
+) -> Path:
+    """The model in `folder` as the starter `name`; `facts` go on its card, `settings` are its sampling settings. What
+    it cost and its log count from the beginning of `start`, the model it went on from, if that is of its recipe."""
     model = models.load(folder)
     model.arguments["settings"] = settings
-    run = json.loads((folder / "run.json").read_text()) | facts | {"source": None, "name": name}
+    run, rows = trained(folder, start)
+    run |= facts | {"source": None, "name": name}
     files: dict[str, str | bytes] = {"run.json": json.dumps(run, indent=1)}
     if (folder / "previews.png").exists():
         files["previews.png"] = (folder / "previews.png").read_bytes()
     with tempfile.TemporaryDirectory() as temporary:
         log = Path(temporary) / "training.jsonl"
-        log.write_text("".join(thinned((folder / "training.jsonl").read_text().splitlines(keepends=True))))
+        log.write_text("".join(json.dumps(row) + "\n" for row in thinned(rows)))
         out = models.save(model, STARTERS / name, card=run, log=log, files=files, dtype=torch.float16)
     size = sum(file.stat().st_size for file in out.iterdir())
     if size > MOST_BYTES:
@@ -34,7 +38,22 @@ def publish(folder: Path, name: str, facts: dict[str, Any], settings: dict[str, 
     return out
 
 
-def thinned(rows: list[str]) -> list[str]:
+def trained(folder: Path, start: Path | None) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The facts and the log of a run, those of `start` included where it was the same recipe's."""
+    run = json.loads((folder / "run.json").read_text())
+    rows = [json.loads(row) for row in (folder / "training.jsonl").read_text().splitlines()]
+    if start is None:
+        return run, rows
+    first, before = trained(start, None)
+    if first["recipe"] != run["recipe"]:
+        return run, rows
+    for row in rows:
+        row["elapsed_seconds"] = round(row["elapsed_seconds"] + first["seconds"], 2)
+    whole = {"stages": first["stages"] | run["stages"], "seconds": round(first["seconds"] + run["seconds"], 1)}
+    return run | whole | {"started_from": first["started_from"]}, before + rows
+
+
+def thinned(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """About LOG_ROWS rows of a log, those with a validation loss among them."""
     every = max(1, len(rows) // LOG_ROWS)
     return [row for index, row in enumerate(rows) if index % every == 0 or "validation_loss" in row]

@@ -50,7 +50,8 @@ class Starter:
                 figures = f"step {step.step} loss {step.losses['loss']:.4f} held-out {step.validation}" if step else ""
                 print(f"{progress.share:.1%} {progress.stage} {figures} {progress.message or ''}", flush=True)
         if options.publish:
-            publish(work, self.name, self.facts[kind], self.settings[kind])
+            first = models.resolve(options.start) if options.start else None
+            publish(work, self.name, self.facts[kind], self.settings[kind], first)
 
     def _options(self, description: str | None) -> argparse.Namespace:
         parser = argparse.ArgumentParser(description=description)
