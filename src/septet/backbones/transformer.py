@@ -15,9 +15,11 @@ from .layers import Attention, Cache, GatedMLP, LevelEmbedding, Norm, rotary_ang
 class Block(nn.Module):
     """Pre-norm attention and gated MLP; `offset` is its own shift, scale and gate beside the shared ones."""
 
-    def __init__(self, width: int, attention: Attention, hidden: int, dropout: float, modulated: bool):
+    def __init__(
+        self, width: int, attention: Attention, hidden: int, dropout: float, modulated: bool, epsilon: float = 1e-6
+    ):
         super().__init__()
-        self.attention_norm, self.mlp_norm = Norm(width), Norm(width)
+        self.attention_norm, self.mlp_norm = Norm(width, epsilon), Norm(width, epsilon)
         self.attention, self.mlp = attention, GatedMLP(width, hidden)
         self.dropout = dropout
         self.offset = nn.Parameter(torch.zeros(6 * width)) if modulated else None
@@ -41,7 +43,7 @@ class Transformer(Backbone):
     never see the sites. Without `modulated`, a context vector becomes one more such token.
 
     `hidden` defaults to 8/3 of the width, rounded up to a multiple of 32; `kv_heads` to `heads`; `head_width` to
-    width / heads.
+    width / heads. `epsilon` is that of every norm; `rotary_divisors` see layers.rotary_angles.
     """
 
     def __init__(
@@ -57,6 +59,8 @@ class Transformer(Backbone):
         bias: bool = False,
         dropout: float = 0.0,
         rotary_base: float = 10000.0,
+        rotary_divisors: list[float] | None = None,
+        epsilon: float = 1e-6,
     ):
         super().__init__()
         kv_heads, head_width = kv_heads or heads, head_width or width // heads
@@ -66,15 +70,18 @@ class Transformer(Backbone):
             raise Refusal(
                 f"head_width={head_width}: rotary positions need an even number; choose another width or heads"
             )
-        hidden = hidden or -(-width * 8 // 3 // 32) * 32
-        self.width, self.head_width, self.rotary_base = width, head_width, rotary_base
-        self.blocks = nn.ModuleList(
-            Block(
-                width, Attention(width, heads, kv_heads, head_width, query_key_norm, bias), hidden, dropout, modulated
+        if rotary_divisors is not None and len(rotary_divisors) != head_width // 2:
+            raise Refusal(
+                f"{len(rotary_divisors)} rotary divisors: a head of {head_width} has {head_width // 2} frequencies"
             )
-            for _ in range(layers)
+        hidden = hidden or -(-width * 8 // 3 // 32) * 32
+        self.width, self.head_width = width, head_width
+        self.rotary_base, self.rotary_divisors = rotary_base, rotary_divisors
+        shape = (width, heads, kv_heads, head_width, query_key_norm, bias, epsilon)
+        self.blocks = nn.ModuleList(
+            Block(width, Attention(*shape), hidden, dropout, modulated, epsilon) for _ in range(layers)
         )
-        self.norm = Norm(width)
+        self.norm = Norm(width, epsilon)
         self.level_embedding = LevelEmbedding(width) if modulated else None
         self.modulation = nn.Linear(width, 8 * width) if modulated else None
         self._initialise()
@@ -132,7 +139,7 @@ class Transformer(Backbone):
             if coordinates.dim() == 3:
                 leading = leading.expand(coordinates.shape[0], -1, -1)
             coordinates = torch.cat([leading, coordinates], dim=-2)
-        angles = rotary_angles(coordinates, self.head_width, self.rotary_base)
+        angles = rotary_angles(coordinates, self.head_width, self.rotary_base, self.rotary_divisors)
         angles = angles[:, None] if angles.dim() == 3 else angles
         return angles.cos(), angles.sin()
 

@@ -19,10 +19,20 @@ MARKERS = ("end", "prefix", "suffix", "middle", "mask")
 class Symbols(Codec):
     """Text to at most `length` symbols, an "end" symbol and padding after them.
 
-    `tokens`: "bytes", a string of the known characters (others become the first), or a tokenizer as an Asset.
+    `tokens`: "bytes", a string of the known characters (others become the first), or a tokenizer as an Asset. Where
+    the tokenizer has markers of its own, `markers` names them by their symbols, out of `symbols` in all; otherwise
+    MARKERS come after the plain symbols.
     """
 
-    def __init__(self, length: int, kind: str = "bytes", characters: str = "", tokenizer: Asset | None = None):
+    def __init__(
+        self,
+        length: int,
+        kind: str = "bytes",
+        characters: str = "",
+        tokenizer: Asset | None = None,
+        markers: dict[str, int] | None = None,
+        symbols: int | None = None,
+    ):
         super().__init__()
         if kind not in ("bytes", "characters", "bpe"):
             raise Refusal(f"kind={kind!r}: expected 'bytes', 'characters' or 'bpe'")
@@ -36,9 +46,9 @@ class Symbols(Codec):
                 raise Refusal("kind='bpe' needs a tokenizer")
             self.tokenizer = Tokenizer.from_str(tokenizer.content)
             plain = self.tokenizer.get_vocab_size()
-        self.plain = plain
-        markers = {name: plain + i for i, name in enumerate(MARKERS)}
-        self.space = Space((length,), symbols=plain + len(MARKERS), markers=markers)
+        own = {name: plain + i for i, name in enumerate(MARKERS)} if markers is None else markers
+        self.markers, self.plain = frozenset(own.values()), plain
+        self.space = Space((length,), symbols=symbols or plain + (len(own) if markers is None else 0), markers=own)
 
     @classmethod
     def tiny(cls) -> "Symbols":
@@ -95,7 +105,7 @@ class Symbols(Codec):
         """The text of (n,) symbols up to the end symbol; other markers and padding are left out."""
         ended = (row == self.space.markers["end"]).nonzero()
         row = row[: int(ended[0])] if len(ended) else row
-        kept = row[(row >= 0) & (row < self.plain)].tolist()
+        kept = [symbol for symbol in row.tolist() if 0 <= symbol < self.plain and symbol not in self.markers]
         if self.kind == "bytes":
             return bytes(kept).decode(errors="replace")
         if self.kind == "characters":

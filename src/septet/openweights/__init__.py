@@ -1,0 +1,1 @@
+"""Language models that others trained and published: Llama- and Qwen-family checkpoints as septet's own transformer."""

@@ -1,0 +1,199 @@
+"""Reads a published language model: a folder with config.json, tokenizer.json and safetensors, or a .gguf file."""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from ..backbones.transformer import Transformer
+from ..codecs.symbols import Symbols
+from ..conditioners import Nothing
+from ..folders import read_json
+from ..generator import Generator
+from ..modalities.text import Text
+from ..part import Asset
+from ..processes.autoregressive import Autoregressive
+from ..space import Refusal
+from . import architectures, gguf, tokens
+from .architectures import GGUF, HUGGING_FACE, Shape
+
+CONFIG, INDEX, WEIGHTS = "config.json", "model.safetensors.index.json", "model.safetensors"
+JSON_BYTES = 64 << 20
+SETTINGS = {"temperature": 0.7, "top_p": 0.9}  # where the publisher gives none
+TABLE = "token_embd.weight"  # in GGUF
+DROPPED = ("rotary_emb.inv_freq",)  # computed, not learned
+
+
+def published(path: Path) -> bool:
+    """Whether this is a language model that others published: a .gguf file, or a folder whose config.json names a
+    `model_type`."""
+    if path.is_file():
+        return path.suffix == ".gguf"
+    try:
+        config = read_json(path / CONFIG, JSON_BYTES)
+    except (OSError, ValueError):
+        return False
+    return isinstance(config, dict) and "model_type" in config and "part" not in config
+
+
+def read(path: Path) -> Generator:
+    """The model, in fp32 and evaluation mode."""
+    model = _of_gguf(path) if path.is_file() else _of_folder(path)
+    return model.eval()
+
+
+def _of_folder(folder: Path) -> Generator:
+    config = _json(folder / CONFIG)
+    shape = architectures.of_config(config, str(folder))
+    files = _weight_files(folder)
+    where: dict[str, Path] = {}
+    for file in files:
+        with _opened(file) as weights:
+            where |= dict.fromkeys(weights.keys(), file)
+    names = {}
+    for name in where:
+        own = architectures.renamed(name, HUGGING_FACE)
+        if own is None and not name.endswith(DROPPED):
+            raise Refusal(f"{folder}: the weight {name[:80]!r} has no place in a {config['model_type']} model")
+        if own is not None:
+            names[own] = name
+    if (folder / tokens.NAME).is_file():
+        tokenizer = Asset(tokens.NAME, (folder / tokens.NAME).read_text(encoding="utf-8"))
+    else:
+        raise Refusal(f"{folder} holds no {tokens.NAME}, which this version needs; save the tokenizer in that form")
+    generation = _json(folder / "generation_config.json") if (folder / "generation_config.json").is_file() else {}
+    end = generation.get("eos_token_id", config.get("eos_token_id"))
+    end = end[0] if isinstance(end, list) and end else end
+    settings = {name: generation[name] for name in ("temperature", "top_p", "top_k") if generation.get(name)}
+
+    def weight(own: str) -> Tensor:
+        file = where[names[own]]
+        with _opened(file) as weights:
+            return weights.get_tensor(names[own]).float()
+
+    digest = _digest([folder / CONFIG, folder / tokens.NAME, *files])
+    return _model(shape, names, weight, tokenizer, end, settings or SETTINGS, folder.name, digest, str(folder))
+
+
+def _of_gguf(path: Path) -> Generator:
+    file, where = gguf.File(path), str(path)
+    if TABLE not in file.entries:
+        raise Refusal(f"{path}: the tensor {TABLE} is missing; use another copy of the model")
+    shape = architectures.of_metadata(file.metadata, file.entries[TABLE].shape[0], where)
+    names = {}
+    for name in file.entries:
+        own = architectures.renamed(name, GGUF)
+        if own is None and name != "rope_freqs.weight":
+            raise Refusal(f"{path}: the tensor {name[:80]!r} has no place in a {file.metadata['general.architecture']}")
+        if own is not None:
+            names[own] = name
+    if "rope_freqs.weight" in file.entries:
+        shape.transformer["rotary_divisors"] = file.weight("rope_freqs.weight").tolist()
+    interleaved = file.metadata["general.architecture"] == "llama"
+
+    def weight(own: str) -> Tensor:
+        found = file.weight(names[own])
+        for part, heads in (("query", "heads"), ("key", "kv_heads")):
+            if interleaved and f"attention.{part}." in own:
+                return halved(found, shape.transformer[heads])
+        return found
+
+    tokenizer, end = tokens.of_metadata(file.metadata, where), file.metadata.get("tokenizer.ggml.eos_token_id")
+    return _model(shape, names, weight, tokenizer, end, SETTINGS, path.stem, _digest([path]), where)
+
+
+def halved(weight: Tensor, heads: int) -> Tensor:
+    """Rows of queries or keys whose heads turn neighbours against each other, as GGUF keeps those of Llama, in the
+    order that turns halves against each other."""
+    return weight.unflatten(0, (heads, -1, 2)).transpose(1, 2).flatten(0, 2)
+
+
+def _model(
+    shape: Shape,
+    names: dict[str, str],
+    weight: Callable[[str], Tensor],
+    tokenizer: Asset,
+    end: Any,
+    settings: dict[str, Any],
+    name: str,
+    digest: str,
+    where: str,
+) -> Generator:
+    if not isinstance(end, int) or not 0 <= end < shape.symbols:
+        raise Refusal(f"{where}: the symbol that ends a text is {str(end)[:40]}, and there are {shape.symbols:,}")
+    markers = tokens.markers_of(tokenizer, end)
+    codec = Symbols(shape.sites, "bpe", tokenizer=tokenizer, markers=markers, symbols=shape.symbols)
+    with torch.device("meta"):
+        backbone = Transformer(**shape.transformer)
+        tied = "head.weight" not in names
+        process = Autoregressive(codec.space, backbone, softcap=None, start=False, tied=tied)
+    state = process.state_dict()
+    wanted = set(state) - ({"head.weight"} if tied else set())
+    for missing in sorted(wanted - set(names)):
+        raise Refusal(f"{where}: the weight {missing} is missing; use another copy of the model")
+    for surplus in sorted(set(names) - wanted):
+        raise Refusal(f"{where}: the weight {names[surplus]} has no place in what its config describes")
+    filled = {}
+    for own in sorted(wanted):
+        found = weight(own)
+        if found.shape != state[own].shape:
+            raise Refusal(
+                f"{where}: the weight {names[own]} has shape {tuple(found.shape)}, not {tuple(state[own].shape)}"
+            )
+        if not bool(torch.isfinite(found).all()):
+            raise Refusal(f"{where}: the weight {names[own]} holds NaN or infinity; use another copy of the model")
+        filled[own] = found
+    if tied:
+        filled["head.weight"] = filled["table.weight"]
+    process.load_state_dict(filled, assign=True)
+    if tied:
+        process.head.weight = process.table.weight
+    model = Generator(Text(), codec, process, Nothing(), settings=settings)
+    model.name, model.digest = name, digest
+    return model
+
+
+def _weight_files(folder: Path) -> list[Path]:
+    """model.safetensors, or the files that its index names."""
+    if (folder / WEIGHTS).is_file():
+        return [folder / WEIGHTS]
+    if not (folder / INDEX).is_file():
+        raise Refusal(f"{folder} holds no {WEIGHTS}; pickles are never read: use a model in safetensors")
+    named = _json(folder / INDEX).get("weight_map", {})
+    names = sorted({str(file) for file in named.values()})
+    if not names or any(Path(name).name != name or not name.endswith(".safetensors") for name in names):
+        raise Refusal(f"{folder / INDEX} names files that no checkpoint has; use another copy")
+    missing = [name for name in names if not (folder / name).is_file()]
+    if missing:
+        raise Refusal(f"{folder}: {missing[0]} is missing; use another copy of the model")
+    return [folder / name for name in names]
+
+
+def _opened(file: Path) -> Any:
+    try:
+        return safe_open(file, framework="pt")
+    except (SafetensorError, OSError) as error:
+        raise Refusal(f"{file} cannot be read: {error}; use another copy of the model") from error
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        found = read_json(path, JSON_BYTES)
+    except (OSError, ValueError) as error:
+        raise Refusal(f"{path} cannot be read: {error}; use another copy of the model") from error
+    if not isinstance(found, dict):
+        raise Refusal(f"{path} holds no JSON object; use another copy of the model")
+    return found
+
+
+def _digest(files: list[Path]) -> str:
+    """16 hex digits over the files' contents."""
+    total = hashlib.sha256()
+    for file in files:
+        with open(file, "rb") as content:
+            total.update(hashlib.file_digest(content, "sha256").digest())
+    return total.hexdigest()[:16]

@@ -1,0 +1,75 @@
+"""Tokenizers of published models, as tokenizer.json, the form of the library tokenizers."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..part import Asset
+from ..space import Refusal
+
+NAME = "tokenizer.json"
+CONTROL, USER_DEFINED = 3, 4  # kinds of tokens in GGUF that stand for themselves
+LETTERS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|"
+REST = r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+# How text is cut before byte-level BPE, by tokenizer.ggml.pre: by a pattern; by GPT-2's, after single digits or not.
+CUTS = {
+    "llama-bpe": LETTERS + r"\p{N}{1,3}" + REST,
+    "qwen2": LETTERS + r"\p{N}" + REST,
+}
+SINGLE_DIGITS = ("smollm", "starcoder", "refact")
+PLAIN = ("gpt-2", "default")
+# What a fill-in-the-middle model calls its markers.
+FILL = {
+    "prefix": ("<|fim_prefix|>", "<fim_prefix>", "<PRE>"),
+    "suffix": ("<|fim_suffix|>", "<fim_suffix>", "<SUF>"),
+    "middle": ("<|fim_middle|>", "<fim_middle>", "<MID>"),
+}
+
+
+def of_metadata(metadata: Mapping[str, Any], where: str) -> Asset:
+    """From a GGUF file's metadata: byte-level BPE."""
+    from tokenizers import AddedToken, Regex, Tokenizer, decoders, models
+    from tokenizers import pre_tokenizers as pre
+
+    model, cut = metadata.get("tokenizer.ggml.model"), metadata.get("tokenizer.ggml.pre", "default")
+    if model != "gpt2":
+        raise Refusal(f"{where}: a tokenizer of the kind {str(model)[:40]!r}; gpt2, byte-level BPE, is read")
+    if cut not in (*CUTS, *SINGLE_DIGITS, *PLAIN):
+        known = ", ".join((*CUTS, *SINGLE_DIGITS, *PLAIN))
+        raise Refusal(f"{where}: text cut as {str(cut)[:40]!r} before its symbols; {known} are known")
+    tokens, merges = metadata.get("tokenizer.ggml.tokens"), metadata.get("tokenizer.ggml.merges")
+    if not _texts(tokens) or not _texts(merges) or len(set(tokens)) != len(tokens):
+        raise Refusal(f"{where}: its tokenizer's tokens and merges are not lists of texts; use another copy")
+    pairs = [tuple(merge.split(" ", 1)) for merge in merges]
+    vocabulary = {token: number for number, token in enumerate(tokens)}
+    try:
+        bpe = models.BPE(vocab=vocabulary, merges=pairs, ignore_merges=cut == "llama-bpe")
+    except Exception as error:  # the library raises plain exceptions
+        raise Refusal(f"{where}: its tokenizer cannot be built ({error}); use another copy") from error
+    tokenizer = Tokenizer(bpe)
+    if cut in CUTS:
+        steps = [pre.Split(Regex(CUTS[cut]), "isolated"), pre.ByteLevel(add_prefix_space=False, use_regex=False)]
+    else:
+        digits = [pre.Digits(individual_digits=True)] if cut in SINGLE_DIGITS else []
+        steps = [*digits, pre.ByteLevel(add_prefix_space=False)]
+    tokenizer.pre_tokenizer = pre.Sequence(steps)
+    tokenizer.decoder = decoders.ByteLevel()
+    kinds = metadata.get("tokenizer.ggml.token_type", [])
+    special = [t for t, kind in zip(tokens, kinds, strict=False) if kind in (CONTROL, USER_DEFINED)]
+    tokenizer.add_special_tokens([AddedToken(token, normalized=False, special=True) for token in special])
+    return Asset(NAME, tokenizer.to_str())
+
+
+def _texts(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(item, str) for item in value)
+
+
+def markers_of(asset: Asset, end: int) -> dict[str, int]:
+    """The symbols that end a text and mark gaps, as far as the tokenizer has them."""
+    from tokenizers import Tokenizer
+
+    tokenizer, found = Tokenizer.from_str(asset.content), {"end": end}
+    for name, candidates in FILL.items():
+        number = next((n for token in candidates if (n := tokenizer.token_to_id(token)) is not None), None)
+        if number is not None:
+            found[name] = number
+    return found
