@@ -20,7 +20,7 @@ ORDER = [
     {"processes", "codecs", "between"},
     {"output"},
     {"generator"},
-    {"data", "previews", "openweights"},
+    {"data", "previews", "openweights", "conversation"},
     {"originality"},
     {"optimisers", "checkpoints"},
     {"fitting"},

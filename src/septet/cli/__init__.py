@@ -87,6 +87,25 @@ def generate(
 
 
 @app.command()
+def chat(
+    options: Annotated[list[str] | None, typer.Argument(help="setting=value, such as temperature=0.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="One that was taught to converse. Default: SmolLM2, fetched once, 93 MB.")
+    ] = None,
+    system: Annotated[str | None, typer.Option(help="What the model is told before all else.")] = None,
+    length: Annotated[int | None, typer.Option(help="Symbols of an answer at most. Default 512.")] = None,
+    seed: Seed = 0,
+    save: Annotated[Path | None, typer.Option(help="Keep the conversation in this JSON file.")] = None,
+    device: Device = "auto",
+) -> None:
+    """Talk with a language model; lines from a pipe are answered one after another."""
+    from . import conversing, requests
+
+    settings = requests.options_of(options or []) | ({} if length is None else {"length": length})
+    conversing.converse(model, system, seed, settings, save, device)
+
+
+@app.command()
 def audit(
     what: Annotated[list[str], typer.Argument(help="A model (or several), a folder of data, or a file septet made.")],
     data: Annotated[Path | None, typer.Option(help="What it was trained on, where that has moved.")] = None,

@@ -73,8 +73,8 @@ class Symbols(Codec):
         tokenizer.train_from_iterator(texts, trainer)
         return cls(length, "bpe", tokenizer=Asset("tokenizer.json", tokenizer.to_str()))
 
-    def symbols_of(self, text: str) -> Tensor:
-        """(n,) symbols of the whole text, without end or limit."""
+    def symbols_of(self, text: str, begun: bool = True) -> Tensor:
+        """(n,) symbols of the whole text, without end or limit; with `begun`, after what the tokenizer begins with."""
         if self.kind == "bytes":
             return (
                 torch.frombuffer(bytearray(text.encode()), dtype=torch.uint8).long() if text else torch.zeros(0).long()
@@ -82,7 +82,7 @@ class Symbols(Codec):
         if self.kind == "characters":
             return torch.tensor([self.index.get(c, 0) for c in text], dtype=torch.int64)
         assert self.tokenizer is not None
-        return torch.tensor(self.tokenizer.encode(text).ids, dtype=torch.int64)
+        return torch.tensor(self.tokenizer.encode(text, add_special_tokens=begun).ids, dtype=torch.int64)
 
     def unknown(self, text: str) -> list[str]:
         """Characters that the codec cannot hold."""

@@ -11,8 +11,10 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from .. import folders
+from ..part import Asset
 from ..parts import Modality
 from ..space import Refusal
+from . import chat_template
 
 LONGEST_BYTES = 1 << 30
 MARKS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe\0\0", "utf-32-le"), (b"\0\0\xfe\xff", "utf-32-be"))
@@ -63,11 +65,20 @@ def grams(text: str, length: int) -> np.ndarray:
 
 
 class Text(Modality):
-    """Plain text."""
+    """Plain text. With `template`, a model's chat template, conversations too; `words` are names that it uses."""
 
     name = "text"
     extensions = (".txt", ".text", ".md", ".markdown", ".rst", ".org", ".adoc", ".tex", ".log", ".srt")
     suffixes = (".txt",)
+
+    def __init__(self, template: Asset | None = None, words: dict[str, str] | None = None):
+        self.template, self.words = template, words or {}
+
+    def conversation(self, messages: list[dict[str, str]]) -> str:
+        """Messages, {"role": ..., "content": ...}, as one text up to where the answer begins."""
+        if self.template is None:
+            raise Refusal("no chat template: this model goes on from texts and was not taught to converse")
+        return chat_template.rendered(self.template.content, messages, self.words)
 
     @classmethod
     def tiny(cls) -> "Text":

@@ -22,7 +22,6 @@ from . import architectures, gguf, tokens
 from .architectures import GGUF, HUGGING_FACE, Shape
 
 CONFIG, INDEX, WEIGHTS = "config.json", "model.safetensors.index.json", "model.safetensors"
-JSON_BYTES = 64 << 20
 SETTINGS = {"temperature": 0.7, "top_p": 0.9}  # where the publisher gives none
 TABLE = "token_embd.weight"  # in GGUF
 DROPPED = ("rotary_emb.inv_freq",)  # computed, not learned
@@ -34,7 +33,7 @@ def published(path: Path) -> bool:
     if path.is_file():
         return path.suffix == ".gguf"
     try:
-        config = read_json(path / CONFIG, JSON_BYTES)
+        config = read_json(path / CONFIG, tokens.JSON_BYTES)
     except (OSError, ValueError):
         return False
     return isinstance(config, dict) and "model_type" in config and "part" not in config
@@ -76,7 +75,8 @@ def _of_folder(folder: Path) -> Generator:
             return weights.get_tensor(names[own]).float()
 
     digest = _digest([folder / CONFIG, folder / tokens.NAME, *files])
-    return _model(shape, names, weight, tokenizer, end, settings or SETTINGS, folder.name, digest, str(folder))
+    text = Text(*tokens.chat_of_folder(folder))
+    return _model(shape, names, weight, text, tokenizer, end, settings or SETTINGS, folder.name, digest, str(folder))
 
 
 def _of_gguf(path: Path) -> Generator:
@@ -103,7 +103,8 @@ def _of_gguf(path: Path) -> Generator:
         return found
 
     tokenizer, end = tokens.of_metadata(file.metadata, where), file.metadata.get("tokenizer.ggml.eos_token_id")
-    return _model(shape, names, weight, tokenizer, end, SETTINGS, path.stem, _digest([path]), where)
+    text = Text(*tokens.chat_of_metadata(file.metadata))
+    return _model(shape, names, weight, text, tokenizer, end, SETTINGS, path.stem, _digest([path]), where)
 
 
 def halved(weight: Tensor, heads: int) -> Tensor:
@@ -116,6 +117,7 @@ def _model(
     shape: Shape,
     names: dict[str, str],
     weight: Callable[[str], Tensor],
+    text: Text,
     tokenizer: Asset,
     end: Any,
     settings: dict[str, Any],
@@ -152,7 +154,7 @@ def _model(
     process.load_state_dict(filled, assign=True)
     if tied:
         process.head.weight = process.table.weight
-    model = Generator(Text(), codec, process, Nothing(), settings=settings)
+    model = Generator(text, codec, process, Nothing(), settings=settings)
     model.name, model.digest = name, digest
     return model
 
@@ -182,7 +184,7 @@ def _opened(file: Path) -> Any:
 
 def _json(path: Path) -> dict[str, Any]:
     try:
-        found = read_json(path, JSON_BYTES)
+        found = read_json(path, tokens.JSON_BYTES)
     except (OSError, ValueError) as error:
         raise Refusal(f"{path} cannot be read: {error}; use another copy of the model") from error
     if not isinstance(found, dict):

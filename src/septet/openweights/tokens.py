@@ -1,12 +1,15 @@
 """Tokenizers of published models, as tokenizer.json, the form of the library tokenizers."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+from ..folders import read_json
 from ..part import Asset
 from ..space import Refusal
 
-NAME = "tokenizer.json"
+NAME, TOLD, TEMPLATE = "tokenizer.json", "tokenizer_config.json", "chat_template.jinja"
+JSON_BYTES = 64 << 20
 CONTROL, USER_DEFINED = 3, 4  # kinds of tokens in GGUF that stand for themselves
 LETTERS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|"
 REST = r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
@@ -57,6 +60,34 @@ def of_metadata(metadata: Mapping[str, Any], where: str) -> Asset:
     special = [t for t, kind in zip(tokens, kinds, strict=False) if kind in (CONTROL, USER_DEFINED)]
     tokenizer.add_special_tokens([AddedToken(token, normalized=False, special=True) for token in special])
     return Asset(NAME, tokenizer.to_str())
+
+
+def chat_of_metadata(metadata: Mapping[str, Any]) -> tuple[Asset | None, dict[str, str]]:
+    """The chat template of a GGUF file, if it has one, and the words it may use."""
+    template, tokens = metadata.get("tokenizer.chat_template"), metadata.get("tokenizer.ggml.tokens", [])
+    words = {}
+    for word in ("bos", "eos"):
+        number = metadata.get(f"tokenizer.ggml.{word}_token_id")
+        if isinstance(number, int) and 0 <= number < len(tokens):
+            words[f"{word}_token"] = str(tokens[number])
+    return (Asset(TEMPLATE, template) if isinstance(template, str) else None), words
+
+
+def chat_of_folder(folder: Path) -> tuple[Asset | None, dict[str, str]]:
+    """The same of a folder in Hugging Face's form."""
+    path, told = folder / TEMPLATE, {}
+    if (folder / TOLD).is_file():
+        try:
+            told = read_json(folder / TOLD, JSON_BYTES)
+        except (OSError, ValueError) as error:
+            raise Refusal(f"{folder / TOLD} cannot be read: {error}; use another copy of the model") from error
+    found = {name: told.get(name) for name in ("bos_token", "eos_token")} if isinstance(told, dict) else {}
+    words = {n: str(v["content"] if isinstance(v, dict) and "content" in v else v) for n, v in found.items() if v}
+    template = path.read_text(encoding="utf-8") if path.is_file() else told.get("chat_template")
+    if isinstance(template, list):  # several, by name
+        named = {entry.get("name"): entry.get("template") for entry in template if isinstance(entry, dict)}
+        template = named.get("default")
+    return (Asset(TEMPLATE, template) if isinstance(template, str) else None), words
 
 
 def _texts(value: Any) -> bool:

@@ -1,0 +1,74 @@
+"""Replies: whole characters, stops, a context that fills up, and messages that are no messages."""
+
+import pytest
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+
+from septet import Conversation
+from septet.backbones.transformer import Transformer
+from septet.codecs.symbols import Symbols
+from septet.conditioners import Nothing
+from septet.conversation import replying
+from septet.generator import Generator
+from septet.modalities.text import Text
+from septet.part import Asset
+from septet.processes.autoregressive import Autoregressive
+from septet.space import Refusal
+
+TEMPLATE = "{% for m in messages %}{{ m['role'][0] + ':' + m['content'] + '\n' }}{% endfor %}a:"
+
+
+def talker(sites: int = 64) -> Generator:
+    """An untrained byte model that says anything, and can converse."""
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    tokenizer = Tokenizer(models.BPE({c: n for n, c in enumerate(alphabet)} | {"<|end|>": 256}, []))
+    tokenizer.pre_tokenizer, tokenizer.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
+    tokenizer.add_special_tokens(["<|end|>"])
+    codec = Symbols(
+        sites, "bpe", tokenizer=Asset("tokenizer.json", tokenizer.to_str()), markers={"end": 256}, symbols=257
+    )
+    torch.manual_seed(0)
+    process = Autoregressive(codec.space, Transformer(32, 1, 2), start=False, tied=True)
+    return Generator(Text(Asset("chat_template.jinja", TEMPLATE)), codec, process, Nothing()).eval()
+
+
+def whole(model: Generator, **settings) -> str:
+    return "".join(replying(model, [{"role": "user", "content": "hey"}], length=40, **settings))
+
+
+def test_pieces_are_whole_characters_and_the_same_for_the_same_seed():
+    model = talker()
+    pieces = list(replying(model, [{"role": "user", "content": "hey"}], seed=3, length=40))
+    assert len(pieces) > 3 and "".join(pieces) == whole(model, seed=3) != whole(model, seed=4)
+    assert all("\ufffd" not in piece[-1:] for piece in pieces[:-1])
+
+
+def test_a_stop_text_ends_the_reply_before_it():
+    model = talker()
+    said = whole(model, seed=3)
+    stop = said[10:13]
+    assert whole(model, seed=3, stop=[stop, "not there"]) == said[: said.index(stop)]
+
+
+def test_a_conversation_keeps_both_sides_and_forgets_the_oldest_when_full():
+    talk = Conversation(talker(96), [{"role": "system", "content": "be brief"}])
+    for turn in range(4):
+        said = "".join(talk.reply("x" * 20, seed=turn, length=30))
+        assert talk.messages[-1] == {"role": "assistant", "content": said}
+    assert [m["role"] for m in talk.messages] == ["system"] + ["user", "assistant"] * 4
+
+
+def test_what_can_never_fit_is_refused_and_nothing_is_kept():
+    talk = Conversation(talker(64))
+    with pytest.raises(Refusal, match="the model reads 64"):
+        list(talk.reply("x" * 200, length=8))
+    assert talk.messages == []
+
+
+def test_a_model_without_a_template_and_a_message_without_a_role_are_refused():
+    model = talker()
+    with pytest.raises(Refusal, match="expected a role"):
+        Conversation(model, [{"role": "wizard", "content": "x"}])
+    model.modality = Text()
+    with pytest.raises(Refusal, match="was not taught to converse"):
+        Conversation(model)

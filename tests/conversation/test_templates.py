@@ -1,0 +1,64 @@
+"""Chat templates make one text of a conversation, and can do nothing else."""
+
+import pytest
+
+from septet.modalities import chat_template
+from septet.modalities.text import Text
+from septet.part import Asset, build, describe
+from septet.space import Refusal
+
+SMOLLM = (
+    "{% for message in messages %}{% if loop.first and messages[0]['role'] != 'system' %}"
+    "{{ '<|im_start|>system\nYou are helpful<|im_end|>\n' }}{% endif %}"
+    "{{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n'}}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
+SAID = [{"role": "user", "content": "Hi {{ 7 * 7 }}"}]
+
+
+def test_a_published_template_is_rendered_as_its_authors_meant():
+    assert chat_template.rendered(SMOLLM, SAID, {}) == (
+        "<|im_start|>system\nYou are helpful<|im_end|>\n<|im_start|>user\nHi {{ 7 * 7 }}<|im_end|>\n"
+        "<|im_start|>assistant\n"
+    )
+    assert not chat_template.rendered(SMOLLM, SAID, {}, reply=False).endswith("assistant\n")
+
+
+def test_words_loop_controls_and_helpers_are_there():
+    template = "{{ bos_token }}{% for m in messages %}{% if loop.index > 1 %}{% break %}{% endif %}"
+    template += "{{ m | tojson }}{% endfor %}"
+    assert (
+        chat_template.rendered(template, SAID * 3, {"bos_token": "<s>"})
+        == '<s>{"role": "user", "content": "Hi {{ 7 * 7 }}"}'
+    )
+
+
+@pytest.mark.parametrize(
+    "template, said",
+    [
+        ("{% for i in range(100000) %}{% for j in range(100000) %}{% endfor %}{% endfor %}", "stopped|ended with code"),
+        ("{{ 'a' * 10 ** 10 }}", "memory"),
+        ("{% for i in range(99999) %}{{ 'a' * 100 }}{% endfor %}", "more than"),
+        ("{{ ''.__class__.__mro__[1].__subclasses__() }}", "SecurityError|unsafe"),
+        ("{{ messages.append(1) }}", "SecurityError|unsafe"),
+        ("{% include '/etc/passwd' %}", "failed"),
+        ("{{ raise_exception('roles must alternate') }}", "roles must alternate"),
+        ("{% if %}", "TemplateSyntaxError"),
+    ],
+)
+def test_a_hostile_template_is_stopped_in_a_sentence(template: str, said: str):
+    with pytest.raises(Refusal, match=said) as refused:
+        chat_template.rendered(template, SAID, {})
+    assert "\n" not in str(refused.value) and len(str(refused.value)) < 300
+
+
+def test_a_template_travels_with_the_model():
+    text = Text(Asset("chat_template.jinja", SMOLLM), {"eos_token": "<|im_end|>"})
+    tree = describe(text)
+    again = build(tree, lambda name: Text, {"chat_template.jinja": SMOLLM}.__getitem__)
+    assert again.conversation(SAID) == text.conversation(SAID)
+
+
+def test_without_a_template_there_is_no_conversation():
+    with pytest.raises(Refusal, match="was not taught to converse"):
+        Text().conversation(SAID)
