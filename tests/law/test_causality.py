@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from septet.parts import Context
-from septet.processes.autoregressive import Autoregressive, _Reader
+from septet.processes.autoregressive import Autoregressive
+from septet.processes.reader import Reader
 
 
 @pytest.fixture
@@ -65,7 +66,7 @@ def test_cached_scores_equal_uncached_ones(process: Autoregressive, kind: str):
     drawn = torch.randint(0, 5, (3, 5))
     largest = 0.0
     with torch.no_grad():
-        reader = _Reader(process, given, context(3, kind), None)
+        reader = Reader(process, given, context(3, kind), None)
         for step in range(5):
             cached = reader.next_scores(drawn[:, :step])
             for row in range(3):

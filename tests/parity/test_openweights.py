@@ -2,11 +2,13 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import gguf
 import numpy as np
 import pytest
 import torch
+import transformers
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 import septet
@@ -16,9 +18,7 @@ from septet.openweights.architectures import GGUF, HUGGING_FACE, OWN, renamed
 from septet.parts import Context
 from septet.space import Refusal
 
-transformers = pytest.importorskip("transformers")
-
-SHAPE = {
+SHAPE: dict[str, Any] = {
     "vocab_size": 320,
     "hidden_size": 48,
     "intermediate_size": 80,
@@ -30,7 +30,7 @@ SHAPE = {
     "eos_token_id": 0,
     "bos_token_id": 0,
 }
-STRETCHED = {
+STRETCHED: dict[str, Any] = {
     "rope_type": "llama3",
     "rope_theta": 500.0,
     "factor": 8.0,
@@ -38,7 +38,7 @@ STRETCHED = {
     "high_freq_factor": 4.0,
     "original_max_position_embeddings": 64,
 }
-FAMILIES = {
+FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
     "llama": ("Llama", {}),
     "llama-stretched": ("Llama", {"rope_parameters": STRETCHED, "tie_word_embeddings": True}),
     "llama-linear": ("Llama", {"rope_parameters": {"rope_type": "linear", "rope_theta": 10000.0, "factor": 2.0}}),
@@ -148,7 +148,7 @@ def write_gguf(path: Path, theirs, kind: gguf.GGMLQuantizationType) -> None:
 @pytest.fixture(scope="module")
 def llama():
     torch.manual_seed(0)
-    shape = SHAPE | {"hidden_size": 64, "intermediate_size": 96, "num_attention_heads": 4, "num_key_value_heads": 2}
+    shape: dict[str, Any] = SHAPE | {"hidden_size": 64, "intermediate_size": 96, "num_attention_heads": 4, "num_key_value_heads": 2}
     return transformers.LlamaForCausalLM(transformers.LlamaConfig(**shape)).eval()
 
 

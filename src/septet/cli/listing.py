@@ -4,6 +4,7 @@ from pathlib import Path
 
 from .. import models as folders
 from .. import recipes as known
+from ..cards import CARD
 from . import say
 
 
@@ -30,5 +31,6 @@ def show(reference: str) -> None:
     parts = ", ".join(type(p).__name__ for p in (model.modality, model.codec, model.process, model.conditioner))
     print(f"{folder.name}: {parameters:,} parameters in {parts}; draws {model.process.space}.")
     print(f"Settings: {model.settings}. SHA-256 {model.digest}.\n")
-    print((folder / "README.md").read_text(encoding="utf-8"))
+    told = folder / CARD
+    print(told.read_text(encoding="utf-8") if told.is_file() else "Published elsewhere; no card comes with it.")
     say("", f"septet generate {reference}")

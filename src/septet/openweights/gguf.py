@@ -1,7 +1,7 @@
 """GGUF files, read with nothing believed: metadata, and tensors as they lie on the disk.
 
 A file says how many things it holds and where; every such number is checked against the file's size before it is used.
-Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md, versions 2 and 3, little-endian.
+Versions 2 and 3 of the format (docs/gguf.md of ggml), little-endian.
 """
 
 import mmap

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,56 @@ TABLE = "token_embd.weight"  # in GGUF
 DROPPED = ("rotary_emb.inv_freq",)  # computed, not learned
 
 
+@dataclass(frozen=True)
+class Checkpoint:
+    """What was found: the shape; by our name of each weight its name there, and `weight` to read one in fp32; how text
+    becomes symbols, and the one that ends a text; sampling settings; what to call it."""
+
+    where: str
+    name: str
+    digest: str
+    shape: Shape
+    names: dict[str, str]
+    weight: Callable[[str], Tensor]
+    text: Text
+    tokenizer: Asset
+    end: Any
+    settings: dict[str, Any]
+
+    def generator(self) -> Generator:
+        symbols, tied = self.shape.symbols, "head.weight" not in self.names
+        if not isinstance(self.end, int) or not 0 <= self.end < symbols:
+            raise Refusal(f"{self.where}: the symbol that ends a text is {str(self.end)[:40]}, of {symbols:,} in all")
+        markers = tokens.markers_of(self.tokenizer, self.end)
+        codec = Symbols(self.shape.sites, "bpe", tokenizer=self.tokenizer, markers=markers, symbols=symbols)
+        with torch.device("meta"):
+            backbone = Transformer(**self.shape.transformer)
+            process = Autoregressive(codec.space, backbone, softcap=None, start=False, tied=tied)
+        process.load_state_dict(self._state(process.state_dict(), tied), assign=True)
+        if tied:
+            process.head.weight = process.table.weight
+        model = Generator(self.text, codec, process, Nothing(), settings=self.settings)
+        model.name, model.digest = self.name, self.digest
+        return model.eval()
+
+    def _state(self, described: dict[str, Tensor], tied: bool) -> dict[str, Tensor]:
+        """All weights, each of the shape that is described."""
+        wanted = set(described) - ({"head.weight"} if tied else set())
+        for missing in sorted(wanted - set(self.names)):
+            raise Refusal(f"{self.where}: the weight {missing} is missing; use another copy of the model")
+        for surplus in sorted(set(self.names) - wanted):
+            raise Refusal(f"{self.where}: the weight {self.names[surplus]} has no place in what is described")
+        state = {}
+        for own in sorted(wanted):
+            found, told = self.weight(own), f"{self.where}: the weight {self.names[own]}"
+            if found.shape != described[own].shape:
+                raise Refusal(f"{told} has shape {tuple(found.shape)}, not {tuple(described[own].shape)}")
+            if not bool(torch.isfinite(found).all()):
+                raise Refusal(f"{told} holds NaN or infinity; use another copy of the model")
+            state[own] = found
+        return state | ({"head.weight": state["table.weight"]} if tied else {})
+
+
 def published(path: Path) -> bool:
     """Whether this is a language model that others published: a .gguf file, or a folder whose config.json names a
     `model_type`."""
@@ -41,11 +92,10 @@ def published(path: Path) -> bool:
 
 def read(path: Path) -> Generator:
     """The model, in fp32 and evaluation mode."""
-    model = _of_gguf(path) if path.is_file() else _of_folder(path)
-    return model.eval()
+    return (_of_gguf(path) if path.is_file() else _of_folder(path)).generator()
 
 
-def _of_folder(folder: Path) -> Generator:
+def _of_folder(folder: Path) -> Checkpoint:
     config = _json(folder / CONFIG)
     shape = architectures.of_config(config, str(folder))
     files = _weight_files(folder)
@@ -76,10 +126,11 @@ def _of_folder(folder: Path) -> Generator:
 
     digest = _digest([folder / CONFIG, folder / tokens.NAME, *files])
     text = Text(*tokens.chat_of_folder(folder))
-    return _model(shape, names, weight, text, tokenizer, end, settings or SETTINGS, folder.name, digest, str(folder))
+    settings = settings or SETTINGS
+    return Checkpoint(str(folder), folder.name, digest, shape, names, weight, text, tokenizer, end, settings)
 
 
-def _of_gguf(path: Path) -> Generator:
+def _of_gguf(path: Path) -> Checkpoint:
     file, where = gguf.File(path), str(path)
     if TABLE not in file.entries:
         raise Refusal(f"{path}: the tensor {TABLE} is missing; use another copy of the model")
@@ -104,59 +155,13 @@ def _of_gguf(path: Path) -> Generator:
 
     tokenizer, end = tokens.of_metadata(file.metadata, where), file.metadata.get("tokenizer.ggml.eos_token_id")
     text = Text(*tokens.chat_of_metadata(file.metadata))
-    return _model(shape, names, weight, text, tokenizer, end, SETTINGS, path.stem, _digest([path]), where)
+    return Checkpoint(where, path.stem, _digest([path]), shape, names, weight, text, tokenizer, end, SETTINGS)
 
 
 def halved(weight: Tensor, heads: int) -> Tensor:
     """Rows of queries or keys whose heads turn neighbours against each other, as GGUF keeps those of Llama, in the
     order that turns halves against each other."""
     return weight.unflatten(0, (heads, -1, 2)).transpose(1, 2).flatten(0, 2)
-
-
-def _model(
-    shape: Shape,
-    names: dict[str, str],
-    weight: Callable[[str], Tensor],
-    text: Text,
-    tokenizer: Asset,
-    end: Any,
-    settings: dict[str, Any],
-    name: str,
-    digest: str,
-    where: str,
-) -> Generator:
-    if not isinstance(end, int) or not 0 <= end < shape.symbols:
-        raise Refusal(f"{where}: the symbol that ends a text is {str(end)[:40]}, and there are {shape.symbols:,}")
-    markers = tokens.markers_of(tokenizer, end)
-    codec = Symbols(shape.sites, "bpe", tokenizer=tokenizer, markers=markers, symbols=shape.symbols)
-    with torch.device("meta"):
-        backbone = Transformer(**shape.transformer)
-        tied = "head.weight" not in names
-        process = Autoregressive(codec.space, backbone, softcap=None, start=False, tied=tied)
-    state = process.state_dict()
-    wanted = set(state) - ({"head.weight"} if tied else set())
-    for missing in sorted(wanted - set(names)):
-        raise Refusal(f"{where}: the weight {missing} is missing; use another copy of the model")
-    for surplus in sorted(set(names) - wanted):
-        raise Refusal(f"{where}: the weight {names[surplus]} has no place in what its config describes")
-    filled = {}
-    for own in sorted(wanted):
-        found = weight(own)
-        if found.shape != state[own].shape:
-            raise Refusal(
-                f"{where}: the weight {names[own]} has shape {tuple(found.shape)}, not {tuple(state[own].shape)}"
-            )
-        if not bool(torch.isfinite(found).all()):
-            raise Refusal(f"{where}: the weight {names[own]} holds NaN or infinity; use another copy of the model")
-        filled[own] = found
-    if tied:
-        filled["head.weight"] = filled["table.weight"]
-    process.load_state_dict(filled, assign=True)
-    if tied:
-        process.head.weight = process.table.weight
-    model = Generator(text, codec, process, Nothing(), settings=settings)
-    model.name, model.digest = name, digest
-    return model
 
 
 def _weight_files(folder: Path) -> list[Path]:

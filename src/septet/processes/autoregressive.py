@@ -9,12 +9,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..backbones.layers import Cache
-from ..guidance import Guidance, doubled, guided, repeated
+from ..guidance import Guidance, doubled
 from ..parts import Backbone, Context, Places, Process, State
 from ..space import PADDING, Known, Refusal, Space
 from ..streams import uniform
 from .filters import Filter
+from .reader import Reader
 
 
 class Autoregressive(Process):
@@ -153,7 +153,7 @@ class Autoregressive(Process):
             )
         context = doubled(guidance, context)
         drawn = torch.full((B, most), PADDING, dtype=torch.int64)
-        running, reader = torch.ones(B, dtype=torch.bool), _Reader(self, given, context, guidance)
+        running, reader = torch.ones(B, dtype=torch.bool), Reader(self, given, context, guidance)
         for step in range(most):
             scores = reader.next_scores(drawn[:, :step])
             scores[:, self.silent] = -torch.inf
@@ -199,55 +199,3 @@ def arrange(prefix: Tensor, suffix: Tensor, middle: Tensor, mark: dict[str, int]
     if suffix_first:
         return torch.cat([one("prefix"), one("suffix"), suffix, one("middle"), prefix, middle, one("end")])
     return torch.cat([one("prefix"), prefix, one("suffix"), suffix, one("middle"), middle, one("end")])
-
-
-class _Reader:
-    """Feeds a batch of sequences of unequal beginnings to a cached backbone, one site at a time after the beginning
-    that all share in length; shorter beginnings are padded on the left."""
-
-    def __init__(self, process: Autoregressive, given: list[Tensor], context: Context, guidance: Guidance | None):
-        self.process, self.context, self.guidance = process, context, guidance
-        self.given, self.cache, self.offset = given, None, 0
-
-    def next_scores(self, drawn: Tensor) -> Tensor:
-        """(B, V) scores of the symbol after the given and the drawn ones."""
-        sites = self.process.space.sites
-        if self.cache is None or self.cache.length + 1 > self.cache.capacity:
-            rows = [torch.cat([g, d]) for g, d in zip(self.given, drawn, strict=True)]
-            if max(map(len, rows)) >= sites:
-                rows = [row[-(sites // 2) :] for row in rows]
-            return self._begin(rows)
-        return self._advance(drawn[:, -1:])
-
-    def _begin(self, rows: list[Tensor]) -> Tensor:
-        process, device = self.process, self.process.table.weight.device
-        longest = max(map(len, rows))
-        leading = 0 if self.context.tokens_BMD is None else self.context.tokens_BMD.shape[1]
-        leading += self.context.tokens_BMD is None and self.context.vector_BD is not None
-        self.cache = Cache(process.space.sites + 5 + leading)
-        symbols = torch.stack([F.pad(row, (longest - len(row), 0), value=0) for row in rows]).to(device)
-        pad = torch.tensor([longest - len(row) for row in rows], device=device)
-        x = process._begun(process.table(symbols))
-        if process.start is not None and int(pad.max()):  # it stands right before a short row's first symbol
-            place = torch.arange(longest + 1, device=device)[None]
-            x = torch.where((place == pad[:, None])[..., None], process.start, x)
-        self.pad = repeated(self.guidance, pad)
-        self.length = x.shape[1] - 1
-        return self._score(repeated(self.guidance, x), 0, x.shape[1])
-
-    def _advance(self, last: Tensor) -> Tensor:
-        device = self.process.table.weight.device
-        self.length += 1
-        x = self.process.table(last.clamp(min=0).to(device))
-        return self._score(repeated(self.guidance, x), self.length, 1)
-
-    def _score(self, x: Tensor, begin: int, sites: int) -> Tensor:
-        process, device = self.process, x.device
-        coordinates, documents = process._coordinates(begin + sites).to(device)[begin:], None
-        if int(self.pad.max()):
-            site = torch.arange(begin, begin + sites, device=device)[None] - self.pad[:, None]
-            coordinates = process._coordinates(begin + sites).to(device)[site.clamp(min=0)]
-            documents = (site >= 0).long() - 1
-        places = Places(coordinates, documents, causal=True)
-        y = process.backbone(x, places, self.context, cache=self.cache)
-        return guided(self.guidance, process.scores(y[:, -1]).float())

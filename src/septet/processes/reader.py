@@ -1,0 +1,69 @@
+"""What has been drawn so far, read by a cached backbone one site at a time.
+
+Shapes: B batch, V symbols.
+"""
+
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..backbones.layers import Cache
+from ..guidance import Guidance, guided, repeated
+from ..parts import Context, Places
+
+if TYPE_CHECKING:
+    from .autoregressive import Autoregressive
+
+
+class Reader:
+    """Feeds a batch of sequences of unequal beginnings to a cached backbone, one site at a time after the beginning
+    that all share in length; shorter beginnings are padded on the left."""
+
+    def __init__(self, process: "Autoregressive", given: list[Tensor], context: Context, guidance: Guidance | None):
+        self.process, self.context, self.guidance = process, context, guidance
+        self.given, self.cache, self.offset = given, None, 0
+
+    def next_scores(self, drawn: Tensor) -> Tensor:
+        """(B, V) scores of the symbol after the given and the drawn ones."""
+        sites = self.process.space.sites
+        if self.cache is None or self.cache.length + 1 > self.cache.capacity:
+            rows = [torch.cat([g, d]) for g, d in zip(self.given, drawn, strict=True)]
+            if max(map(len, rows)) >= sites:
+                rows = [row[-(sites // 2) :] for row in rows]
+            return self._begin(rows)
+        return self._advance(drawn[:, -1:])
+
+    def _begin(self, rows: list[Tensor]) -> Tensor:
+        process, device = self.process, self.process.table.weight.device
+        longest = max(map(len, rows))
+        leading = 0 if self.context.tokens_BMD is None else self.context.tokens_BMD.shape[1]
+        leading += self.context.tokens_BMD is None and self.context.vector_BD is not None
+        self.cache = Cache(process.space.sites + 5 + leading)
+        symbols = torch.stack([F.pad(row, (longest - len(row), 0), value=0) for row in rows]).to(device)
+        pad = torch.tensor([longest - len(row) for row in rows], device=device)
+        x = process._begun(process.table(symbols))
+        if process.start is not None and int(pad.max()):  # it stands right before a short row's first symbol
+            place = torch.arange(longest + 1, device=device)[None]
+            x = torch.where((place == pad[:, None])[..., None], process.start, x)
+        self.pad = repeated(self.guidance, pad)
+        self.length = x.shape[1] - 1
+        return self._score(repeated(self.guidance, x), 0, x.shape[1])
+
+    def _advance(self, last: Tensor) -> Tensor:
+        device = self.process.table.weight.device
+        self.length += 1
+        x = self.process.table(last.clamp(min=0).to(device))
+        return self._score(repeated(self.guidance, x), self.length, 1)
+
+    def _score(self, x: Tensor, begin: int, sites: int) -> Tensor:
+        process, device = self.process, x.device
+        coordinates, documents = process._coordinates(begin + sites).to(device)[begin:], None
+        if int(self.pad.max()):
+            site = torch.arange(begin, begin + sites, device=device)[None] - self.pad[:, None]
+            coordinates = process._coordinates(begin + sites).to(device)[site.clamp(min=0)]
+            documents = (site >= 0).long() - 1
+        places = Places(coordinates, documents, causal=True)
+        y = process.backbone(x, places, self.context, cache=self.cache)
+        return guided(self.guidance, process.scores(y[:, -1]).float())
