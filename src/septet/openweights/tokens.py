@@ -39,7 +39,8 @@ def of_metadata(metadata: Mapping[str, Any], where: str) -> Asset:
     if cut not in (*CUTS, *SINGLE_DIGITS, *PLAIN):
         known = ", ".join((*CUTS, *SINGLE_DIGITS, *PLAIN))
         raise Refusal(f"{where}: text cut as {str(cut)[:40]!r} before its symbols; {known} are known")
-    tokens, merges = metadata.get("tokenizer.ggml.tokens"), metadata.get("tokenizer.ggml.merges")
+    tokens: Any = metadata.get("tokenizer.ggml.tokens")
+    merges: Any = metadata.get("tokenizer.ggml.merges")
     if not _texts(tokens) or not _texts(merges) or len(set(tokens)) != len(tokens):
         raise Refusal(f"{where}: its tokenizer's tokens and merges are not lists of texts; use another copy")
     pairs = [tuple(merge.split(" ", 1)) for merge in merges]

@@ -53,7 +53,7 @@ class Permuted(Autoregressive):
     def _score(self, symbols_BN: Tensor, order_BN: Tensor, context: Context) -> Tensor:
         """(B, N, V) scores of the symbols at the sites `order_BN`, each given those before it."""
         entered = self._entered(symbols_BN[:, :-1], order_BN[:, :-1])
-        x = torch.cat([self.start.expand(len(entered), 1, -1), entered], 1)
+        x = self._begun(entered)
         return self.scores(self.backbone(x, self._places(order_BN), context))
 
     def _entered(self, symbols_BN: Tensor, sites_BN: Tensor) -> Tensor:
@@ -89,7 +89,7 @@ class Permuted(Autoregressive):
         for site in range(begin, N):
             told = slice(max(read - 1, 0), site)
             x = self._entered(symbols[:, told].to(device), order[:, told].to(device))
-            x = torch.cat([self.start.expand(B, 1, -1), x], 1) if read == 0 else x
+            x = self._begun(x) if read == 0 else x
             places = self._places(repeated(guidance, order[:, read : site + 1].to(device)))
             y = self.backbone(repeated(guidance, x), places, context, cache=cache)
             drawn = filter_.choose(guided(guidance, self.scores(y[:, -1]).float()), uniform[:, site].to(device)).cpu()
