@@ -148,7 +148,12 @@ def write_gguf(path: Path, theirs, kind: gguf.GGMLQuantizationType) -> None:
 @pytest.fixture(scope="module")
 def llama():
     torch.manual_seed(0)
-    shape: dict[str, Any] = SHAPE | {"hidden_size": 64, "intermediate_size": 96, "num_attention_heads": 4, "num_key_value_heads": 2}
+    shape: dict[str, Any] = SHAPE | {
+        "hidden_size": 64,
+        "intermediate_size": 96,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+    }
     return transformers.LlamaForCausalLM(transformers.LlamaConfig(**shape)).eval()
 
 

@@ -1,0 +1,63 @@
+"""Matrices in few bits, for decoding: a processor spends that time on reading weights.
+
+Shapes: M rows, K in, N out, G groups of a row of weights.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..space import Refusal
+
+GROUP = 32  # weights that share a scale
+TILE = 16  # rows that the 4-bit kernel takes at a time
+FEW = 4  # rows up to which packed weights are faster than bf16
+BITS = (4, 8, 16, 32)
+
+
+def quantised(weight_NK: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Scale and shift, fp32 (N, G), and numbers 0 to 15, int32 (N, K): weight = number * scale + shift. Exact for
+    weights that lie on such a grid with both ends in use, as those of Q4_1 do."""
+    grouped = weight_NK.float().unflatten(1, (-1, GROUP))
+    low, high = grouped.amin(-1), grouped.amax(-1)
+    scale = (high - low) / 15
+    safe = scale.clamp(min=torch.finfo(torch.float32).tiny)
+    numbers = ((grouped - low[..., None]) / safe[..., None]).round().clamp(0, 15)
+    return scale, low, numbers.flatten(1).to(torch.int32)
+
+
+class PackedLinear(nn.Module):
+    """(M, K) to (M, N) without a bias, in bf16: up to FEW rows by weights of 4 or 8 bits, more by bf16 ones, which are
+    kept besides. With `bits` 16 or 32 there is only one form, of that type.
+
+    4 bits are in groups of 32 with a scale and a shift, 8 bits have a scale a row. What the 4-bit kernel does not take,
+    a height that is no multiple of TILE or a width that is none of GROUP, is kept in 8 bits.
+    """
+
+    dense: Tensor
+    packed: Tensor
+    scales: Tensor
+
+    def __init__(self, weight_NK: Tensor, bits: int, grid: tuple[Tensor, Tensor, Tensor] | None = None):
+        super().__init__()
+        if bits not in BITS:
+            raise Refusal(f"bits={bits}: expected one of {', '.join(map(str, BITS))}")
+        self.bits = 8 if bits == 4 and (weight_NK.shape[0] % TILE or weight_NK.shape[1] % GROUP) else bits
+        self.register_buffer("dense", weight_NK.float() if bits == 32 else weight_NK.bfloat16())
+        if self.bits == 4:
+            scale, shift, numbers = grid or quantised(weight_NK)
+            packed = torch.ops.aten._convert_weight_to_int4pack_for_cpu(numbers.contiguous(), 1)
+            pairs = torch.stack([scale, shift + 8 * scale], -1).transpose(0, 1).contiguous()  # the kernel's zero is 8
+            self.register_buffer("packed", packed)
+            self.register_buffer("scales", pairs.bfloat16())
+        elif self.bits == 8:
+            scale = weight_NK.float().abs().amax(1).clamp(min=1e-12) / 127
+            self.register_buffer("packed", (weight_NK.float() / scale[:, None]).round().to(torch.int8))
+            self.register_buffer("scales", scale.bfloat16())
+
+    def forward(self, x_MK: Tensor) -> Tensor:
+        if self.bits > 8 or x_MK.shape[0] > FEW:
+            return F.linear(x_MK, self.dense)
+        if self.bits == 4:
+            return torch.ops.aten._weight_int4pack_mm_for_cpu(x_MK, self.packed, GROUP, self.scales)
+        return torch.ops.aten._weight_int8pack_mm(x_MK, self.packed, self.scales)
