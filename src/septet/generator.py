@@ -4,7 +4,7 @@ Shapes: B batch, M symbols of a prompt.
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,6 +47,7 @@ class Generator(Part, Learner):
     temperature and so on); `prompt_dropout` is the share of training rows whose prompt is left out."""
 
     name, digest = "unsaved", ""  # of the model folder it was loaded from
+    grid: Callable[[str], Any] | None = None  # of weights that were published in 4 bits, see Incremental
 
     def __init__(
         self,

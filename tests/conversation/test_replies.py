@@ -8,13 +8,14 @@ from septet import Conversation
 from septet.backbones.transformer import Transformer
 from septet.codecs.symbols import Symbols
 from septet.conditioners import Nothing
-from septet.conversation import replying
+from septet.conversation import decoding_of, replying
 from septet.generator import Generator
 from septet.modalities.text import Text
 from septet.part import Asset
 from septet.processes.autoregressive import Autoregressive
 from septet.space import Refusal
 
+HEY = [{"role": "user", "content": "hey"}]
 TEMPLATE = "{% for m in messages %}{{ m['role'][0] + ':' + m['content'] + '\n' }}{% endfor %}a:"
 
 
@@ -33,12 +34,12 @@ def talker(sites: int = 64) -> Generator:
 
 
 def whole(model: Generator, **settings) -> str:
-    return "".join(replying(model, [{"role": "user", "content": "hey"}], length=40, **settings))
+    return "".join(replying(model, decoding_of(model), HEY, length=40, **settings))
 
 
 def test_pieces_are_whole_characters_and_the_same_for_the_same_seed():
     model = talker()
-    pieces = list(replying(model, [{"role": "user", "content": "hey"}], seed=3, length=40))
+    pieces = list(replying(model, decoding_of(model), HEY, seed=3, length=40))
     assert len(pieces) > 3 and "".join(pieces) == whole(model, seed=3) != whole(model, seed=4)
     assert all("\ufffd" not in piece[-1:] for piece in pieces[:-1])
 
@@ -72,3 +73,12 @@ def test_a_model_without_a_template_and_a_message_without_a_role_are_refused():
     model.modality = Text()
     with pytest.raises(Refusal, match="was not taught to converse"):
         Conversation(model)
+
+
+def test_a_reply_that_nobody_listens_to_any_more_is_dropped_and_the_next_is_whole():
+    talk = Conversation(talker())
+    pieces = talk.reply("hey", seed=3, length=40)
+    next(pieces)
+    pieces.close()
+    assert not talk.decoding.busy and talk.messages == []
+    assert "".join(talk.reply("hey", seed=3, length=40)) == whole(talk.model, seed=3)

@@ -10,6 +10,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from ..backbones.incremental import Grid
 from ..backbones.transformer import Transformer
 from ..codecs.symbols import Symbols
 from ..conditioners import Nothing
@@ -43,6 +44,7 @@ class Checkpoint:
     tokenizer: Asset
     end: Any
     settings: dict[str, Any]
+    grid: Callable[[str], Grid | None] | None = None
 
     def generator(self) -> Generator:
         symbols, tied = self.shape.symbols, "head.weight" not in self.names
@@ -57,7 +59,7 @@ class Checkpoint:
         if tied:
             process.head.weight = process.table.weight
         model = Generator(self.text, codec, process, Nothing(), settings=self.settings)
-        model.name, model.digest = self.name, self.digest
+        model.name, model.digest, model.grid = self.name, self.digest, self.grid
         return model.eval()
 
     def _state(self, described: dict[str, Tensor], tied: bool) -> dict[str, Tensor]:
@@ -146,16 +148,27 @@ def _of_gguf(path: Path) -> Checkpoint:
         shape.transformer["rotary_divisors"] = file.weight("rope_freqs.weight").tolist()
     interleaved = file.metadata["general.architecture"] == "llama"
 
-    def weight(own: str) -> Tensor:
-        found = file.weight(names[own])
+    def ordered(own: str, rows: Tensor) -> Tensor:
         for part, heads in (("query", "heads"), ("key", "kv_heads")):
             if interleaved and f"attention.{part}." in own:
-                return halved(found, shape.transformer[heads])
-        return found
+                return halved(rows, shape.transformer[heads])
+        return rows
+
+    def weight(own: str) -> Tensor:
+        return ordered(own, file.weight(names[own]))
+
+    def grid(name: str) -> Grid | None:
+        own = f"backbone.{name}"
+        kind = file.entries[names[own]].kind if own in names else ""
+        if kind not in ("Q4_0", "Q4_1"):
+            return None
+        scale, shift, numbers = (torch.from_numpy(a) for a in gguf.blocks(file.raw(names[own]), kind))
+        return ordered(own, scale), ordered(own, shift), ordered(own, numbers.flatten(1).to(torch.int32))
 
     tokenizer, end = tokens.of_metadata(file.metadata, where), file.metadata.get("tokenizer.ggml.eos_token_id")
     text = Text(*tokens.chat_of_metadata(file.metadata))
-    return Checkpoint(where, path.stem, _digest([path]), shape, names, weight, text, tokenizer, end, SETTINGS)
+    digest = _digest([path])
+    return Checkpoint(where, path.stem, digest, shape, names, weight, text, tokenizer, end, SETTINGS, grid)
 
 
 def halved(weight: Tensor, heads: int) -> Tensor:
