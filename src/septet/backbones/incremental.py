@@ -16,6 +16,7 @@ from .packed import PackedLinear
 from .transformer import Block, Transformer
 
 Grid = tuple[Tensor, Tensor, Tensor]
+REFINED = 64  # scores a row that are computed in fp32
 BUCKET = 128  # sites by which the part of the cache that is looked at grows
 
 
@@ -40,23 +41,24 @@ class Layer(nn.Module):
         self.down = PackedLinear(mlp.down.weight, bits, grid("mlp.down"))
 
     def forward(self, x: Tensor, turn: tuple[Tensor, Tensor], mask: Tensor, keys: Tensor, values: Tensor, at) -> Tensor:
-        """x (R, n, D); keys and values (R, G, T, E) of which the new sites are written at `at`, (rows, sites)."""
+        """x fp32 (R, n, D); keys and values (R, G, T, E) of which the new sites are written at `at`, (rows, sites)."""
         R, n, D = x.shape
-        y = self.into(self.attention_norm(x).to(x.dtype).view(R * n, D))
-        y = y if self.bias is None else y + self.bias.to(y.dtype)
+        kind = keys.dtype
+        y = self.into(self.attention_norm(x).to(kind).view(R * n, D))
+        y = y if self.bias is None else y + self.bias.to(kind)
         y = y.view(R, n, self.heads + 2 * self.kv_heads, self.head_width)
         query, key, value = y.split([self.heads, self.kv_heads, self.kv_heads], 2)
-        query, key = self.query_norm(query).to(x.dtype).transpose(1, 2), self.key_norm(key).to(x.dtype).transpose(1, 2)
+        query, key = self.query_norm(query).to(kind).transpose(1, 2), self.key_norm(key).to(kind).transpose(1, 2)
         query, key = rotate(query, *turn), rotate(key, *turn)
         keys[at[0], :, at[1]] = key.transpose(1, 2)
         values[at[0], :, at[1]] = value
         T, share = mask.shape[-1], self.heads // self.kv_heads
         grouped = query.reshape(R, self.kv_heads, share * n, self.head_width) * self.head_width**-0.5
         scores = (grouped @ keys[:, :, :T].mT).view(R, self.kv_heads, share, n, T) + mask
-        mixed = scores.float().softmax(-1).to(x.dtype).view(R, self.kv_heads, share * n, T) @ values[:, :, :T]
+        mixed = scores.float().softmax(-1).to(kind).view(R, self.kv_heads, share * n, T) @ values[:, :, :T]
         mixed = mixed.view(R, self.heads, n, self.head_width).transpose(1, 2).reshape(R * n, -1)
         x = x + self.out(mixed).view(R, n, D)
-        gate, up = self.gate_up(self.mlp_norm(x).to(x.dtype).view(R * n, D)).chunk(2, -1)
+        gate, up = self.gate_up(self.mlp_norm(x).to(kind).view(R * n, D)).chunk(2, -1)
         return x + self.down(F.silu(gate) * up).view(R, n, D)
 
 
@@ -89,7 +91,7 @@ class Incremental(nn.Module):
         if backbone.modulation is not None:
             raise Refusal("a transformer modulated by noise levels decodes nothing symbol by symbol")
         self.dtype = torch.float32 if bits == 32 else torch.bfloat16
-        self.register_buffer("table", table_VD.to(self.dtype))
+        self.register_buffer("table", table_VD.float())
         self.layers = nn.ModuleList(
             Layer(block, bits, lambda name, n=n: grid(f"blocks.{n}.{name}.weight"))
             for n, block in enumerate(backbone.blocks)
@@ -99,7 +101,7 @@ class Incremental(nn.Module):
         assert isinstance(first, Layer)
         self.head_width, self.kv_heads = first.head_width, first.kv_heads
         self.norm = backbone.norm
-        self.head = PackedLinear(head_VD, head_bits or bits)
+        self.head, self.exact_head = PackedLinear(head_VD, head_bits or bits), head_VD.float()
         self.rotary = backbone.rotary_base, backbone.rotary_divisors
 
     def room(self, rows: int, sites: int) -> tuple[Tensor, Tensor]:
@@ -121,5 +123,14 @@ class Incremental(nn.Module):
         x = self.table[symbols_Rn]
         for layer, keys, values in zip(self.layers, *room, strict=True):
             x = layer(x, turn, mask, keys, values, at)
-        x = self.norm(x[:, -1:] if last else x).to(self.dtype)
-        return self.head(x.flatten(0, 1)).float().view(R, x.shape[1], -1)
+        x = self.norm(x[:, -1:] if last else x)
+        return self._scores(x.flatten(0, 1)).view(R, x.shape[1], -1)
+
+    def _scores(self, x_MD: Tensor) -> Tensor:
+        """fp32 (M, V). The best REFINED of each row are computed again in fp32: bf16 would make near ones equal."""
+        scores = self.head(x_MD.to(self.dtype)).float()
+        if self.dtype == torch.float32:
+            return scores
+        best = scores.topk(min(REFINED, scores.shape[1]), sorted=False).indices
+        exact = (self.exact_head[best] @ x_MD.float()[..., None])[..., 0]
+        return scores.scatter(1, best, exact)
