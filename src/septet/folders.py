@@ -209,8 +209,9 @@ def recover(folder: Path) -> None:
         sync(folder.parent)
 
 
-def tensor_bytes(tensors: Mapping[str, Tensor], path: Path) -> bytes:
-    """A safetensors file's content; tensors that share memory are stored one by one. NaN or infinity is refused."""
+def tensor_bytes(tensors: Mapping[str, Tensor], path: Path, told: dict[str, str] | None = None) -> bytes:
+    """A safetensors file's content, `told` in its header; tensors that share memory are stored one by one. NaN or
+    infinity is refused."""
     stored: dict[str, Tensor] = {}
     memories: set[int] = set()
     for name, tensor in tensors.items():
@@ -220,4 +221,4 @@ def tensor_bytes(tensors: Mapping[str, Tensor], path: Path) -> bytes:
         memory = tensor.untyped_storage().data_ptr()
         stored[name] = tensor.clone() if memory in memories else tensor
         memories.add(memory)
-    return safetensors.torch.save(stored)
+    return safetensors.torch.save(stored, told)

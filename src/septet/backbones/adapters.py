@@ -1,0 +1,72 @@
+"""Low-rank adapters (LoRA, Hu et al. 2021): what a large model learns anew, two thin matrices beside each of its own."""
+
+import torch
+from torch import Tensor, nn
+
+from ..space import Refusal
+from .transformer import Block, Transformer
+
+TARGETS = ("attention.query", "attention.key", "attention.value", "attention.out", "mlp.gate", "mlp.up", "mlp.down")
+
+
+class LowRank(nn.Module):
+    """`inner`, frozen, plus up(down(x)) times alpha / rank; `up` begins at zero, so that nothing changes at first."""
+
+    def __init__(self, inner: nn.Linear, rank: int, alpha: float):
+        super().__init__()
+        self.inner, self.scale = inner, alpha / rank
+        self.down = nn.Linear(inner.in_features, rank, bias=False)
+        self.up = nn.Linear(rank, inner.out_features, bias=False)
+        nn.init.kaiming_uniform_(self.down.weight, a=5**0.5)
+        nn.init.zeros_(self.up.weight)
+
+    @property
+    def weight(self) -> Tensor:
+        """The merged matrix."""
+        return self.inner.weight + self.scale * (self.up.weight @ self.down.weight)
+
+    @property
+    def bias(self) -> Tensor | None:
+        return self.inner.bias
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.inner(x) + self.scale * self.up(self.down(x))
+
+
+def attach(
+    model: nn.Module, backbone: Transformer, rank: int, alpha: float, targets: tuple[str, ...] = TARGETS
+) -> None:
+    """Adapters beside the `targets` of every block. All that `model` has learned until now is frozen and no longer part
+    of its state: its own copy of it is the base's."""
+    width = min(backbone.width, 4096)
+    if not 1 <= rank <= width:
+        raise Refusal(f"rank={rank}: expected 1 to {width}, the width of the model")
+    if not targets or set(targets) - set(TARGETS):
+        raise Refusal(f"targets={','.join(targets)}: expected some of {', '.join(TARGETS)}")
+    freeze(model)
+    for block in backbone.blocks:
+        assert isinstance(block, Block)
+        for target in targets:
+            home, name = target.split(".")
+            setattr(block.get_submodule(home), name, LowRank(getattr(block.get_submodule(home), name), rank, alpha))
+
+
+def freeze(model: nn.Module) -> None:
+    """Every parameter becomes a buffer that is not saved; tied ones stay tied."""
+    for module in model.modules():
+        for name, parameter in list(module._parameters.items()):
+            if parameter is not None:
+                del module._parameters[name]
+                module.register_buffer(name, parameter.data, persistent=False)
+
+
+def merge(backbone: Transformer) -> None:
+    """Adapters added into the matrices beside which they stood."""
+    for block in backbone.blocks:
+        assert isinstance(block, Block)
+        for home in (block.attention, block.mlp):
+            for name, part in list(home.named_children()):
+                if isinstance(part, LowRank):
+                    with torch.no_grad():
+                        part.inner.weight.copy_(part.weight)
+                    setattr(home, name, part.inner)

@@ -1,0 +1,122 @@
+"""Adapters change nothing at first, hold all that is learned, and are read by the library that made the form."""
+
+from pathlib import Path
+from typing import Any
+
+import peft
+import pytest
+import torch
+import transformers
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+
+import septet
+from septet.backbones import adapters
+from septet.openweights import writing
+from septet.parts import Context
+from septet.space import Refusal
+
+SHAPE: dict[str, Any] = {
+    "vocab_size": 257,
+    "hidden_size": 64,
+    "intermediate_size": 96,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 128,
+    "eos_token_id": 256,
+    "bos_token_id": None,
+}
+IDS = torch.randint(0, 256, (2, 50), generator=torch.Generator().manual_seed(0))
+
+
+@pytest.fixture(params=["Llama", "Qwen2"])
+def folder(request, tmp_path: Path) -> Path:
+    torch.manual_seed(0)
+    config = getattr(transformers, f"{request.param}Config")(**SHAPE, tie_word_embeddings=request.param == "Qwen2")
+    made = getattr(transformers, f"{request.param}ForCausalLM")(config)
+    with torch.no_grad():
+        for parameter in made.parameters():
+            parameter += torch.randn_like(parameter) * 0.1
+    made.save_pretrained(tmp_path / "base")
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    tokenizer = Tokenizer(models.BPE({c: n for n, c in enumerate(alphabet)} | {"<|end|>": 256}, []))
+    tokenizer.pre_tokenizer, tokenizer.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
+    tokenizer.add_special_tokens(["<|end|>"])
+    tokenizer.save(str(tmp_path / "base" / "tokenizer.json"))
+    return tmp_path / "base"
+
+
+def adapted(folder: Path) -> septet.Generator:
+    """The model with adapters that have learned something."""
+    model = septet.load(folder)
+    adapters.attach(model, model.process.backbone, rank=4, alpha=8.0)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if name.endswith("up.weight"):
+                parameter.normal_(std=0.2)
+    return model.eval()
+
+
+@torch.no_grad()
+def scores(model: septet.Generator) -> torch.Tensor:
+    return model.process.predict(IDS, Context())[:, 1:]
+
+
+def test_new_adapters_change_nothing_and_are_all_that_is_trained_and_saved(folder: Path):
+    model = septet.load(folder)
+    before = scores(model)
+    adapters.attach(model, model.process.backbone, rank=4, alpha=8.0)
+    assert torch.equal(scores(model), before)
+    names = set(model.state_dict())
+    assert names and all(name.endswith(("down.weight", "up.weight")) for name in names)
+    assert {name for name, _ in model.named_parameters()} == names
+    table = model.process.table.weight.clone()
+    total, _ = model.train()({"latents": IDS, "prompt": torch.zeros(2, 0, dtype=torch.int64)}, "all", 0.0)
+    total.backward()
+    assert all(p.grad is not None for p in model.parameters()) and torch.equal(model.process.table.weight, table)
+
+
+@pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing")  # peft asks transformers in a way that is going
+@torch.no_grad()
+def test_the_library_peft_reads_the_adapters(folder: Path, tmp_path: Path):
+    model = adapted(folder)
+    (tmp_path / "adapter").mkdir()
+    for name, content in writing.peft_files(model, str(folder)).items():
+        (tmp_path / "adapter" / name).write_bytes(content)
+    base = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    theirs = peft.PeftModel.from_pretrained(base, str(tmp_path / "adapter")).eval()
+    learned = float((scores(septet.load(folder)) - scores(model)).abs().max())
+    assert float((theirs(IDS).logits[:, :-1] - scores(model)).abs().max()) < 1e-4 < learned
+
+
+@torch.no_grad()
+def test_an_exported_model_is_the_same_in_transformers_and_here(folder: Path, tmp_path: Path):
+    model = adapted(folder)
+    writing.export(model, tmp_path / "whole", torch.float32)
+    theirs = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "whole", dtype=torch.float32).eval()
+    assert float((theirs(IDS).logits[:, :-1] - scores(model)).abs().max()) < 1e-4
+    assert torch.allclose(scores(septet.load(tmp_path / "whole")), scores(model), atol=1e-4)
+    words = transformers.AutoTokenizer.from_pretrained(tmp_path / "whole")
+    assert words("hello there")["input_ids"] == model.codec.symbols_of("hello there").tolist()
+    with pytest.raises(Refusal, match="is there already"):
+        writing.export(model, tmp_path / "whole")
+
+
+@torch.no_grad()
+def test_merging_keeps_what_was_learned(folder: Path):
+    model = adapted(folder)
+    before = scores(model)
+    adapters.merge(model.process.backbone)
+    assert torch.allclose(scores(model), before, atol=1e-4)
+
+
+def test_what_cannot_be_adapted_or_exported_is_refused(folder: Path, tmp_path: Path):
+    model = septet.load(folder)
+    with pytest.raises(Refusal, match="rank=0"):
+        adapters.attach(model, model.process.backbone, rank=0, alpha=1.0)
+    with pytest.raises(Refusal, match="targets=head"):
+        adapters.attach(model, model.process.backbone, 4, 1.0, ("head",))
+    with pytest.raises(Refusal, match="no adapters"):
+        writing.peft_files(model, "base")
+    with pytest.raises(Refusal, match="no language model|parts that no other"):
+        writing.export(septet.load("prose"), tmp_path / "x")
