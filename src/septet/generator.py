@@ -47,7 +47,9 @@ class Generator(Part, Learner):
     temperature and so on); `prompt_dropout` is the share of training rows whose prompt is left out."""
 
     name, digest = "unsaved", ""  # of the model folder it was loaded from
+    reference = ""  # by which it was loaded
     grid: Callable[[str], Any] | None = None  # of weights that were published in 4 bits, see Incremental
+    base: dict[str, Any] | None = None  # of a model with adapters: what they belong to, see openweights.adapted
 
     def __init__(
         self,

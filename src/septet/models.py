@@ -6,20 +6,17 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-import safetensors.torch
 import torch
-from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
-from . import folders
+from . import folders, openweights, weights
 from .cards import CARD, card, card_text
-from .openweights import reading
 from .output import version
 from .part import Part, assets, build, describe
-from .references import PICKLES, find_part, is_pickle, resolve, starters
+from .references import PICKLES, find_part, resolve, starters
 from .space import Refusal
 
 __all__ = ["attach", "card", "config", "digest", "find_part", "load", "resolve", "save", "starters", "verify"]
@@ -27,10 +24,8 @@ __all__ = ["attach", "card", "config", "digest", "find_part", "load", "resolve",
 WEIGHTS, CONFIG, LOG, AUDIT = "model.safetensors", "config.json", "training.jsonl", "audit.json"
 # Files about a model, which do not change what it draws.
 TOLD = (CARD, LOG, AUDIT, "run.json", "previews.png", "evidence.safetensors")
-HEADER_BYTES = CONFIG_BYTES = 16 << 20
+CONFIG_BYTES = 16 << 20
 PARAMETERS, TENSORS = 2_000_000_000, 100_000  # the most a config may ask for
-DTYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "BOOL": torch.bool}
-DTYPES |= {"I64": torch.int64, "I32": torch.int32, "I16": torch.int16, "I8": torch.int8, "U8": torch.uint8}
 
 
 def save(
@@ -52,13 +47,9 @@ def save(
     if folder.exists() and not folder.is_dir():
         raise Refusal(f"{folder} is a file; choose another folder for the model")
     folders.recover(folder)
-    tensors = _distinct(model)
-    if dtype is not None:
-        tensors = {name: t.detach().to(dtype) if t.is_floating_point() else t for name, t in tensors.items()}
-    texts = {CONFIG: _config_text(model), CARD: card_text(card), **(files or {})}
-    texts |= {name: asset.content for name, asset in assets(model).items()}
+    texts = {CARD: card_text(card), **(files or {})}
     contents = {name: text if isinstance(text, bytes) else text.encode() for name, text in texts.items()}
-    contents[WEIGHTS] = folders.tensor_bytes(tensors, folder)
+    contents |= _own_files(model, dtype, folder)
     if log is not None and log.exists():
         contents[LOG] = log.read_bytes()
     clash = sorted(folders.foreign(folder) & set(contents) - {LOG})
@@ -68,6 +59,19 @@ def save(
         folders.sweep(folder.parent, folder.name)
     folders.swap(folders.stage(contents, folder), folder)
     return folder
+
+
+def _own_files(model: nn.Module, dtype: torch.dtype | None, folder: Path) -> dict[str, bytes]:
+    """What the model is rebuilt from: config, weights and assets."""
+    if getattr(model, "base", None) is not None:
+        from .openweights import adapted
+
+        return adapted.files(cast(Any, model), version())
+    tensors = _distinct(model)
+    if dtype is not None:
+        tensors = {name: t.detach().to(dtype) if t.is_floating_point() else t for name, t in tensors.items()}
+    named = {name: asset.content.encode() for name, asset in assets(model).items()}
+    return named | {CONFIG: _config_text(model).encode(), WEIGHTS: folders.tensor_bytes(tensors, folder)}
 
 
 def _distinct(model: nn.Module) -> dict[str, Tensor]:
@@ -92,10 +96,12 @@ def load(reference: str | Path, *, parts: Sequence[type[Part]] = (), device: str
     class of septet's part packages, or one of `parts`. Every failure is a Refusal.
     """
     folder = resolve(reference)
-    if reading.published(folder):
-        return reading.read(folder).to(device)
+    if openweights.published(folder):
+        return _published(reference, folder).to(device)
     entries = verify(folder)
     tree = {key: value for key, value in config(folder).items() if key != "septet"}
+    if tree["part"] == openweights.ADAPTED:
+        return _adapted(folder, tree["arguments"]).to(device)
 
     @functools.cache
     def find(name: str) -> type[Part]:
@@ -106,28 +112,39 @@ def load(reference: str | Path, *, parts: Sequence[type[Part]] = (), device: str
             raise Refusal(f"{folder}: {CONFIG} asks for {str(name)[:80]!r}, which the manifest does not list")
         return (folder / name).read_text(encoding="utf-8")
 
-    header = _header(folder / WEIGHTS)
+    header = weights.header(folder / WEIGHTS)
     with torch.device("meta"), _bounded(folder):
         sketch = _built(tree, find, read, folder)
-    _check_shapes(header, _distinct(sketch), folder)
+    weights.check(header, _distinct(sketch), folder)
     with torch.random.fork_rng(devices=[]):  # the first weights draw numbers that the caller's stream should keep
         model: Any = _built(tree, find, read, folder)
-    try:
-        weights = safetensors.torch.load_file(folder / WEIGHTS)
-    except SafetensorError as error:
-        raise Refusal(f"{folder / WEIGHTS} cannot be read: {error}; use another copy of the model") from error
-    for name, tensor in weights.items():
-        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
-            raise Refusal(f"{folder}: the weight {name} holds NaN or infinity; use another copy of the model")
-    model.load_state_dict(weights, strict=False)  # tied weights stand once in the file; _check_shapes saw all the rest
+    state = weights.read(folder / WEIGHTS)
+    model.load_state_dict(state, strict=False)  # tied weights stand once in the file; weights.check saw all the rest
     if hasattr(model, "digest"):  # a Generator, which writes both into its records
         model.name, model.digest = folder.name, digest(folder)
     return model.to(device).eval()
 
 
+def _published(reference: str | Path, folder: Path) -> Any:
+    from .openweights import reading  # it needs parts that other models do not
+
+    model = reading.read(folder)
+    model.reference = str(reference) if ":" in str(reference) else str(folder.resolve())
+    return model
+
+
+def _adapted(folder: Path, arguments: dict[str, Any]) -> Any:
+    from .openweights import adapted
+
+    model = adapted.read(folder, arguments, load)
+    model.name, model.digest = folder.name, digest(folder)
+    return model
+
+
 def verify(folder: Path) -> dict[str, dict[str, Any]]:
     """The manifest's entries of a model folder that is whole; a Refusal names what is not."""
-    said = folders.damage(folder, (WEIGHTS, CONFIG))
+    name = openweights.ADAPTER if (folder / openweights.ADAPTER).is_file() else WEIGHTS
+    said = folders.damage(folder, (name, CONFIG))
     if said is None:
         return folders.manifest(folder)
     pickles = sorted(path.name for path in folder.iterdir() if path.suffix in PICKLES)
@@ -157,22 +174,6 @@ def _check_versions(tree: Any, find: Callable[[str], type[Part]], folder: Path) 
             raise Refusal(f"{folder} was saved by a newer septet: it needs {newer}; pip install --upgrade septet")
     for inner in tree.values() if isinstance(tree, dict) else tree if isinstance(tree, list) else ():
         _check_versions(inner, find, folder)
-
-
-def _header(path: Path) -> dict[str, dict[str, Any]]:
-    """A safetensors file's table, read before the file is parsed, with a cap of its own."""
-    with open(path, "rb") as file:
-        size = int.from_bytes(file.read(8), "little")
-        if is_pickle(path):
-            raise Refusal(f"{path} is a pickle, which can run code and is never read; use safetensors")
-        if not 2 <= size <= min(HEADER_BYTES, path.stat().st_size - 8):
-            raise Refusal(f"{path} is not a safetensors file: its header claims {size} bytes")
-        try:
-            table = json.loads(file.read(size))
-            table.pop("__metadata__", None)
-            return {n: {"shape": tuple(e["shape"]), "dtype": DTYPES[e["dtype"]]} for n, e in table.items()}
-        except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-            raise Refusal(f"{path} is not a safetensors file: its header cannot be read ({error})") from error
 
 
 @contextmanager
@@ -205,20 +206,6 @@ def _built(tree: Any, find: Callable[[str], type[Part]], read: Callable[[str], s
     if not isinstance(model, nn.Module):
         raise Refusal(f"{folder}: {CONFIG} describes a {type(model).__name__}, which is no model")
     return model
-
-
-def _check_shapes(header: Mapping[str, dict[str, Any]], state: Mapping[str, Tensor], folder: Path) -> None:
-    for name in sorted({*header, *state}):
-        if name not in header or name not in state:
-            where = WEIGHTS if name not in header else CONFIG
-            raise Refusal(f"{folder}: the weight {name} is missing from {where}; use another copy of the model")
-        found, expected = header[name], state[name]
-        if found["shape"] != tuple(expected.shape):
-            shapes = f"{found['shape']} where {CONFIG} says {tuple(expected.shape)}"
-            raise Refusal(f"{folder}: the weight {name} has shape {shapes}; use another copy of the model")
-        if found["dtype"] != expected.dtype and not (found["dtype"].is_floating_point and expected.is_floating_point()):
-            types = f"{found['dtype']} where {CONFIG} says {expected.dtype}"
-            raise Refusal(f"{folder}: the weight {name} is {types}; use another copy of the model")
 
 
 def digest(folder: str | Path) -> str:

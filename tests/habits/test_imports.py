@@ -15,7 +15,7 @@ ORDER = [
     {"part", "streams", "folders", "pace", "devices"},
     {"parts", "fetching"},
     {"cards", "references", "resuming"},
-    {"backbones", "modalities", "marks"},
+    {"backbones", "modalities", "marks", "weights"},
     {"conditioners", "critics", "guidance", "settings"},
     {"processes", "codecs", "between"},
     {"output"},

@@ -1,4 +1,4 @@
-"""Low-rank adapters (LoRA, Hu et al. 2021): what a large model learns anew, two thin matrices beside each of its own."""
+"""Low-rank adapters (LoRA, Hu et al. 2021): what a large model learns anew, as two thin matrices beside its own."""
 
 import torch
 from torch import Tensor, nn

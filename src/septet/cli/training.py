@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from .. import models, recipes, resuming, runs
+from .. import models, openweights, recipes, resuming, runs
 from ..data.files import listed
 from ..generator import Generator
 from ..pace import process_started
@@ -97,7 +97,10 @@ def _next_recipe(kind: str, reference: str | None) -> str | None:
     """The recipe of this kind that goes on from a model, by its card."""
     if reference in (None, "nothing"):
         return None
-    facts = models.card(models.resolve(reference))
+    path = models.resolve(reference)
+    if openweights.published(path):
+        return "text_lora" if kind == "text" else None
+    facts = models.card(path)
     name = str(facts.get("continues_with", facts.get("recipe")))
     return name if name in recipes.names() and name.startswith(f"{kind}_") else None
 

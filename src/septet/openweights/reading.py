@@ -20,7 +20,7 @@ from ..modalities.text import Text
 from ..part import Asset
 from ..processes.autoregressive import Autoregressive
 from ..space import Refusal
-from . import architectures, gguf, tokens
+from . import JSON_BYTES, architectures, gguf, tokens
 from .architectures import GGUF, HUGGING_FACE, Shape
 
 CONFIG, INDEX, WEIGHTS = "config.json", "model.safetensors.index.json", "model.safetensors"
@@ -78,18 +78,6 @@ class Checkpoint:
                 raise Refusal(f"{told} holds NaN or infinity; use another copy of the model")
             state[own] = found
         return state | ({"head.weight": state["table.weight"]} if tied else {})
-
-
-def published(path: Path) -> bool:
-    """Whether this is a language model that others published: a .gguf file, or a folder whose config.json names a
-    `model_type`."""
-    if path.is_file():
-        return path.suffix == ".gguf"
-    try:
-        config = read_json(path / CONFIG, tokens.JSON_BYTES)
-    except (OSError, ValueError):
-        return False
-    return isinstance(config, dict) and "model_type" in config and "part" not in config
 
 
 def read(path: Path) -> Generator:
@@ -202,7 +190,7 @@ def _opened(file: Path) -> Any:
 
 def _json(path: Path) -> dict[str, Any]:
     try:
-        found = read_json(path, tokens.JSON_BYTES)
+        found = read_json(path, JSON_BYTES)
     except (OSError, ValueError) as error:
         raise Refusal(f"{path} cannot be read: {error}; use another copy of the model") from error
     if not isinstance(found, dict):

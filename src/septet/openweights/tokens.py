@@ -7,9 +7,9 @@ from typing import Any
 from ..folders import read_json
 from ..part import Asset
 from ..space import Refusal
+from . import JSON_BYTES
 
 NAME, TOLD, TEMPLATE = "tokenizer.json", "tokenizer_config.json", "chat_template.jinja"
-JSON_BYTES = 64 << 20
 CONTROL, USER_DEFINED = 3, 4  # kinds of tokens in GGUF that stand for themselves
 LETTERS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|"
 REST = r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"

@@ -26,7 +26,7 @@ def export(model: Generator, folder: Path, dtype: torch.dtype = torch.bfloat16) 
     many other programs read. A folder that is there already is refused."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise Refusal(f"{folder} is there already; choose another folder to export to")
-    process, codec = _published(model)
+    process, codec = published(model)
     assert codec.tokenizer is not None
     weights = {}
     for name, tensor in merged(process).items():
@@ -50,7 +50,7 @@ def export(model: Generator, folder: Path, dtype: torch.dtype = torch.bfloat16) 
     return folder
 
 
-def _published(model: Generator) -> tuple[Autoregressive, Symbols]:
+def published(model: Generator) -> tuple[Autoregressive, Symbols]:
     """The parts of a model that has the shape of a published one."""
     process, codec = model.process, model.codec
     if not isinstance(process, Autoregressive) or not isinstance(process.backbone, Transformer):
@@ -114,7 +114,7 @@ def config_of(process: Autoregressive, codec: Symbols) -> dict[str, Any]:
 
 def peft_files(model: Generator, base: str) -> dict[str, bytes]:
     """adapter_config.json and adapter_model.safetensors, as the library peft reads them beside the model `base`."""
-    process, _ = _published(model)
+    process, _ = published(model)
     adapted = {name: part for name, part in process.named_modules() if isinstance(part, LowRank)}
     if not adapted:
         raise Refusal(f"{model.name} has no adapters")

