@@ -29,7 +29,8 @@ class Batches(Protocol):
 @dataclass(frozen=True)
 class Settings:
     """How to train. `rate` is Muon's (AdamW goes at `share` of it); with optimiser="adamw" it is AdamW's for all.
-    `warmup` and `decay` are shares of the stage's progress. `precision`: "bf16" autocast or "fp32"."""
+    `warmup` and `decay` are shares of the stage's progress. `precision`: "bf16" autocast or "fp32". Without `best`, the
+    last weights are kept even where the validation loss rose."""
 
     rate: float = 0.02
     share: float = 0.25
@@ -43,6 +44,7 @@ class Settings:
     decay: float = 0.6
     precision: str = "bf16"
     compile: bool = False
+    best: bool = True
     validations: int = 20
     validation_batches: int = 16
 
@@ -188,7 +190,7 @@ class _Loop:
 
     def finish(self) -> None:
         self.averages.swap()
-        if self.best is not None and self.best_loss < self.last_loss:
+        if self.settings.best and self.best is not None and self.best_loss < self.last_loss:
             for parameter, value in zip(self.averages.parameters, self.best, strict=True):
                 parameter.data.copy_(value)
         self.learner.eval()

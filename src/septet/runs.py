@@ -31,6 +31,7 @@ from .space import Refusal
 from .stages import Course, Progress, StageRun
 from .streams import checked_seed
 
+KEEP = ("best", "last")  # weights
 COPIES = 5  # of the weights while they are trained: themselves, gradients, averages, the optimiser's and the best
 UNITS = {"h": 3600, "m": 60, "s": 1}
 
@@ -80,8 +81,9 @@ class Run:
 
     Give `budget`, a time for everything, or `steps`, of all stages together. `seed` is 0 if left out. `start` is a
     model to go on from. `resume` goes on with the run that was interrupted: what is left out is as it was there, what
-    differs is refused. `canaries`: see data.canaries. `keep_evidence`: see originality.evidence. `device`: see
-    devices.device_of. `began` is when a budget's clock started, seconds since the epoch; now, if left out.
+    differs is refused. `canaries`: see data.canaries. `keep`: the "best" weights by the held-out loss, as is done if it
+    is left out, or the "last". `keep_evidence`: see originality.evidence. `device`: see devices.device_of. `began` is
+    when a budget's clock started, seconds since the epoch; now, if left out.
     """
 
     def __init__(
@@ -98,11 +100,14 @@ class Run:
         checkpoint_seconds: float = 60.0,
         device: str = "auto",
         canaries: int | None = None,
+        keep: str | None = None,
         keep_evidence: bool = True,
         **options: Any,
     ):
         if (budget is None) == (steps is None) and not (resume and budget is None):
             raise Refusal(f"budget={budget}, steps={steps}: give one of the two")
+        if keep not in (None, *KEEP):
+            raise Refusal(f"keep={keep}: expected {' or '.join(KEEP)}")
         if steps is not None and not 1 <= steps <= 10**9:
             raise Refusal(f"steps={steps}: expected 1 to 1,000,000,000")
         self.folder = Path(out)
@@ -111,7 +116,7 @@ class Run:
         self.source, self.recipe, self.start, self.resume = source, recipes.find(recipe), start, resume
         self.options, self.seed = recipes.checked(self.recipe, options), seed if seed is None else checked_seed(seed)
         self.seconds, self.steps = None if budget is None else seconds_of(budget), steps
-        self.device, self.canaries, self.evidence = device_of(device), canaries, keep_evidence
+        self.device, self.canaries, self.evidence, self.keep = device_of(device), canaries, keep_evidence, keep
         self.root, self.checkpoint_seconds = run_folder(self.folder), checkpoint_seconds
         self.clock = time.monotonic() - (0 if began is None else time.time() - began)
 
@@ -143,7 +148,10 @@ class Run:
             resuming.same_data(begun, plan.dataset.fingerprint, self.source)
         else:
             resuming.record(self.root, begun | {"fingerprint": plan.dataset.fingerprint})
-        course = Course(self.root, seconds, begun["steps"], seed, self.resume, self.checkpoint_seconds, self.clock)
+        keep = begun.get("keep") or KEEP[0]
+        course = Course(
+            self.root, seconds, begun["steps"], seed, self.resume, self.checkpoint_seconds, self.clock, keep
+        )
         previews = Previews(self.root / "previews.png", plan.previews)
         for index in range(len(plan.stages)):
             yield from StageRun(course, plan, index, previews).go()
@@ -164,7 +172,7 @@ class Run:
     def _begun(self) -> dict[str, Any]:
         """What this run began with; the run folder is emptied for one that begins now."""
         asked = {"recipe": self.recipe.__name__, "options": self.options, "seed": self.seed, "steps": self.steps}
-        asked |= {"seconds": self.seconds, "canaries": self.canaries}
+        asked |= {"seconds": self.seconds, "canaries": self.canaries, "keep": self.keep}
         asked |= {"start": None if self.start is None else self.start.digest or "unsaved"}
         if self.resume:
             return resuming.agreed(self.root, asked, recipes.options(self.recipe))

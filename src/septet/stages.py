@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,7 @@ class Course:
     resume: bool
     checkpoint_seconds: float
     clock: float  # when the work began, as time.monotonic tells it
+    keep: str = "best"  # or "last": which weights
     before: float = 0.0
     offset: int = 0
     logged: float = 0.0
@@ -97,7 +98,8 @@ class StageRun:
         self.previews.restore(facts.get("previews", 0))
         batches, pace = stage.batches(), self._pace(facts)
         count, kept = (state["numbers"]["step"], state["numbers"]["best_step"]) if state else (0, 0)
-        for step in fit(stage.learner, batches, stage.settings, pace, course.seed, state):
+        settings = replace(stage.settings, best=course.keep == "best")
+        for step in fit(stage.learner, batches, settings, pace, course.seed, state):
             count, kept = step.step, step.best_step
             self._reserve(pace, step)
             course.log_step(stage.name, step)
@@ -111,7 +113,8 @@ class StageRun:
         some = [batches.at(count * k // COUNTED) for k in range(COUNTED)]
         step = flops.of_steps(stage.learner, some) if stage.learner.players else 0
         flop = None if step is None else step * count * stage.settings.accumulate
-        self._end({"steps": count, "validation_loss": loss, "kept_step": kept or count, "flop": flop})
+        kept = kept if settings.best and kept else count
+        self._end({"steps": count, "validation_loss": loss, "kept_step": kept, "flop": flop})
         if not self.final:
             self._commit(count, {"learner": stage.learner.state_dict()}, pace, finished=True)
 

@@ -40,6 +40,7 @@ def train(
     out: Annotated[Path | None, typer.Option(help="The model's folder. Default models/NAME.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
     canaries: Annotated[int | None, typer.Option(help="Plant so many random items, to see what is kept.")] = None,
+    keep: Annotated[str | None, typer.Option(help="best: by the held-out loss (default); or last.")] = None,
     evidence: Annotated[
         bool, typer.Option("--evidence/--no-evidence", help="Keep what tells new from copied: features and file names.")
     ] = True,
@@ -48,7 +49,22 @@ def train(
     """Learn a model from your files."""
     from . import training
 
-    asked = (kind, source, options or [], recipe, start, budget, steps, seed, out, resume, canaries, evidence, device)
+    asked = (
+        kind,
+        source,
+        options or [],
+        recipe,
+        start,
+        budget,
+        steps,
+        seed,
+        out,
+        resume,
+        canaries,
+        keep,
+        evidence,
+        device,
+    )
     training.train(training.Request(*asked))
 
 

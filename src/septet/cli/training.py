@@ -38,6 +38,7 @@ class Request:
     out: Path | None
     resume: bool
     canaries: int | None
+    keep: str | None
     evidence: bool
     device: str
 
@@ -74,7 +75,7 @@ def _train(request: Request, folder: Path, began: float) -> None:
     if budget is None and request.steps is None and not resume:
         budget = "20m"
     length = {"budget": budget, "steps": request.steps, "resume": resume, "began": began, "device": request.device}
-    length |= {"canaries": request.canaries, "keep_evidence": request.evidence}
+    length |= {"canaries": request.canaries, "keep": request.keep, "keep_evidence": request.evidence}
     first = None if reference in (None, "nothing") else models.load(reference)
     last = _follow(runs.training(source, name, folder, seed=request.seed, start=first, **length, **chosen))
     say(f"{last.message}.\nCost: {cost(began)}.", f"septet generate {folder} {_example(last.model)} --count 4")
