@@ -134,10 +134,10 @@ def write_gguf(path: Path, theirs, kind: gguf.GGMLQuantizationType) -> None:
         if heads:
             values = values.reshape(heads, 2, -1, values.shape[1]).swapaxes(1, 2).reshape(values.shape)
         own = renamed(name, HUGGING_FACE)
-        assert own is not None
+        named = own and renamed(own, OWN, GGUF)
+        assert own and named
         stored = gguf.GGMLQuantizationType.F32 if values.ndim == 1 else kind
         data = gguf.quantize(values.astype(np.float32), stored)
-        named = renamed(own, OWN, GGUF)
         writer.add_tensor(named, data, raw_dtype=stored)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()

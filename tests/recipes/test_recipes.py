@@ -37,8 +37,11 @@ INSIDE = {  # what a model's page shows of what goes on in it
 }
 
 
+BEGUN = {"text_lora"}  # goes on from a published model: tried in test_text_lora.py
+
+
 def test_every_recipe_is_tried_here():
-    assert sorted(TINY) == sorted(INSIDE) == recipes.names()
+    assert set(TINY) == set(INSIDE) == set(recipes.names()) - BEGUN
 
 
 @pytest.mark.parametrize("recipe", sorted(TINY))

@@ -105,9 +105,7 @@ def generate(
 @app.command()
 def chat(
     options: Annotated[list[str] | None, typer.Argument(help="setting=value, such as temperature=0.")] = None,
-    model: Annotated[
-        str | None, typer.Option(help="One that was taught to converse. Default: SmolLM2, fetched once, 93 MB.")
-    ] = None,
+    model: Annotated[str | None, typer.Option(help="Taught to converse. Default: SmolLM2, fetched, 93 MB.")] = None,
     system: Annotated[str | None, typer.Option(help="What the model is told before all else.")] = None,
     length: Annotated[int | None, typer.Option(help="Symbols of an answer at most. Default 512.")] = None,
     seed: Seed = 0,

@@ -21,8 +21,8 @@ class Autoregressive(Process):
     """A causal backbone with a symbol table and a head. `fill` is the share of training rows turned into
     fill-in-the-middle form (Bavarian et al. 2022), half prefix-suffix-middle, half suffix-prefix-middle; it needs the
     markers "prefix", "suffix", "middle" and "end" in the Space. `softcap` bounds scores by c tanh(z / c). Without
-    `start`, nothing stands before the first symbol, which then must be given and is never told. With `tied`, the head
-    is the table."""
+    `start`, nothing stands before the first symbol, which is never told; a draw from nothing begins after an "end".
+    With `tied`, the head is the table."""
 
     noises = "uniform"
 
@@ -144,8 +144,7 @@ class Autoregressive(Process):
         filter_, end = Filter(temperature, top_k, top_p, min_p), self.space.markers.get("end")
         B, device = len(noise), self.table.weight.device
         given = self._given(known, B)
-        if self.start is None and not all(map(len, given)):
-            raise Refusal("nothing to begin with: this model goes on from a text; give a prompt")
+        given = [self.opened(row) for row in given]
         most = length or self.space.sites - max(len(g) for g in given)
         if most < 1:
             raise Refusal(
@@ -165,6 +164,14 @@ class Autoregressive(Process):
             yield State(step, most, latents, latents)
             if not running.any():
                 return
+
+    def opened(self, given: Tensor) -> Tensor:
+        """What is given; where that is nothing and there is no start, the end of a text, after which one begins."""
+        if len(given) or self.start is not None:
+            return given
+        if "end" not in self.space.markers:
+            raise Refusal("nothing to begin with: this model goes on from a text; give a prompt")
+        return given.new_tensor([self.space.markers["end"]])
 
     def _given(self, known: Known | None, B: int) -> list[Tensor]:
         if known is None or known.spans is None:

@@ -73,13 +73,12 @@ class Decoding:
 
     def admit(self, request: Request) -> None:
         """Take a request; its turn comes when a row is free."""
-        if not len(request.given) and not self.opening:
-            raise Refusal("nothing to begin with: this model goes on from a text; give a prompt")
         if request.length < 1 or len(request.given) + request.length > self.sites:
             raise Refusal(
                 f"{len(request.given):,} symbols given and {request.length:,} to come: at least 1, and {self.sites:,} "
                 "in all; ask for fewer, or give less"
             )
+        request.given = self.process.opened(request.given)
         self.waiting.append(request)
 
     def drop(self, request: Request) -> None:
