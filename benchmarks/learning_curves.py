@@ -60,8 +60,11 @@ def icons(root: Path, data: Path) -> Curve:
             shutil.copy(path, folder)
         return folder
 
-    fresh = read(others, models.load("icons").modality)
-    return Curve("vector_gpt", "icons", (10, 30, 100, 300), few, (list(fresh.data), list(fresh.prompts)), "icons")
+    model = models.load("icons")
+    found = read(others, model.modality)
+    fits = [i for i, datum in enumerate(found.data) if len(model.codec.symbols_of(datum)) < model.codec.length]
+    fresh = [found.data[i] for i in fits], [found.prompts[i] for i in fits]
+    return Curve("vector_gpt", "icons", (10, 30, 100, 300), few, fresh, "icons")
 
 
 def text(root: Path, data: Path) -> Curve:
