@@ -4,7 +4,7 @@ Shapes: n symbols.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import torch
@@ -21,7 +21,7 @@ from .space import Refusal
 from .streams import checked_seed
 
 ROLES = ("system", "user", "assistant")
-FILTER = ("temperature", "top_k", "top_p", "min_p")
+FILTER = {field.name for field in fields(Filter)}
 LARGE = 30_000_000  # parameters from which reading them takes longer than all else
 REPLY = 512  # symbols of a reply at most, where nothing is said
 UNFINISHED = "\ufffd"  # what the first bytes of a character decode to
@@ -62,8 +62,7 @@ def decoding_of(model: Generator, bits: int | None = None, rows: int = 1) -> Dec
     32 for small ones. The head stays at 8 at least: in 4 it costs 2 % of the perplexity."""
     if not isinstance(model.process, Autoregressive):
         raise Refusal(f"{model.name} draws by {type(model.process).__name__}; a conversation needs an Autoregressive")
-    large = sum(p.numel() for p in model.process.parameters()) > LARGE
-    bits = bits or (4 if model.grid else 8 if large else 32)
+    bits = bits or (4 if model.grid else 8 if model.size > LARGE else 32)
     grid = model.grid or (lambda name: None)
     return Decoding(model.process, rows, bits=bits, head_bits=max(bits, 8), grid=grid)
 

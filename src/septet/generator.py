@@ -96,6 +96,12 @@ class Generator(Part, Learner):
             return self.codec.encode(batch["data"])
 
     @property
+    def size(self) -> int:
+        """How many numbers it has learned; with adapters, those of their base too."""
+        learned = [*self.parameters(), *(self.buffers() if self.base is not None else ())]
+        return sum(t.numel() for t in {t.data_ptr(): t for t in learned}.values())  # tied ones once
+
+    @property
     def device(self) -> torch.device:
         return next(self.parameters()).device
 

@@ -38,10 +38,10 @@ def resolve(reference: str | Path) -> Path:
     if os.path.isdir(text):
         return Path(text)
     shown = text if len(text) <= 80 else text[:77] + "..."
-    if os.path.isfile(text) and (Path(text).suffix != GGUF or is_pickle(Path(text))):
-        raise Refusal(f"{shown} {_unreadable(Path(text))}")
     if os.path.isfile(text):
-        return Path(text)
+        if Path(text).suffix == GGUF and not is_pickle(Path(text)):
+            return Path(text)
+        raise Refusal(f"{shown} {_unreadable(Path(text))}")
     # Killed between the two renames of a save, the model is whole under its other name.
     if Path(text).name and len(text) <= 4096 and os.path.isdir(previous(Path(text))):
         return previous(Path(text))

@@ -46,11 +46,14 @@ def read(path: Path) -> dict[str, Tensor]:
     return found
 
 
-def check(header: Mapping[str, dict[str, Any]], state: Mapping[str, Tensor], folder: Path) -> None:
-    """Refuses a table that has not the names, shapes and kinds of `state`, what the config of `folder` describes."""
+def check(
+    header: Mapping[str, dict[str, Any]], state: Mapping[str, Tensor], folder: Path, file: str = "model.safetensors"
+) -> None:
+    """Refuses a table, that of `file`, that has not the names, shapes and kinds of `state`, what the config of `folder`
+    describes."""
     for name in sorted({*header, *state}):
         if name not in header or name not in state:
-            where = "model.safetensors" if name not in header else "config.json"
+            where = file if name not in header else "config.json"
             raise Refusal(f"{folder}: the weight {name} is missing from {where}; use another copy of the model")
         found, expected = header[name], state[name]
         if found["shape"] != tuple(expected.shape):

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from bytewise import END, tokenizer
 
 from septet import Conversation
 from septet.backbones.transformer import Transformer
@@ -21,12 +21,8 @@ TEMPLATE = "{% for m in messages %}{{ m['role'][0] + ':' + m['content'] + '\n' }
 
 def talker(sites: int = 64) -> Generator:
     """An untrained byte model that says anything, and can converse."""
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    tokenizer = Tokenizer(models.BPE({c: n for n, c in enumerate(alphabet)} | {"<|end|>": 256}, []))
-    tokenizer.pre_tokenizer, tokenizer.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
-    tokenizer.add_special_tokens(["<|end|>"])
     codec = Symbols(
-        sites, "bpe", tokenizer=Asset("tokenizer.json", tokenizer.to_str()), markers={"end": 256}, symbols=257
+        sites, "bpe", tokenizer=Asset("tokenizer.json", tokenizer().to_str()), markers={"end": END}, symbols=END + 1
     )
     torch.manual_seed(0)
     process = Autoregressive(codec.space, Transformer(32, 1, 2), start=False, tied=True)

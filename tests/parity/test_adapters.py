@@ -1,13 +1,12 @@
 """Adapters change nothing at first, hold all that is learned, and are read by the library that made the form."""
 
 from pathlib import Path
-from typing import Any
 
 import peft
 import pytest
 import torch
 import transformers
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from bytewise import SHAPE, tokenizer
 
 import septet
 from septet.backbones import adapters
@@ -15,17 +14,6 @@ from septet.openweights import writing
 from septet.parts import Context
 from septet.space import Refusal
 
-SHAPE: dict[str, Any] = {
-    "vocab_size": 257,
-    "hidden_size": 64,
-    "intermediate_size": 96,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "max_position_embeddings": 128,
-    "eos_token_id": 256,
-    "bos_token_id": None,
-}
 IDS = torch.randint(0, 256, (2, 50), generator=torch.Generator().manual_seed(0))
 
 
@@ -38,11 +26,7 @@ def folder(request, tmp_path: Path) -> Path:
         for parameter in made.parameters():
             parameter += torch.randn_like(parameter) * 0.1
     made.save_pretrained(tmp_path / "base")
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    tokenizer = Tokenizer(models.BPE({c: n for n, c in enumerate(alphabet)} | {"<|end|>": 256}, []))
-    tokenizer.pre_tokenizer, tokenizer.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
-    tokenizer.add_special_tokens(["<|end|>"])
-    tokenizer.save(str(tmp_path / "base" / "tokenizer.json"))
+    tokenizer().save(str(tmp_path / "base" / "tokenizer.json"))
     return tmp_path / "base"
 
 

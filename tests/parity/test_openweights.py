@@ -224,6 +224,7 @@ def test_a_hostile_gguf_file_is_refused_in_a_sentence(llama, case: str, tmp_path
         ({"hidden_size": 64}, "has shape"),
         ({"attention_bias": True}, "attention_bias is not supported"),
         ({"hidden_act": "gelu"}, "activation 'gelu'"),
+        ({"rope_scaling": {"rope_type": "llama3"}}, "cannot be read as a language model"),
     ],
 )
 def test_what_cannot_be_read_is_named(llama, config: dict, said: str, tmp_path: Path):

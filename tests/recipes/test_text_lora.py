@@ -8,7 +8,7 @@ import peft
 import pytest
 import torch
 import transformers
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from bytewise import SHAPE, tokenizer
 
 import septet
 from septet import models as folders
@@ -16,17 +16,6 @@ from septet.parts import Context
 from septet.space import Refusal
 
 TEXT = "The lamp went out, and the sea was black. " * 120
-SHAPE: dict[str, Any] = {
-    "vocab_size": 257,
-    "hidden_size": 64,
-    "intermediate_size": 96,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "max_position_embeddings": 128,
-    "eos_token_id": 256,
-    "bos_token_id": None,
-}
 IDS = torch.arange(40, 90)[None]
 
 
@@ -35,11 +24,7 @@ def base(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("base") / "small"
     torch.manual_seed(0)
     transformers.LlamaForCausalLM(transformers.LlamaConfig(**SHAPE)).save_pretrained(folder)
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    tokenizer = Tokenizer(models.BPE({c: n for n, c in enumerate(alphabet)} | {"<|end|>": 256}, []))
-    tokenizer.pre_tokenizer, tokenizer.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
-    tokenizer.add_special_tokens(["<|end|>"])
-    tokenizer.save(str(folder / "tokenizer.json"))
+    tokenizer().save(str(folder / "tokenizer.json"))
     return folder
 
 
@@ -56,6 +41,8 @@ def test_it_learns_the_text_and_its_folder_holds_adapters_alone(base: Path, pers
     names = {path.name for path in personal.iterdir()}
     assert {"adapter_model.safetensors", "adapter_config.json", "config.json"} <= names
     assert "model.safetensors" not in names and "tokenizer.json" not in names
+    adapters = sum(p.numel() for p in septet.load(personal).parameters())
+    assert septet.load(personal).size == septet.load(base).size + adapters
     texts = [TEXT[:100], TEXT[50:150]]
     before, after = septet.load(base).score(texts), septet.load(personal).score(texts)
     print(f"nats a symbol: {before:.2f}, then {after:.2f}")

@@ -38,7 +38,7 @@ def _figures(name: str, audited: Audited) -> dict[str, Any]:
     return {
         "model": name,
         "process": type(audited.model.process).__name__,
-        "parameters": sum(p.numel() for p in audited.model.parameters()),
+        "parameters": audited.model.size,
         "training_seconds": audited.run.get("seconds"),
         "training_steps": sum(stage["steps"] for stage in stages.values()) if stages else None,
         "seconds_an_output": output["seconds"],

@@ -60,13 +60,15 @@ def freeze(model: nn.Module) -> None:
                 module.register_buffer(name, parameter.data, persistent=False)
 
 
+def attached(model: nn.Module) -> dict[str, LowRank]:
+    """Every adapter in a model, by its path."""
+    return {name: part for name, part in model.named_modules() if isinstance(part, LowRank)}
+
+
+@torch.no_grad()
 def merge(backbone: Transformer) -> None:
     """Adapters added into the matrices beside which they stood."""
-    for block in backbone.blocks:
-        assert isinstance(block, Block)
-        for home in (block.attention, block.mlp):
-            for name, part in list(home.named_children()):
-                if isinstance(part, LowRank):
-                    with torch.no_grad():
-                        part.inner.weight.copy_(part.weight)
-                    setattr(home, name, part.inner)
+    for path, part in attached(backbone).items():
+        home, _, name = path.rpartition(".")
+        part.inner.weight.copy_(part.weight)
+        setattr(backbone.get_submodule(home), name, part.inner)

@@ -49,23 +49,9 @@ def train(
     """Learn a model from your files."""
     from . import training
 
-    asked = (
-        kind,
-        source,
-        options or [],
-        recipe,
-        start,
-        budget,
-        steps,
-        seed,
-        out,
-        resume,
-        canaries,
-        keep,
-        evidence,
-        device,
-    )
-    training.train(training.Request(*asked))
+    learned = (kind, source, options or [], recipe, start)
+    length = (budget, steps, seed, out, resume)
+    training.train(training.Request(*learned, *length, canaries, keep, evidence, device))
 
 
 @app.command()

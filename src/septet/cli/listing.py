@@ -27,9 +27,8 @@ def recipes() -> None:
 def show(reference: str) -> None:
     folder = folders.resolve(reference)
     model = folders.load(reference)
-    parameters = sum(t.numel() for t in {id(t): t for t in (*model.parameters(), *model.buffers())}.values())
     parts = ", ".join(type(p).__name__ for p in (model.modality, model.codec, model.process, model.conditioner))
-    print(f"{folder.name}: {parameters:,} parameters in {parts}; draws {model.process.space}.")
+    print(f"{folder.name}: {model.size:,} parameters in {parts}; draws {model.process.space}.")
     print(f"Settings: {model.settings}. SHA-256 {model.digest}.\n")
     told = folder / CARD
     print(told.read_text(encoding="utf-8") if told.is_file() else "Published elsewhere; no card comes with it.")

@@ -1,20 +1,34 @@
 """Language models that others trained and published: Llama- and Qwen-family checkpoints as septet's own transformer."""
 
 from pathlib import Path
+from typing import Any
 
 from ..folders import read_json
+from ..references import GGUF
+from ..space import Refusal
 
-__all__ = ["ADAPTED", "ADAPTER", "JSON_BYTES", "published"]
+__all__ = ["ADAPTED", "ADAPTER", "published", "told"]
 
 JSON_BYTES = 64 << 20
 ADAPTED, ADAPTER = "openweights.Adapted", "adapter_model.safetensors"  # a model with adapters, and their file
+
+
+def told(path: Path) -> dict[str, Any]:
+    """The JSON object in a file of a published model."""
+    try:
+        found = read_json(path, JSON_BYTES)
+    except (OSError, ValueError) as error:
+        raise Refusal(f"{path} cannot be read: {error}; use another copy of the model") from error
+    if not isinstance(found, dict):
+        raise Refusal(f"{path} holds no JSON object; use another copy of the model")
+    return found
 
 
 def published(path: Path) -> bool:
     """Whether this is a language model that others published: a .gguf file, or a folder whose config.json names a
     `model_type`."""
     if path.is_file():
-        return path.suffix == ".gguf"
+        return path.suffix == GGUF
     try:
         config = read_json(path / "config.json", JSON_BYTES)
     except (OSError, ValueError):

@@ -21,7 +21,7 @@ LORA = {"lora_A": "down", "lora_B": "up"}  # names there and here
 
 def begun(base: Generator, rank: int, alpha: float) -> Generator:
     """The same model with new adapters, which are all of it that is trained and saved from now on."""
-    process, _ = writing.published(base)
+    process, _ = writing.parts_of(base)
     assert isinstance(process.backbone, Transformer)
     adapters.attach(base, process.backbone, rank, alpha)
     base.base, base.grid = {"reference": base.reference, "digest": base.digest, "rank": rank, "alpha": alpha}, None
@@ -50,13 +50,9 @@ def read(folder: Path, arguments: dict[str, Any], load: Callable[[str], Generato
             f"{folder} holds adapters of {told['reference']} as it was ({told['digest']}); it has changed since"
         )
     model = begun(base, int(told["rank"]), float(told["alpha"]))
-    state = {name: parameter for name, parameter in model.state_dict().items()}
     found = _weights(folder)
-    for name in sorted(set(state) ^ set(found)):
-        raise Refusal(f"{folder}: the adapter {name} is in only one of {ADAPTER} and the model; use another copy")
-    for name, tensor in found.items():
-        if tensor.shape != state[name].shape:
-            raise Refusal(f"{folder}: the adapter {name} is of another shape; use another copy")
+    header = {name: {"shape": tuple(tensor.shape), "dtype": tensor.dtype} for name, tensor in found.items()}
+    weights.check(header, model.state_dict(), folder, ADAPTER)
     model.load_state_dict(found)
     model.settings = arguments.get("settings") or model.settings
     return model.eval()

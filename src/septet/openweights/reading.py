@@ -14,13 +14,12 @@ from ..backbones.incremental import Grid
 from ..backbones.transformer import Transformer
 from ..codecs.symbols import Symbols
 from ..conditioners import Nothing
-from ..folders import read_json
 from ..generator import Generator
 from ..modalities.text import Text
 from ..part import Asset
 from ..processes.autoregressive import Autoregressive
 from ..space import Refusal
-from . import JSON_BYTES, architectures, gguf, tokens
+from . import architectures, gguf, tokens, told
 from .architectures import GGUF, HUGGING_FACE, Shape
 
 CONFIG, INDEX, WEIGHTS = "config.json", "model.safetensors.index.json", "model.safetensors"
@@ -71,22 +70,28 @@ class Checkpoint:
             raise Refusal(f"{self.where}: the weight {self.names[surplus]} has no place in what is described")
         state = {}
         for own in sorted(wanted):
-            found, told = self.weight(own), f"{self.where}: the weight {self.names[own]}"
+            found, named = self.weight(own), f"{self.where}: the weight {self.names[own]}"
             if found.shape != described[own].shape:
-                raise Refusal(f"{told} has shape {tuple(found.shape)}, not {tuple(described[own].shape)}")
+                raise Refusal(f"{named} has shape {tuple(found.shape)}, not {tuple(described[own].shape)}")
             if not bool(torch.isfinite(found).all()):
-                raise Refusal(f"{told} holds NaN or infinity; use another copy of the model")
+                raise Refusal(f"{named} holds NaN or infinity; use another copy of the model")
             state[own] = found
         return state | ({"head.weight": state["table.weight"]} if tied else {})
 
 
 def read(path: Path) -> Generator:
     """The model, in fp32 and evaluation mode."""
-    return (_of_gguf(path) if path.is_file() else _of_folder(path)).generator()
+    try:
+        return (_of_gguf(path) if path.is_file() else _of_folder(path)).generator()
+    except (Refusal, MemoryError):
+        raise
+    except Exception as error:  # values from files that anybody may have written reach all of it
+        reason = f"{type(error).__name__}: {str(error)[:200]}"
+        raise Refusal(f"{path} cannot be read as a language model ({reason}); use another copy") from error
 
 
 def _of_folder(folder: Path) -> Checkpoint:
-    config = _json(folder / CONFIG)
+    config = told(folder / CONFIG)
     shape = architectures.of_config(config, str(folder))
     files = _weight_files(folder)
     where: dict[str, Path] = {}
@@ -104,7 +109,7 @@ def _of_folder(folder: Path) -> Checkpoint:
         tokenizer = Asset(tokens.NAME, (folder / tokens.NAME).read_text(encoding="utf-8"))
     else:
         raise Refusal(f"{folder} holds no {tokens.NAME}, which this version needs; save the tokenizer in that form")
-    generation = _json(folder / "generation_config.json") if (folder / "generation_config.json").is_file() else {}
+    generation = told(folder / "generation_config.json") if (folder / "generation_config.json").is_file() else {}
     end = generation.get("eos_token_id", config.get("eos_token_id"))
     end = end[0] if isinstance(end, list) and end else end
     settings = {name: generation[name] for name in ("temperature", "top_p", "top_k") if generation.get(name)}
@@ -171,7 +176,7 @@ def _weight_files(folder: Path) -> list[Path]:
         return [folder / WEIGHTS]
     if not (folder / INDEX).is_file():
         raise Refusal(f"{folder} holds no {WEIGHTS}; pickles are never read: use a model in safetensors")
-    named = _json(folder / INDEX).get("weight_map", {})
+    named = told(folder / INDEX).get("weight_map", {})
     names = sorted({str(file) for file in named.values()})
     if not names or any(Path(name).name != name or not name.endswith(".safetensors") for name in names):
         raise Refusal(f"{folder / INDEX} names files that no checkpoint has; use another copy")
@@ -186,16 +191,6 @@ def _opened(file: Path) -> Any:
         return safe_open(file, framework="pt")
     except (SafetensorError, OSError) as error:
         raise Refusal(f"{file} cannot be read: {error}; use another copy of the model") from error
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        found = read_json(path, JSON_BYTES)
-    except (OSError, ValueError) as error:
-        raise Refusal(f"{path} cannot be read: {error}; use another copy of the model") from error
-    if not isinstance(found, dict):
-        raise Refusal(f"{path} holds no JSON object; use another copy of the model")
-    return found
 
 
 def _digest(files: list[Path]) -> str:

@@ -4,10 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..folders import read_json
 from ..part import Asset
 from ..space import Refusal
-from . import JSON_BYTES
+from . import told
 
 NAME, TOLD, TEMPLATE = "tokenizer.json", "tokenizer_config.json", "chat_template.jinja"
 CONTROL, USER_DEFINED = 3, 4  # kinds of tokens in GGUF that stand for themselves
@@ -76,15 +75,10 @@ def chat_of_metadata(metadata: Mapping[str, Any]) -> tuple[Asset | None, dict[st
 
 def chat_of_folder(folder: Path) -> tuple[Asset | None, dict[str, str]]:
     """The same of a folder in Hugging Face's form."""
-    path, told = folder / TEMPLATE, {}
-    if (folder / TOLD).is_file():
-        try:
-            told = read_json(folder / TOLD, JSON_BYTES)
-        except (OSError, ValueError) as error:
-            raise Refusal(f"{folder / TOLD} cannot be read: {error}; use another copy of the model") from error
-    found = {name: told.get(name) for name in ("bos_token", "eos_token")} if isinstance(told, dict) else {}
+    path, config = folder / TEMPLATE, told(folder / TOLD) if (folder / TOLD).is_file() else {}
+    found = {name: config.get(name) for name in ("bos_token", "eos_token")}
     words = {n: str(v["content"] if isinstance(v, dict) and "content" in v else v) for n, v in found.items() if v}
-    template = path.read_text(encoding="utf-8") if path.is_file() else told.get("chat_template")
+    template = path.read_text(encoding="utf-8") if path.is_file() else config.get("chat_template")
     if isinstance(template, list):  # several, by name
         named = {entry.get("name"): entry.get("template") for entry in template if isinstance(entry, dict)}
         template = named.get("default")

@@ -8,13 +8,14 @@ import torch
 from torch import Tensor
 
 from .. import folders
-from ..backbones.adapters import LowRank
+from ..backbones.adapters import attached
 from ..backbones.transformer import Transformer
 from ..codecs.symbols import Symbols
 from ..generator import Generator
 from ..modalities.text import Text
 from ..processes.autoregressive import Autoregressive
 from ..space import Refusal
+from . import ADAPTER
 from .architectures import HUGGING_FACE, OWN, renamed
 from .tokens import NAME, TEMPLATE
 
@@ -26,7 +27,7 @@ def export(model: Generator, folder: Path, dtype: torch.dtype = torch.bfloat16) 
     many other programs read. A folder that is there already is refused."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise Refusal(f"{folder} is there already; choose another folder to export to")
-    process, codec = published(model)
+    process, codec = parts_of(model)
     assert codec.tokenizer is not None
     weights = {}
     for name, tensor in merged(process).items():
@@ -50,7 +51,7 @@ def export(model: Generator, folder: Path, dtype: torch.dtype = torch.bfloat16) 
     return folder
 
 
-def published(model: Generator) -> tuple[Autoregressive, Symbols]:
+def parts_of(model: Generator) -> tuple[Autoregressive, Symbols]:
     """The parts of a model that has the shape of a published one."""
     process, codec = model.process, model.codec
     if not isinstance(process, Autoregressive) or not isinstance(process.backbone, Transformer):
@@ -67,7 +68,7 @@ def published(model: Generator) -> tuple[Autoregressive, Symbols]:
 
 def merged(process: Autoregressive) -> dict[str, Tensor]:
     """All weights by name, the base's too, adapters added in; a tied head is left out."""
-    adapted = {name: part for name, part in process.named_modules() if isinstance(part, LowRank)}
+    adapted = attached(process)
     found: dict[str, Tensor] = {}
     for name, tensor in (*process.named_parameters(), *process.named_buffers()):
         home = next((path for path in adapted if name.startswith(f"{path}.")), None)
@@ -76,9 +77,13 @@ def merged(process: Autoregressive) -> dict[str, Tensor]:
         elif name == f"{home}.inner.bias":
             found[f"{home}.bias"] = tensor.detach()
     found |= {f"{name}.weight": part.weight.detach() for name, part in adapted.items()}
-    if process.head.weight.data_ptr() == process.table.weight.data_ptr():
+    if _tied(process):
         found.pop("head.weight", None)
     return found
+
+
+def _tied(process: Autoregressive) -> bool:
+    return process.head.weight.data_ptr() == process.table.weight.data_ptr()
 
 
 def config_of(process: Autoregressive, codec: Symbols) -> dict[str, Any]:
@@ -106,7 +111,7 @@ def config_of(process: Autoregressive, codec: Symbols) -> dict[str, Any]:
         "max_position_embeddings": codec.length,
         "rms_norm_eps": shape["epsilon"],
         "rope_parameters": rotary,
-        "tie_word_embeddings": process.head.weight.data_ptr() == process.table.weight.data_ptr(),
+        "tie_word_embeddings": _tied(process),
         "eos_token_id": codec.space.markers["end"],
         "bos_token_id": None,
     }
@@ -114,8 +119,8 @@ def config_of(process: Autoregressive, codec: Symbols) -> dict[str, Any]:
 
 def peft_files(model: Generator, base: str) -> dict[str, bytes]:
     """adapter_config.json and adapter_model.safetensors, as the library peft reads them beside the model `base`."""
-    process, _ = published(model)
-    adapted = {name: part for name, part in process.named_modules() if isinstance(part, LowRank)}
+    process, _ = parts_of(model)
+    adapted = attached(process)
     if not adapted:
         raise Refusal(f"{model.name} has no adapters")
     weights, targets, first = {}, set(), next(iter(adapted.values()))
@@ -139,5 +144,5 @@ def peft_files(model: Generator, base: str) -> dict[str, bytes]:
         "fan_in_fan_out": False,
         "inference_mode": True,
     }
-    content = folders.tensor_bytes(weights, Path("adapter_model.safetensors"))
-    return {"adapter_config.json": json.dumps(config, indent=1).encode(), "adapter_model.safetensors": content}
+    content = folders.tensor_bytes(weights, Path(ADAPTER))
+    return {"adapter_config.json": json.dumps(config, indent=1).encode(), ADAPTER: content}

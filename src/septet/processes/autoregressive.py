@@ -13,7 +13,7 @@ from ..guidance import Guidance, doubled
 from ..parts import Backbone, Context, Places, Process, State
 from ..space import PADDING, Known, Refusal, Space
 from ..streams import uniform
-from .filters import Filter
+from .filters import Filter, capped
 from .reader import Reader
 
 
@@ -62,8 +62,7 @@ class Autoregressive(Process):
         return cls(Space((16,), symbols=9, markers=markers), Transformer(width=32, layers=2, heads=2), fill=0.5)
 
     def scores(self, x_BND: Tensor) -> Tensor:
-        scores = self.head(x_BND)
-        return scores if self.softcap is None else self.softcap * torch.tanh(scores / self.softcap)  # Gemma Team 2024
+        return capped(self.head(x_BND), self.softcap)
 
     def predict(self, latents_BN: Tensor, context: Context) -> Tensor:
         """(B, N, V) scores of each symbol, given those before it; without a start, zeros for the first."""

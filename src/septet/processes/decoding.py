@@ -14,7 +14,7 @@ from ..backbones.incremental import Grid, Incremental
 from ..backbones.transformer import Transformer
 from ..space import Refusal
 from .autoregressive import Autoregressive
-from .filters import Filter
+from .filters import Filter, capped
 
 CHUNK = 128  # symbols of a new request that are read between two steps of the others
 LONGEST_MATCH, SHORTEST_MATCH = 4, 2  # symbols before a guess that must have stood before
@@ -103,9 +103,12 @@ class Decoding:
             self._enter(self.waiting.popleft())
         return told + (self._read_on() if self.entering else [])
 
+    def _whole(self, request: Request) -> list[int]:
+        return self.opening + request.given.tolist()
+
     def _enter(self, request: Request) -> None:
         """Give a request the free row whose left-over shares the longest beginning with it."""
-        whole = self.opening + request.given.tolist()
+        whole = self._whole(request)
         free = range(self.active, len(self.rows))
         best = max(free, key=lambda place: _shared(self.rows[place].read, whole))
         self._swap(best, self.active)
@@ -117,7 +120,7 @@ class Decoding:
         row = self.rows[self.active]
         request = row.request
         assert request is not None
-        whole = self.opening + request.given.tolist()
+        whole = self._whole(request)
         chunk = whole[len(row.read) : len(row.read) + CHUNK]
         scores = self._run([chunk], self.active, 1)
         row.read += chunk
@@ -152,9 +155,7 @@ class Decoding:
         rows = self.rows[begin : begin + count]
         places = torch.tensor([len(row.read) for row in rows])
         room = self.room[0][:, begin : begin + count], self.room[1][:, begin : begin + count]
-        scores = self.network(torch.tensor(fed), places, room, last)
-        if self.process.softcap is not None:
-            scores = self.process.softcap * torch.tanh(scores / self.process.softcap)
+        scores = capped(self.network(torch.tensor(fed), places, room, last), self.process.softcap)
         scores[..., self.process.silent] = -torch.inf
         return scores
 

@@ -11,6 +11,11 @@ from torch import Tensor
 from ..space import Refusal
 
 
+def capped(scores: Tensor, most: float | None) -> Tensor:
+    """Scores between -most and most, small ones as they are; all as they are for None."""
+    return scores if most is None else most * torch.tanh(scores / most)  # Gemma Team 2024
+
+
 @dataclass(frozen=True)
 class Filter:
     """Which symbols a draw may take: the `top_k` most likely, the smallest set of mass `top_p` (Holtzman et al. 2020),

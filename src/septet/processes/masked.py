@@ -14,7 +14,7 @@ from ..guidance import Guidance, doubled, guided, repeated
 from ..parts import Backbone, Context, Places, Process, State
 from ..space import PADDING, Known, Refusal, Space
 from ..streams import uniform
-from .filters import Filter
+from .filters import Filter, capped
 from .regions import random_regions
 
 
@@ -72,7 +72,7 @@ class Masked(Process):
         x = self.table(torch.where(shown, classes, self.classes))
         coordinates = self.space.coordinates(classes.shape[1] if len(self.space.shape) == 1 else None).to(x.device)
         scores = self.head(self.backbone(x, Places(coordinates, documents), context)).float()
-        return scores if self.softcap is None else self.softcap * torch.tanh(scores / self.softcap)  # Gemma Team 2024
+        return capped(scores, self.softcap)
 
     def _nats(self, classes: Tensor, documents: Tensor | None, hidden: Tensor, context: Context) -> Tensor:
         """(B, N) nats of the hidden sites, 0 elsewhere."""

@@ -23,7 +23,7 @@ class Reader:
 
     def __init__(self, process: "Autoregressive", given: list[Tensor], context: Context, guidance: Guidance | None):
         self.process, self.context, self.guidance = process, context, guidance
-        self.given, self.cache, self.offset = given, None, 0
+        self.given, self.cache = given, None
 
     def next_scores(self, drawn: Tensor) -> Tensor:
         """(B, V) scores of the symbol after the given and the drawn ones."""
