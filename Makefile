@@ -39,8 +39,9 @@ bench: $(READY) ## every benchmark, one after another; options=--quick for a sho
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
 	set -e; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script $(options); done
 
-docs: $(READY) ## write the command page anew, then run every example in the documents
+docs: $(READY) ## write the command page and the notebooks anew, then run every example in the documents
 	$(BIN)/python -m typer septet.cli utils docs --name septet --output docs/commands.md
+	$(BIN)/python docs/lessons/notebooks.py
 	$(BIN)/python -m pytest -q tests/docs
 
 starters: $(READY) ## train the models that ship with the package (hours)

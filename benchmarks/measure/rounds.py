@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 
 def speeds(
-    contestants: Mapping[str, Callable[[], None]], units: int, rounds: int, turns: int
+    contestants: Mapping[str, Callable[[], object]], units: int, rounds: int, turns: int
 ) -> dict[str, list[float]]:
     """Units a second of each contestant in each round; it does `units` a call, and `turns` calls a round after one
     round that does not count. The order moves on by one each round."""

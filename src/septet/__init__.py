@@ -11,6 +11,7 @@ _HOMES = {
     "Given": "septet.generator",
     "Output": "septet.output",
     "Refusal": "septet.space",
+    "embed": "septet.embedding",
     "load": "septet.models",
     "train": "septet.runs",
     "training": "septet.runs",

@@ -12,15 +12,15 @@ from torch import Tensor
 
 from .codecs.symbols import Symbols
 from .generator import Generator
-from .modalities.text import Text
+from .modalities.text import ROLES, Text
 from .processes.autoregressive import Autoregressive
-from .processes.decoding import Decoding, Request
+from .processes.decoding import Decoding
 from .processes.filters import Filter
+from .processes.requests import Request
 from .settings import chosen
 from .space import Refusal
 from .streams import checked_seed
 
-ROLES = ("system", "user", "assistant")
 FILTER = {field.name for field in fields(Filter)}
 LARGE = 30_000_000  # parameters from which reading them takes longer than all else
 REPLY = 512  # symbols of a reply at most, where nothing is said
@@ -37,11 +37,9 @@ class Conversation:
     bits: int | None = None
 
     def __post_init__(self) -> None:
-        if not isinstance(self.model.modality, Text) or self.model.modality.template is None:
+        if not converses(self.model):
             raise Refusal(f"{self.model.name} was not taught to converse: it has no chat template; use generate text")
-        for message in self.messages:
-            if message.get("role") not in ROLES or not isinstance(message.get("content"), str):
-                raise Refusal(f"a message {str(message)[:80]}: expected a role ({', '.join(ROLES)}) and a content")
+        checked(self.messages)
         self.decoding = decoding_of(self.model, self.bits)
 
     def reply(
@@ -55,6 +53,19 @@ class Conversation:
             pieces.append(piece)
             yield piece
         self.messages = [*asked, {"role": "assistant", "content": "".join(pieces)}]
+
+
+def converses(model: Generator) -> bool:
+    """Whether it was taught to answer."""
+    return isinstance(model.modality, Text) and model.modality.template is not None
+
+
+def checked(messages: Sequence[Any]) -> None:
+    """Refuses what is no message."""
+    for message in messages:
+        fine = isinstance(message, dict) and message.get("role") in ROLES and isinstance(message.get("content"), str)
+        if not fine:
+            raise Refusal(f"a message {str(message)[:80]}: expected a role ({', '.join(ROLES)}) and a content")
 
 
 def decoding_of(model: Generator, bits: int | None = None, rows: int = 1) -> Decoding:
@@ -77,30 +88,49 @@ def replying(
     **settings: Any,
 ) -> Iterator[str]:
     """Pieces of the next message, whole characters each."""
-    codec, length = model.codec, length or REPLY
-    assert isinstance(codec, Symbols)
-    settings = {n: v for n, v in chosen(model.process, settings, model.settings).items() if n in FILTER}
-    noise = model.process.noise([checked_seed(seed)])[0]
-    request = Request(_prompt(model, messages, length), noise, Filter(**settings), length)
+    length = length or REPLY
+    request = requested(model, prompt_of(model, messages, length), length, seed, settings)
+    telling = Telling(model, request, stop)
     decoding.admit(request)
-    told, text, ended = "", "", False
-    held = max((len(each) for each in stop), default=1) - 1  # characters that may yet turn out to begin a stop
     try:
-        while not (request.done or ended):
+        while not telling.ended:
             decoding.step()
-            text = codec.text_of(torch.tensor(request.drawn, dtype=torch.int64)).rstrip(UNFINISHED)
-            ends = [place for each in stop if (place := text.find(each)) >= 0]
-            text, ended = (text[: min(ends)], True) if ends else (text, False)
-            ready = text if request.done or ended else text[: len(text) - held]
-            if len(ready) > len(told):
-                yield ready[len(told) :]
-                told = ready
+            if fresh := telling.fresh():
+                yield fresh
     finally:
         if not request.done:  # it was stopped, or whoever listened went away
             decoding.drop(request)
 
 
-def _prompt(model: Generator, messages: list[dict[str, str]], length: int) -> Tensor:
+def requested(model: Generator, given: Tensor, length: int, seed: int, settings: dict[str, Any]) -> Request:
+    """What a Decoding goes on from, by the settings that a Filter knows and the model's own."""
+    known = {n: v for n, v in chosen(model.process, settings, model.settings).items() if n in FILTER}
+    return Request(given, model.process.noise([checked_seed(seed)])[0], Filter(**known), length)
+
+
+class Telling:
+    """The text of a request as it is drawn: whole characters, up to the first of the texts `stop`."""
+
+    def __init__(self, model: Generator, request: Request, stop: Sequence[str] = ()):
+        assert isinstance(model.codec, Symbols)
+        self.codec, self.request, self.stop = model.codec, request, [each for each in stop if each]
+        self.told, self.ended, self.stopped = "", False, False
+        self.held = max((len(each) for each in self.stop), default=1) - 1  # characters that may begin a stop
+
+    def fresh(self) -> str:
+        """What is new since the last call."""
+        done = self.request.done  # asked first: another thread may be drawing
+        text = self.codec.text_of(torch.tensor(self.request.drawn, dtype=torch.int64))
+        text = text if done else text.rstrip(UNFINISHED)
+        ends = [place for each in self.stop if (place := text.find(each)) >= 0]
+        text, self.stopped = (text[: min(ends)], True) if ends else (text, False)
+        self.ended = self.stopped or done
+        ready = text if self.ended else text[: len(text) - self.held]
+        before, self.told = self.told, max(self.told, ready, key=len)
+        return self.told[len(before) :]
+
+
+def prompt_of(model: Generator, messages: list[dict[str, str]], length: int) -> Tensor:
     """(n,) symbols of the conversation, without its oldest messages where all do not fit."""
     assert isinstance(model.modality, Text) and isinstance(model.codec, Symbols)
     sites = model.codec.length

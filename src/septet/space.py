@@ -12,6 +12,16 @@ from torch import Tensor
 PADDING = -1  # a site of a discrete latent that holds nothing and carries no loss
 
 
+def heard_only(symbols: Tensor) -> Tensor:
+    """Symbols of a training row that are read and carry no loss, written as -2 - symbol."""
+    return -2 - symbols
+
+
+def heard(latents: Tensor) -> Tensor:
+    """The symbols of a training row, those that are only read too; 0 for padding."""
+    return torch.where(latents < PADDING, -2 - latents, latents.clamp(min=0))
+
+
 class Refusal(ValueError):
     """Something asked for cannot be done; the message names the value, the expectation and the way out."""
 

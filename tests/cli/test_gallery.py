@@ -5,11 +5,13 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from septet import models
-from septet.cli import main
-from septet.modalities.vector import Vector
+from septet.cli import faces, main
+from septet.cli.gallery import MOUTH, REAL
 
 SHIPPED = models.starters()
 
@@ -18,7 +20,7 @@ SHIPPED = models.starters()
 def gallery(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("demo") / "gallery"
     with pytest.raises(SystemExit) as ended:
-        main(["demo", "--out", str(folder)])
+        main(["demo", "--out", str(folder), "--budget", "10s"])
     assert not ended.value.code
     return folder
 
@@ -39,13 +41,21 @@ def test_it_shows_sixteen_icons_and_one_finished_in_several_ways(gallery: Path):
     assert found["Interpolation from bell, outline to clock, outline"].count('.svg"') == 8
 
 
-@pytest.mark.skipif("emoji" not in SHIPPED, reason="the starter emoji is not in this checkout")
-def test_it_shows_emoji_and_one_painted_in(gallery: Path):
+def test_it_shows_emoji_by_a_model_trained_on_the_spot_and_one_painted_in(gallery: Path):
     found = sections(gallery)
-    emoji, painted = found["Emoji, one for each of eight prompts"], found[next(t for t in found if "In-painting" in t)]
-    assert (emoji.count('.svg"'), painted.count('.svg"')) == (8, 4)
-    face, *moods = (Vector(palette=8).read(gallery / name) for name in (shown(emoji)[2], *shown(painted)))
-    assert all(mood.figures[0] == face.figures[0] for mood in moods) and len(set(moods)) > 1
+    learned, emoji, painted = (
+        next(found[t] for t in found if word in t) for word in ("Learned", "Emoji", "In-painting")
+    )
+    assert [part.count('.png"') for part in (learned, emoji, painted)] == [8, 8, 4]
+    face, *moods = (np.asarray(Image.open(gallery / name)) for name in (shown(emoji)[0], *shown(painted)))
+    assert all((mood[:MOUTH] == face[:MOUTH]).all() and (mood != face).any() for mood in moods)
+
+
+def test_no_picture_it_learns_from_shows_what_it_is_asked_for(gallery: Path):
+    captions = {path.stem.rpartition("-")[0] for path in (gallery / "faces").glob("*.png")}
+    words = {word for caption in captions for word in caption.split(", ")}
+    assert not captions & set(faces.ASKED)
+    assert all(word in words for asked in faces.ASKED for word in asked.split(", "))
 
 
 @pytest.mark.skipif("prose" not in SHIPPED, reason="the starter prose is not in this checkout")
@@ -60,7 +70,8 @@ def test_every_file_is_there_with_its_record_and_nothing_is_fetched(gallery: Pat
     names = shown(page)
     assert len(set(names)) == len(names) and all((gallery / name).exists() for name in names)
     records = [json.loads(html.unescape(text)) for text in re.findall(r"<pre>(\{.*?\})</pre>", page, re.S)]
-    assert len(records) == page.count("<figure>") and {record["model"] for record in records} == set(SHIPPED)
+    assert len(records) + REAL == page.count("<figure>")
+    assert {record["model"] for record in records} == {*SHIPPED, "faces-model"}
     assert not re.search(r"https?://", page)
 
 

@@ -1,32 +1,15 @@
 """Replies: whole characters, stops, a context that fills up, and messages that are no messages."""
 
 import pytest
-import torch
-from bytewise import END, tokenizer
+from talkers import talker
 
 from septet import Conversation
-from septet.backbones.transformer import Transformer
-from septet.codecs.symbols import Symbols
-from septet.conditioners import Nothing
 from septet.conversation import decoding_of, replying
 from septet.generator import Generator
 from septet.modalities.text import Text
-from septet.part import Asset
-from septet.processes.autoregressive import Autoregressive
 from septet.space import Refusal
 
 HEY = [{"role": "user", "content": "hey"}]
-TEMPLATE = "{% for m in messages %}{{ m['role'][0] + ':' + m['content'] + '\n' }}{% endfor %}a:"
-
-
-def talker(sites: int = 64) -> Generator:
-    """An untrained byte model that says anything, and can converse."""
-    codec = Symbols(
-        sites, "bpe", tokenizer=Asset("tokenizer.json", tokenizer().to_str()), markers={"end": END}, symbols=END + 1
-    )
-    torch.manual_seed(0)
-    process = Autoregressive(codec.space, Transformer(32, 1, 2), start=False, tied=True)
-    return Generator(Text(Asset("chat_template.jinja", TEMPLATE)), codec, process, Nothing()).eval()
 
 
 def whole(model: Generator, **settings) -> str:

@@ -17,20 +17,18 @@ SAID = [{"role": "user", "content": "Hi {{ 7 * 7 }}"}]
 
 
 def test_a_published_template_is_rendered_as_its_authors_meant():
-    assert chat_template.rendered(SMOLLM, SAID, {}) == (
+    assert chat_template.rendered(SMOLLM, [(SAID, True)], {})[0] == (
         "<|im_start|>system\nYou are helpful<|im_end|>\n<|im_start|>user\nHi {{ 7 * 7 }}<|im_end|>\n"
         "<|im_start|>assistant\n"
     )
-    assert not chat_template.rendered(SMOLLM, SAID, {}, reply=False).endswith("assistant\n")
+    assert not chat_template.rendered(SMOLLM, [(SAID, False)], {})[0].endswith("assistant\n")
 
 
 def test_words_loop_controls_and_helpers_are_there():
     template = "{{ bos_token }}{% for m in messages %}{% if loop.index > 1 %}{% break %}{% endif %}"
     template += "{{ m | tojson }}{% endfor %}"
-    assert (
-        chat_template.rendered(template, SAID * 3, {"bos_token": "<s>"})
-        == '<s>{"role": "user", "content": "Hi {{ 7 * 7 }}"}'
-    )
+    said = '<s>{"role": "user", "content": "Hi {{ 7 * 7 }}"}'
+    assert chat_template.rendered(template, [(SAID * 3, True)], {"bos_token": "<s>"}) == [said]
 
 
 @pytest.mark.parametrize(
@@ -48,7 +46,7 @@ def test_words_loop_controls_and_helpers_are_there():
 )
 def test_a_hostile_template_is_stopped_in_a_sentence(template: str, said: str):
     with pytest.raises(Refusal, match=said) as refused:
-        chat_template.rendered(template, SAID, {})
+        chat_template.rendered(template, [(SAID, True)], {})
     assert "\n" not in str(refused.value) and len(str(refused.value)) < 300
 
 

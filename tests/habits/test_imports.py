@@ -20,7 +20,7 @@ ORDER = [
     {"processes", "codecs", "between"},
     {"output"},
     {"generator"},
-    {"data", "previews", "openweights", "conversation"},
+    {"data", "previews", "openweights", "conversation", "constraints", "embedding"},
     {"originality"},
     {"optimisers", "checkpoints"},
     {"fitting"},

@@ -16,7 +16,7 @@ CALLS = {"eval", "exec", "torch.load", "torch.save", "yaml.load", "yaml.unsafe_l
 UNFINISHED = re.compile(r"\b(TODO|FIXME|XXX|NotImplementedError)\b|type: *ignore|except( Exception)?: *(pass)?$")
 MACHINE = re.compile(r"(?<![\w.])/(work|root|home|Users|mnt)/\w")
 OTHERS = re.compile(r"\bdesign\.md\b|\bthe (brief|issue|task) (asks|says|wants)\b", re.I)
-HOST = re.compile(r"https?://(?!www\.w3\.org/)|\blocalhost\b")
+HOST = re.compile(r"https?://(?!www\.w3\.org/|\{)")
 
 
 def label(path: Path) -> str:

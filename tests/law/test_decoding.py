@@ -7,8 +7,9 @@ from septet.backbones.packed import PackedLinear, quantised
 from septet.backbones.transformer import Transformer
 from septet.parts import Context
 from septet.processes.autoregressive import Autoregressive
-from septet.processes.decoding import Decoding, Request, decode, guess
+from septet.processes.decoding import Decoding, decode, guess
 from septet.processes.filters import Filter
+from septet.processes.requests import Request
 from septet.space import Known, Refusal, Space
 
 SITES = 96

@@ -86,14 +86,6 @@ def test_an_exported_model_is_the_same_in_transformers_and_here(folder: Path, tm
         writing.export(model, tmp_path / "whole")
 
 
-@torch.no_grad()
-def test_merging_keeps_what_was_learned(folder: Path):
-    model = adapted(folder)
-    before = scores(model)
-    adapters.merge(model.process.backbone)
-    assert torch.allclose(scores(model), before, atol=1e-4)
-
-
 def test_what_cannot_be_adapted_or_exported_is_refused(folder: Path, tmp_path: Path):
     model = septet.load(folder)
     with pytest.raises(Refusal, match="rank=0"):

@@ -1,6 +1,5 @@
 """Low-rank adapters (LoRA, Hu et al. 2021): what a large model learns anew, as two thin matrices beside its own."""
 
-import torch
 from torch import Tensor, nn
 
 from ..space import Refusal
@@ -63,12 +62,3 @@ def freeze(model: nn.Module) -> None:
 def attached(model: nn.Module) -> dict[str, LowRank]:
     """Every adapter in a model, by its path."""
     return {name: part for name, part in model.named_modules() if isinstance(part, LowRank)}
-
-
-@torch.no_grad()
-def merge(backbone: Transformer) -> None:
-    """Adapters added into the matrices beside which they stood."""
-    for path, part in attached(backbone).items():
-        home, _, name = path.rpartition(".")
-        part.inner.weight.copy_(part.weight)
-        setattr(backbone.get_submodule(home), name, part.inner)

@@ -8,6 +8,8 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
+from . import exporting, serving
+
 __all__ = ["RECIPES", "STARTERS", "app", "cost", "main", "say"]
 
 app = typer.Typer(
@@ -18,6 +20,8 @@ app = typer.Typer(
 RECIPES = {"text": "text_gpt", "image": "image_diffusion", "vector": "vector_gpt"}
 STARTERS = {"text": "prose", "image": "emoji", "vector": "icons"}
 MODEL_FILES = ("manifest.json", "config.json", "model.safetensors")  # a folder with any of these is meant as a model
+app.add_typer(serving.app, name="serve")
+app.command()(exporting.export)
 Model = Annotated[str | None, typer.Option(help="A starter's name, a model folder, or hf:owner/name.")]
 Device = Annotated[str, typer.Option(help="auto (a GPU where there is one), cpu, or cuda:0.")]
 Seed = Annotated[int, typer.Option(help="Same seed, same result.")]
@@ -176,11 +180,14 @@ def show(reference: Annotated[str, typer.Argument(help="A starter's name or a mo
 
 
 @app.command()
-def demo(out: Annotated[Path, typer.Option(help="Folder for the gallery.")] = Path("made/demo")) -> None:
-    """Draw a gallery with the starters, and a page that shows it."""
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for the gallery.")] = Path("made/demo"),
+    budget: Annotated[str, typer.Option(help="Time for the model that is trained for it.")] = "90s",
+) -> None:
+    """Draw a gallery with the starters and with a model trained on the spot, and a page that shows it."""
     from . import gallery
 
-    gallery.demo(out)
+    gallery.demo(out, budget)
 
 
 def cost(began: float) -> str:

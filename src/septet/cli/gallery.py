@@ -1,15 +1,20 @@
-"""septet demo: a gallery of what the starters make, and a page that shows it with its records."""
+"""septet demo: a gallery of what the starters make, and of what a model makes that is trained on the spot; and a page
+that shows it with its records."""
 
 import html
 import json
 import time
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
-from .. import folders, models
+import numpy as np
+
+from .. import folders, models, runs
 from ..generator import Generator, Given
 from ..output import Output, Outputs
-from . import cost, say
+from . import cost, faces, say
+from .training import follow
 
 ICONS = [
     *("bell off, outline", "user plus, filled", "cloud rain, outline", "folder heart, outline"),
@@ -18,27 +23,29 @@ ICONS = [
     *("camera, duotone", "truck, outline", "trash, filled", "music note, outline"),
 ]
 BETWEEN = ("bell, outline", "clock, outline")
-EMOJI = [
-    *("red apple, flat", "yellow star, noto", "smiling face, noto", "blue heart, twemoji"),
-    *("cat face, flat", "green leaf, noto", "pizza, twemoji", "rocket, flat"),
-]
-MOODS = ["grinning face, noto", "crying face, noto", "sleeping face, noto", "angry face, noto"]
+REAL = 8  # faces that are shown of those it learns from
+MOODS = [f"yellow face, {mood}, heart eyes, crown" for mood in ("smiling", "laughing", "sad", "surprised")]
+MOUTH = 19  # the row of pixels from which the first face drawn is painted anew
 OPENING = "It was a bright morning, and "
 PAGE = """<!doctype html><meta charset="utf-8"><title>septet demo</title>
 <style>body{{font:16px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem;color:#222}}
 .grid{{display:grid;grid-template-columns:repeat(auto-fill,minmax(9rem,1fr));gap:1rem}}
 figure{{margin:0;padding:.5rem;border:1px solid #ddd;border-radius:.5rem}}
-img{{width:100%;max-width:8rem;display:block;margin:auto}}figcaption{{font-size:.85rem}}
+img{{width:100%;max-width:8rem;display:block;margin:auto;image-rendering:pixelated}}figcaption{{font-size:.85rem}}
 pre{{white-space:pre-wrap}}details pre{{font-size:.7rem;overflow-wrap:anywhere}}</style>
 <h1>Made by septet</h1><p>Every file below was drawn on this machine by a model that ships with septet. None was picked;
-unfold a record to see the model, prompt and seed that make it again.</p>{sections}
+unfold a record to see the model, prompt and seed that make it again.
+The emoji are by a model that was trained on the spot.</p>{sections}
 """
 
 
-def demo(out: Path) -> None:
+def demo(out: Path, budget: str) -> None:
     began = time.time()
     sections, count = [], 0
-    for title, outputs in _sections():
+    for title, outputs in chain(_drawn(), _learned(out, budget)):
+        if isinstance(outputs, str):
+            sections.append(f"<h2>{html.escape(title)}</h2>{outputs}")
+            continue
         paths = [_saved(output, out) for output in outputs]
         count += len(paths)
         shown = "".join(_figure(o, p) for o, p in zip(outputs, paths, strict=True))
@@ -52,23 +59,34 @@ def demo(out: Path) -> None:
     )
 
 
-def _sections() -> Iterator[tuple[str, Outputs]]:
+def _drawn() -> Iterator[tuple[str, Outputs]]:
     ready = models.starters()
     if "icons" in ready:
         icons = models.load("icons")
         yield "Icons, one for each of sixteen prompts", icons.generate(ICONS, seed=0, tile=16)
         yield "An icon finished from its first half", _finished(icons)
         yield f"Interpolation from {' to '.join(BETWEEN)}", icons.interpolate(BETWEEN, (0, 0), frames=8)
-    if "emoji" in ready:
-        emoji = models.load("emoji")
-        drawn = emoji.generate(EMOJI, seed=0, tile=8)
-        yield "Emoji, one for each of eight prompts", drawn
-        yield (
-            "In-painting: the smiling face keeps its first shape, and all else is drawn anew",
-            emoji.generate(MOODS, seed=1, tile=4, given=_beginning(drawn[2], 1)),
-        )
     if "prose" in ready:
         yield "A text", models.load("prose").generate(given=Given(OPENING), seed=0)
+
+
+def _learned(out: Path, budget: str) -> Iterator[tuple[str, Outputs | str]]:
+    """What a model draws that learns from a folder here and now; first, some of what it learned from."""
+    folder = out / "faces"
+    count, began = faces.write(folder), time.time()
+    print(f"Training on {count} pictures in {folder}, {budget}: septet train image {folder} --budget {budget}")
+    follow(runs.training(folder, "image_diffusion", out / "faces-model", budget=budget, began=began))
+    model = models.load(str(out / "faces-model"))
+    names = [path.name for path in sorted(folder.glob("*.png"))[:: count // REAL]][:REAL]
+    real = "".join(f'<figure><img src="faces/{n}" alt=""><figcaption>{n}</figcaption></figure>' for n in names)
+    yield f"Learned from {count} pictures in {budget}, these among them", f'<div class="grid">{real}</div>'
+    drawn = model.generate(list(faces.ASKED), seed=0)
+    yield "Emoji, one for each of eight prompts; it saw none of these faces", drawn
+    above = np.arange(faces.SIDE)[:, None].repeat(faces.SIDE, 1) < MOUTH
+    yield (
+        "In-painting: the first face keeps its upper half, its mouth is painted anew",
+        model.generate(MOODS, seed=1, given=Given(drawn[0].datum, where=above)),
+    )
 
 
 def _finished(icons: Generator) -> Outputs:

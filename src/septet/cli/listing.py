@@ -8,9 +8,14 @@ from ..cards import CARD
 from . import say
 
 
-def models() -> None:
+def at_hand() -> list[tuple[str, str]]:
+    """References to models, and whose they are."""
     found = [(name, "starter") for name in folders.starters()]
-    found += [(str(p.parent), "yours") for p in sorted(Path("models").glob("*/config.json"))]
+    return found + [(str(p.parent), "yours") for p in sorted(Path("models").glob("*/config.json"))]
+
+
+def models() -> None:
+    found = at_hand()
     for name, kind in found:
         print(f"{name:24} {kind}")
     say(f"{len(found)} models.", "septet show NAME" if found else "septet train image FOLDER --budget 20m")

@@ -77,7 +77,7 @@ def _train(request: Request, folder: Path, began: float) -> None:
     length = {"budget": budget, "steps": request.steps, "resume": resume, "began": began, "device": request.device}
     length |= {"canaries": request.canaries, "keep": request.keep, "keep_evidence": request.evidence}
     first = None if reference in (None, "nothing") else models.load(reference)
-    last = _follow(runs.training(source, name, folder, seed=request.seed, start=first, **length, **chosen))
+    last = follow(runs.training(source, name, folder, seed=request.seed, start=first, **length, **chosen))
     say(f"{last.message}.\nCost: {cost(began)}.", f"septet generate {folder} {_example(last.model)} --count 4")
 
 
@@ -149,7 +149,7 @@ def _example(model: Generator | None) -> str:
     return '"a prompt of your own"' if model is not None and model.conditioner.takes_prompts else ""
 
 
-def _follow(run: Any) -> runs.Progress:
+def follow(run: Any) -> runs.Progress:
     """Show a live line on a terminal, else a line now and then, until the run ends."""
     console = Console(stderr=True)
     columns = (

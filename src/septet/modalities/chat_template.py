@@ -11,23 +11,23 @@ from typing import Any
 SECONDS, MEMORY_BYTES, TEXT_BYTES = 2, 512 << 20, 4 << 20
 
 
-def rendered(template: str, messages: list[dict[str, str]], words: dict[str, str], reply: bool = True) -> str:
-    """The conversation as the model was taught to read it; with `reply`, up to where its answer begins. `words` are
+def rendered(template: str, asked: list[tuple[list[dict[str, str]], bool]], words: dict[str, str]) -> list[str]:
+    """Conversations as the model was taught to read them; each with whether it ends where an answer begins. `words` are
     names that the template may use, such as bos_token."""
     import subprocess
 
     from ..space import Refusal
 
-    asked = json.dumps({"template": template, "messages": messages, "words": words, "reply": reply})
+    given = json.dumps({"template": template, "asked": asked, "words": words})
     command = [sys.executable, "-I", __file__]
     try:
-        run = subprocess.run(command, input=asked.encode(), capture_output=True, timeout=SECONDS)
+        run = subprocess.run(command, input=given.encode(), capture_output=True, timeout=SECONDS)
     except subprocess.TimeoutExpired:
         raise Refusal(f"the model's chat template took over {SECONDS} seconds and was stopped; use another") from None
     if run.returncode:
         lines = run.stderr.decode(errors="replace").strip().splitlines() or [f"it ended with code {run.returncode}"]
         raise Refusal(f"the model's chat template failed ({lines[-1][:200]}); use another, or plain prompts")
-    return run.stdout.decode()
+    return json.loads(run.stdout)
 
 
 def _limit() -> None:
@@ -60,19 +60,22 @@ def _main() -> None:
     environment.globals["strftime_now"] = lambda form: datetime.now().strftime(form)
     environment.filters["tojson"] = lambda value, **_: json.dumps(value, ensure_ascii=False)
     _limit()
-    pieces, size = [], 0
+    texts, size = [], 0
     try:
-        names = asked["words"] | {"messages": asked["messages"], "add_generation_prompt": asked["reply"]}
-        for piece in environment.from_string(asked["template"]).generate(names):
-            pieces.append(piece)
-            size += len(piece)
-            if size > TEXT_BYTES:
-                raise TemplateError(f"it made more than {TEXT_BYTES:,} characters")
+        template = environment.from_string(asked["template"])
+        for messages, reply in asked["asked"]:
+            pieces = []
+            for piece in template.generate(asked["words"] | {"messages": messages, "add_generation_prompt": reply}):
+                pieces.append(piece)
+                size += len(piece)
+                if size > TEXT_BYTES:
+                    raise TemplateError(f"it made more than {TEXT_BYTES:,} characters")
+            texts.append("".join(pieces))
     except MemoryError:
         sys.exit("it took too much memory")
     except Exception as error:  # whatever a stranger's program may raise
         sys.exit(f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'without a word'}")
-    sys.stdout.buffer.write("".join(pieces).encode(errors="replace"))
+    sys.stdout.write(json.dumps(texts))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """Plain text: one datum is the text of a file."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,9 @@ MARKS += ((b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
 CONTROLS = bytes(set(range(32)) - set(b"\t\n\r\f\v\x1b"))
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 FEATURES, SKETCH = 1024, 512
+LINES = (".jsonl", ".ndjson")  # files of JSON lines, a text or a conversation each
+TOGETHER = 32  # conversations that the template is given at a time
+ROLES = ("system", "user", "assistant")
 
 
 def decode(content: bytes) -> str:
@@ -64,11 +68,53 @@ def grams(text: str, length: int) -> np.ndarray:
     return x ^ (x >> np.uint32(16))
 
 
+class Lines(str):
+    """The content of a file of JSON lines."""
+
+
+def _of_line(line: str, number: int) -> str:
+    """The text of a line {"text": ...}; a conversation, {"messages": [...]}, stays the JSON that it is."""
+    try:
+        found = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise Refusal(f"line {number} is no JSON ({str(error)[:80]})") from error
+    if isinstance(found, dict) and isinstance(found.get("text"), str):
+        return found["text"]
+    if isinstance(found, dict) and messages_of(json.dumps(found)) is not None:
+        return json.dumps({"messages": found["messages"]}, ensure_ascii=False)
+    raise Refusal(f'line {number}: expected {{"text": ...}} or {{"messages": [{{"role": ..., "content": ...}}, ...]}}')
+
+
+def messages_of(text: str) -> list[dict[str, str]] | None:
+    """The messages of a conversation as data.read gives it; None for any other text."""
+    if not text.startswith('{"messages": ['):
+        return None
+    try:
+        messages = json.loads(text)["messages"]
+        kept = [{"role": message["role"], "content": message["content"]} for message in messages]
+    except (ValueError, RecursionError, TypeError, KeyError):
+        return None
+    fine = all(m["role"] in ROLES and isinstance(m["content"], str) for m in kept)
+    return kept if fine and any(m["role"] == "assistant" for m in kept) else None
+
+
+def _alternating(texts: list[str]) -> list[tuple[str, bool]]:
+    """Of a conversation up to each reply, and with it: what is new each time, and whether it is a reply."""
+    found, said = [], ""
+    for before, after in zip(texts[::2], texts[1::2], strict=True):
+        if not before.startswith(said):  # a template that changes what was said earlier: its last reply counts
+            found, said = [], ""
+        if after.startswith(before):
+            found += [(before[len(said) :], False), (after[len(before) :], True)]
+            said = after
+    return found
+
+
 class Text(Modality):
     """Plain text. With `template`, a model's chat template, conversations too; `words` are names that it uses."""
 
     name = "text"
-    extensions = (".txt", ".text", ".md", ".markdown", ".rst", ".org", ".adoc", ".tex", ".log", ".srt")
+    extensions = (".txt", ".text", ".md", ".markdown", ".rst", ".org", ".adoc", ".tex", ".log", ".srt", *LINES)
     suffixes = (".txt",)
 
     def __init__(self, template: Asset | None = None, words: dict[str, str] | None = None):
@@ -76,9 +122,23 @@ class Text(Modality):
 
     def conversation(self, messages: list[dict[str, str]]) -> str:
         """Messages, {"role": ..., "content": ...}, as one text up to where the answer begins."""
+        return self._rendered([(messages, True)])[0]
+
+    def parts(self, conversations: list[list[dict[str, str]]]) -> Iterator[list[tuple[str, bool]]]:
+        """Each whole conversation as pieces of text, each with whether the model is the one who says it."""
+        for begin in range(0, len(conversations), TOGETHER):
+            asked, counts = [], []
+            for messages in conversations[begin : begin + TOGETHER]:
+                turns = [n for n, message in enumerate(messages) if message["role"] == "assistant"]
+                asked += [pair for n in turns for pair in ((messages[:n], True), (messages[: n + 1], False))]
+                counts.append(2 * len(turns))
+            texts = iter(self._rendered(asked))
+            yield from (_alternating(list(islice(texts, count))) for count in counts)
+
+    def _rendered(self, asked: list[tuple[list[dict[str, str]], bool]]) -> list[str]:
         if self.template is None:
             raise Refusal("no chat template: this model goes on from texts and was not taught to converse")
-        return chat_template.rendered(self.template.content, messages, self.words)
+        return chat_template.rendered(self.template.content, asked, self.words)
 
     @classmethod
     def tiny(cls) -> "Text":
@@ -91,7 +151,8 @@ class Text(Modality):
         try:
             if path.stat().st_size > LONGEST_BYTES:
                 raise Refusal(f"{path.stat().st_size:,} bytes: at most {LONGEST_BYTES:,} are read; split it")
-            return self.take(decode(path.read_bytes()))
+            text = decode(path.read_bytes())
+            return Lines(text) if path.suffix.lower() in LINES else self.take(text)
         except OSError as error:
             raise Refusal(f"{path}: {error.strerror}; check its permissions") from error
         except Refusal as error:
@@ -107,6 +168,13 @@ class Text(Modality):
         except UnicodeEncodeError as error:
             raise Refusal("holds half of a character (a lone surrogate), which no file can keep") from error
         return value
+
+    def pieces(self, datum: str) -> list[tuple[str, tuple[str, ...]]]:
+        """The text; of JSON lines, each line's."""
+        if not isinstance(datum, Lines):
+            return [(datum, ())]
+        lines = [line for line in datum.split("\n") if line.strip()]
+        return [(self.take(_of_line(line, number)), ()) for number, line in enumerate(lines, 1)]
 
     def canary(self, seed: int) -> str:
         """Random words of small letters."""

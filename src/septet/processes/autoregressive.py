@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ..guidance import Guidance, doubled
 from ..parts import Backbone, Context, Places, Process, State
-from ..space import PADDING, Known, Refusal, Space
+from ..space import PADDING, Known, Refusal, Space, heard
 from ..streams import uniform
 from .filters import Filter, capped
 from .reader import Reader
@@ -66,10 +66,16 @@ class Autoregressive(Process):
 
     def predict(self, latents_BN: Tensor, context: Context) -> Tensor:
         """(B, N, V) scores of each symbol, given those before it; without a start, zeros for the first."""
-        x = self._begun(self.table(latents_BN[:, :-1].clamp(min=0)))
+        x = self._begun(self.table(heard(latents_BN[:, :-1])))
         coordinates = self._coordinates(x.shape[1]).to(x.device)
         scores = self.scores(self.backbone(x, Places(coordinates, causal=True), context))
         return F.pad(scores, (0, 0, latents_BN.shape[1] - scores.shape[1], 0))
+
+    def states(self, latents: Tensor, context: Context) -> Tensor:
+        """(B, N, D) of what the backbone makes of each symbol and those before it."""
+        x = self._begun(self.table(latents.clamp(min=0)))
+        coordinates = self._coordinates(x.shape[1]).to(x.device)
+        return self.backbone(x, Places(coordinates, causal=True), context)[:, x.shape[1] - latents.shape[1] :]
 
     def _begun(self, entered_BND: Tensor) -> Tensor:
         """What the backbone reads: the start, if there is one, and the symbols."""
@@ -78,7 +84,8 @@ class Autoregressive(Process):
         return torch.cat([self.start.expand(len(entered_BND), 1, -1).to(entered_BND.dtype), entered_BND], 1)
 
     def _told(self, latents: Tensor) -> Tensor:
-        """The symbols that are to be told; PADDING in place of the others."""
+        """The symbols that are to be told; PADDING in place of the others, those that are only heard among them."""
+        latents = latents.clamp(min=PADDING)
         return latents if self.start is not None else F.pad(latents[:, 1:], (1, 0), value=PADDING)
 
     def _coordinates(self, sites: int) -> Tensor:
@@ -137,10 +144,15 @@ class Autoregressive(Process):
         top_p: float | None = None,
         min_p: float | None = None,
         length: int | None = None,
+        repetition_penalty: float = 1.0,
+        presence_penalty: float = 0.0,
+        frequency_penalty: float = 0.0,
     ) -> Iterator[State]:
-        """`length` limits the new symbols. A draw past the Space's sites goes on from its last half."""
+        """`length` limits the new symbols, a Filter says the rest. A draw past the Space's sites goes on from its last
+        half."""
         self.accept(known)
-        filter_, end = Filter(temperature, top_k, top_p, min_p), self.space.markers.get("end")
+        penalties = (repetition_penalty, presence_penalty, frequency_penalty)
+        filter_, end = Filter(temperature, top_k, top_p, min_p, *penalties), self.space.markers.get("end")
         B, device = len(noise), self.table.weight.device
         given = self._given(known, B)
         given = [self.opened(row) for row in given]
@@ -154,6 +166,8 @@ class Autoregressive(Process):
         running, reader = torch.ones(B, dtype=torch.bool), Reader(self, given, context, guidance)
         for step in range(most):
             scores = reader.next_scores(drawn[:, :step])
+            if filter_.penalises:
+                scores = filter_.penalised(scores, given, [row[row != PADDING] for row in drawn])
             scores[:, self.silent] = -torch.inf
             u = noise[:, step] if step < noise.shape[1] else noise[:, step % noise.shape[1]].mul(997).frac()
             symbol = filter_.choose(scores, u.to(device)).cpu()

@@ -14,25 +14,11 @@ from ..backbones.incremental import Grid, Incremental
 from ..backbones.transformer import Transformer
 from ..space import Refusal
 from .autoregressive import Autoregressive
-from .filters import Filter, capped
+from .filters import capped
+from .requests import Request
 
 CHUNK = 128  # symbols of a new request that are read between two steps of the others
 LONGEST_MATCH, SHORTEST_MATCH = 4, 2  # symbols before a guess that must have stood before
-
-
-@dataclass(eq=False)
-class Request:
-    """Go on from `given`, int64 (n,), by at most `length` symbols, chosen by `filter` at the uniform numbers `noise`,
-    (N,). With `guesses`, so many symbols are guessed from what stood in the text before, and kept as far as they are
-    what would have been chosen anyway: the same text, sooner. `drawn` fills up."""
-
-    given: Tensor
-    noise: Tensor
-    filter: Filter
-    length: int
-    guesses: int = 0
-    drawn: list[int] = field(default_factory=list)
-    done: bool = False
 
 
 @dataclass
@@ -165,9 +151,7 @@ class Decoding:
         request, new = row.request, []
         assert request is not None
         for n, scores in enumerate(scores_nV):
-            u = request.noise[len(request.drawn)]
-            symbol = int(request.filter.choose(scores[None], u[None])[0])
-            request.drawn.append(symbol)
+            symbol = request.choose(scores)
             new.append(symbol)
             request.done = symbol == end or len(request.drawn) >= request.length
             if request.done or n >= len(guessed) or guessed[n] != symbol:

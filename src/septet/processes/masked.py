@@ -60,6 +60,12 @@ class Masked(Process):
         """(B, N, V) scores of every site's class, of `latents` only the sites where `where_BN` is true being seen."""
         return self._scores(*self._classes(latents), where_BN, context)
 
+    def states(self, latents: Tensor, context: Context) -> Tensor:
+        """(B, N, D) of what the backbone makes of symbols that are all seen."""
+        classes, documents = self._classes(latents)
+        seen = torch.ones_like(classes, dtype=torch.bool)
+        return self._read(classes, documents, seen, context)[:, : latents.shape[1]]
+
     def _classes(self, latents: Tensor) -> tuple[Tensor, Tensor | None]:
         """Each site's class, and the documents that hide padding, or None where none is to be hidden."""
         if self.end is None:
@@ -68,11 +74,13 @@ class Masked(Process):
         full = F.pad(latents, (0, self.space.sites - latents.shape[1]), value=PADDING)
         return torch.where(full == PADDING, self.classes - 1, full), None
 
-    def _scores(self, classes: Tensor, documents: Tensor | None, shown: Tensor, context: Context) -> Tensor:
+    def _read(self, classes: Tensor, documents: Tensor | None, shown: Tensor, context: Context) -> Tensor:
         x = self.table(torch.where(shown, classes, self.classes))
         coordinates = self.space.coordinates(classes.shape[1] if len(self.space.shape) == 1 else None).to(x.device)
-        scores = self.head(self.backbone(x, Places(coordinates, documents), context)).float()
-        return capped(scores, self.softcap)
+        return self.backbone(x, Places(coordinates, documents), context)
+
+    def _scores(self, classes: Tensor, documents: Tensor | None, shown: Tensor, context: Context) -> Tensor:
+        return capped(self.head(self._read(classes, documents, shown, context)).float(), self.softcap)
 
     def _nats(self, classes: Tensor, documents: Tensor | None, hidden: Tensor, context: Context) -> Tensor:
         """(B, N) nats of the hidden sites, 0 elsewhere."""

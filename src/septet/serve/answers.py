@@ -1,0 +1,86 @@
+"""Answers in the shapes that clients of OpenAI's API read."""
+
+import json
+import time
+import uuid
+from typing import Any
+
+from .texts import Choice, Texts, shown
+
+
+class Answer:
+    """The shape of the answers to one request: `chat`, or plain completions."""
+
+    def __init__(self, texts: Texts, model: str, chat: bool):
+        self.texts, self.chat = texts, chat
+        self.common = {
+            "id": f"{'chatcmpl' if chat else 'cmpl'}-{uuid.uuid4().hex[:24]}",
+            "created": int(time.time()),
+            "model": model,
+            "system_fingerprint": texts.loaded.model.digest[:16] or "unsaved",
+        }
+        self.seen: dict[Choice, int] = {}  # symbols whose chances have been told
+
+    def whole(self, texts: list[str]) -> dict[str, Any]:
+        choices = []
+        for index, (choice, text) in enumerate(zip(self.texts.choices, texts, strict=True)):
+            said = {"message": {"role": "assistant", "content": text, "refusal": None}} if self.chat else {"text": text}
+            choices.append(self._choice(index, choice, said, choice.reason))
+        kind = "chat.completion" if self.chat else "text_completion"
+        return {**self.common, "object": kind, "choices": choices, "usage": self.texts.usage}
+
+    def piece(self, index: int, text: str, ended: bool = False) -> str:
+        """An event with what is new of a choice."""
+        choice = self.texts.choices[index]
+        said: dict[str, Any] = {"text": text}
+        if self.chat:
+            said = {"delta": {} if ended and not text else {"role": "assistant", "content": text}}
+        return self._event([self._choice(index, choice, said, choice.reason if ended else None)])
+
+    def usage(self) -> str:
+        return self._event([], usage=self.texts.usage)
+
+    def _event(self, choices: list[Any], **more: Any) -> str:
+        kind = "chat.completion.chunk" if self.chat else "text_completion"
+        return event({**self.common, "object": kind, "choices": choices, **more})
+
+    def _choice(self, index: int, choice: Choice, said: dict[str, Any], reason: str | None) -> dict[str, Any]:
+        return {"index": index, **said, "logprobs": self._chances(choice), "finish_reason": reason}
+
+    def _chances(self, choice: Choice) -> dict[str, Any] | None:
+        """Of the symbols since the last time."""
+        if choice.request.alternatives is None:
+            return None
+        begin = self.seen.get(choice, 0)
+        chances = choice.request.chances[begin:]
+        self.seen[choice] = begin + len(chances)
+        codec, entries = choice.telling.codec, []
+        for chance in chances:
+            words = shown(codec, [chance.symbol, *(symbol for symbol, _ in chance.best)])
+            best = [(word, value) for word, (_, value) in zip(words[1:], chance.best, strict=True)]
+            entries.append((words[0], chance.logarithm, best))
+        if self.chat:
+            return {"content": [_entry(w, v) | {"top_logprobs": [_entry(*b) for b in best]} for w, v, best in entries]}
+        return {
+            "tokens": [word for word, _, _ in entries],
+            "token_logprobs": [value for _, value, _ in entries],
+            "top_logprobs": [dict(best) for _, _, best in entries],
+        }
+
+
+def _entry(word: str, value: float) -> dict[str, Any]:
+    return {"token": word, "logprob": value, "bytes": list(word.encode())}
+
+
+def event(data: Any) -> str:
+    """One event of a stream."""
+    return f"data: {json.dumps(data)}\n\n"
+
+
+DONE = "data: [DONE]\n\n"
+
+
+def error(status: int, sentence: str, param: str | None = None) -> dict[str, Any]:
+    kinds = {401: "authentication_error", 404: "not_found_error", 429: "rate_limit_error", 503: "server_error"}
+    kind = kinds.get(status, "server_error" if status >= 500 else "invalid_request_error")
+    return {"error": {"message": sentence, "type": kind, "param": param, "code": status}}

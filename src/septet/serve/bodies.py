@@ -1,0 +1,128 @@
+"""What clients of the API send, with the bounds of every field. What is not known is left aside, as OpenAI's own API
+and its clients expect."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+CHARACTERS = 200_000  # of a text
+MOST_TOKENS = 8192  # of an answer
+CHOICES = 8
+STOPS = 16
+
+Text = Annotated[str, Field(max_length=CHARACTERS)]
+Word = Annotated[str, Field(min_length=1, max_length=200)]
+Number = Annotated[float, Field(ge=-100, le=100, allow_inf_nan=False)]
+Tokens = Annotated[int, Field(ge=1, le=MOST_TOKENS)]
+
+
+class Body(BaseModel):
+    model_config = ConfigDict(extra="ignore", strict=False)
+
+    model: Annotated[str, Field(max_length=300)] | None = None
+
+
+class Schema(BaseModel):
+    """A JSON schema with the name that clients give it."""
+
+    model_config = ConfigDict(populate_by_name=True)
+    content: dict[str, Any] = Field(alias="schema")
+
+
+class Format(BaseModel):
+    """`json_schema` is OpenAI's; `regex` is our own."""
+
+    type: Literal["text", "json_object", "json_schema", "regex"] = "text"
+    json_schema: Schema | None = None
+    regex: Annotated[str, Field(max_length=10_000)] | None = None
+
+
+class StreamOptions(BaseModel):
+    include_usage: bool = False
+
+
+class Sampling(Body):
+    """How a text is drawn."""
+
+    temperature: Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)] | None = None
+    top_p: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] | None = None
+    top_k: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    min_p: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] | None = None
+    presence_penalty: Annotated[float, Field(ge=-2, le=2, allow_inf_nan=False)] | None = None
+    frequency_penalty: Annotated[float, Field(ge=-2, le=2, allow_inf_nan=False)] | None = None
+    repetition_penalty: Annotated[float, Field(gt=0, le=10, allow_inf_nan=False)] | None = None
+    logit_bias: Annotated[dict[str, Number], Field(max_length=1000)] | None = None
+    seed: Annotated[int, Field(ge=0, lt=2**62)] | None = None
+    n: Annotated[int, Field(ge=1, le=CHOICES)] = 1
+    stop: Word | Annotated[list[Word], Field(max_length=STOPS)] | None = None
+    stream: bool = False
+    stream_options: StreamOptions | None = None
+    response_format: Format | None = None
+
+    @property
+    def stops(self) -> list[str]:
+        return [self.stop] if isinstance(self.stop, str) else self.stop or []
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        names = ("temperature", "top_p", "top_k", "min_p", "presence_penalty", "frequency_penalty")
+        return {n: v for n in (*names, "repetition_penalty") if (v := getattr(self, n)) is not None}
+
+
+class Part(BaseModel):
+    type: Literal["text"]
+    text: Text
+
+
+class Message(BaseModel):
+    role: Literal["system", "developer", "user", "assistant"]
+    content: Text | Annotated[list[Part], Field(max_length=100)]
+
+    @property
+    def plain(self) -> dict[str, str]:
+        content = self.content if isinstance(self.content, str) else "".join(part.text for part in self.content)
+        return {"role": "system" if self.role == "developer" else self.role, "content": content}
+
+
+class Chat(Sampling):
+    messages: Annotated[list[Message], Field(min_length=1, max_length=1000)]
+    max_tokens: Tokens | None = None
+    max_completion_tokens: Tokens | None = None
+    logprobs: bool = False
+    top_logprobs: Annotated[int, Field(ge=0, le=20)] = 0
+
+
+class Completion(Sampling):
+    prompt: Text | Annotated[list[Text], Field(min_length=1, max_length=CHOICES)] = ""
+    suffix: Text | None = None
+    max_tokens: Tokens = 64
+    echo: bool = False
+    logprobs: Annotated[int, Field(ge=0, le=5)] | None = None
+
+
+class Extra(BaseModel):
+    filename: Annotated[str, Field(max_length=1000)] = ""
+    text: Text = ""
+
+
+class Infill(Sampling):
+    """In the shape that llama.cpp's server takes."""
+
+    input_prefix: Text = ""
+    input_suffix: Text = ""
+    input_extra: Annotated[list[Extra], Field(max_length=100)] = []
+    prompt: Text = ""
+    n_predict: Annotated[int, Field(ge=1, le=MOST_TOKENS)] = 64
+
+
+class Embeddings(Body):
+    input: Text | Annotated[list[Annotated[str, Field(max_length=20_000)]], Field(min_length=1, max_length=256)]
+    encoding_format: Literal["float", "base64"] = "float"
+
+
+class Images(Body):
+    prompt: Annotated[str, Field(max_length=10_000)]
+    n: Annotated[int, Field(ge=1, le=CHOICES)] = 1
+    size: Annotated[str, Field(max_length=20)] | None = None
+    seed: Annotated[int, Field(ge=0, lt=2**62)] | None = None
+    response_format: Literal["b64_json", "url"] | None = None

@@ -1,0 +1,40 @@
+"""The route of texts as points."""
+
+import base64
+from contextlib import AsyncExitStack
+from typing import Any
+
+import numpy as np
+from fastapi import APIRouter, Request
+from fastapi.concurrency import run_in_threadpool
+
+from ..embedding import embed
+from .api import Server
+from .bodies import Embeddings
+from .texts import codec_of
+
+
+def routes(server: Server) -> APIRouter:
+    router = APIRouter()
+
+    @router.post("/v1/embeddings")
+    async def embeddings(body: Embeddings, request: Request) -> Any:
+        texts = [body.input] if isinstance(body.input, str) else body.input
+        async with AsyncExitStack() as stack:
+            server.places(stack, 1)
+            loaded = await server.model(stack, body.model, "embedding")
+            codec = codec_of(loaded.model)
+            counts = await run_in_threadpool(lambda: [len(codec.symbols_of(text)) for text in texts])
+            steps = (embed(loaded.model, [text])[0].numpy() for text in texts)
+            points = await server.work(request, loaded, steps)
+        data = [{"object": "embedding", "index": n, "embedding": _coded(p, body)} for n, p in enumerate(points)]
+        usage = {"prompt_tokens": sum(counts), "total_tokens": sum(counts)}
+        return {"object": "list", "data": data, "model": body.model or server.defaults["embedding"], "usage": usage}
+
+    return router
+
+
+def _coded(point: np.ndarray, body: Embeddings) -> Any:
+    if body.encoding_format == "float":
+        return point.tolist()
+    return base64.b64encode(point.astype("<f4").tobytes()).decode()

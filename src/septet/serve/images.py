@@ -1,0 +1,60 @@
+"""The route of picture models."""
+
+import base64
+import secrets
+import tempfile
+import time
+from collections.abc import Generator as Steps
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+from fastapi import APIRouter, Request
+from PIL import Image
+
+from ..generator import Generator
+from ..output import Output
+from ..space import Refusal
+from .api import Server
+from .bodies import Images
+
+PNG = ".png"
+
+
+def routes(server: Server) -> APIRouter:
+    router = APIRouter()
+
+    @router.post("/v1/images/generations")
+    async def generate(body: Images, request: Request) -> Any:
+        """PNG files in base64, each with its record inside."""
+        if body.response_format == "url":
+            raise Refusal("response_format 'url': pictures come inside the answer; ask for 'b64_json'")
+        seed = secrets.randbelow(2**62) if body.seed is None else body.seed
+        async with AsyncExitStack() as stack:
+            server.places(stack, body.n)
+            loaded = await server.model(stack, body.model, "image")
+            if PNG not in loaded.model.modality.suffixes:
+                raise Refusal(f"{loaded.model.name} draws {loaded.model.modality.name}, no pictures")
+            made = await server.work(request, loaded, _drawn(loaded.model, body, seed))
+        files = [file for step in made for file in step]
+        data = [{"b64_json": base64.b64encode(file).decode(), "revised_prompt": None, "url": None} for file in files]
+        return {"created": int(time.time()), "data": data}
+
+    return router
+
+
+def _drawn(model: Generator, body: Images, seed: int) -> Steps:
+    """The files that each step finished."""
+    requests = [(body.prompt, seed + number) for number in range(body.n)]
+    for moment in model.generating(requests, tile=body.n):
+        yield [_file(output, body.size) for output in moment.outputs]
+
+
+def _file(output: Output, size: str | None) -> bytes:
+    with tempfile.TemporaryDirectory(prefix="septet-") as folder:
+        content = output.save(Path(folder) / "made.png").read_bytes()
+        with Image.open(Path(folder) / "made.png") as picture:
+            own = f"{picture.width}x{picture.height}"
+    if size not in (None, "auto", own):
+        raise Refusal(f"size {size}: this model draws {own}; ask for that, or for auto")
+    return content

@@ -1,0 +1,151 @@
+"""The routes of language models: conversations, continuations, gaps."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from functools import partial
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.concurrency import run_in_threadpool
+from torch import Tensor
+
+from ..conversation import REPLY, checked, converses, prompt_of
+from ..generator import Generator
+from ..space import Refusal
+from .answers import DONE, Answer, error, event
+from .api import Server, Stream, listener, unless_gone
+from .bodies import Chat, Completion, Infill, Sampling
+from .texts import Texts, continued, filled
+
+GUESSES = 8  # symbols that are looked up ahead where one text is drawn alone
+
+
+def routes(server: Server) -> APIRouter:
+    router = APIRouter()
+
+    @router.post("/v1/chat/completions")
+    async def chat(body: Chat, request: Request) -> Any:
+        messages = [message.plain for message in body.messages]
+        length = body.max_completion_tokens or body.max_tokens or REPLY
+
+        def given(model: Generator) -> list[Tensor]:
+            if not converses(model):
+                raise Refusal(f"{model.name} was not taught to converse; use /v1/completions")
+            checked(messages)
+            return [prompt_of(model, messages, length)]
+
+        alternatives = body.top_logprobs if body.logprobs else None
+        return await _answered(server, body, request, ("chat", 1, given, length, alternatives))
+
+    @router.post("/v1/completions")
+    async def complete(body: Completion, request: Request) -> Any:
+        prompts = [body.prompt] if isinstance(body.prompt, str) else body.prompt
+
+        def given(model: Generator) -> list[Tensor]:
+            if body.suffix:
+                return [filled(model, prompt, body.suffix, body.max_tokens) for prompt in prompts]
+            return [continued(model, prompt, body.max_tokens) for prompt in prompts]
+
+        kind = "fill" if body.suffix else "text"
+        return await _answered(server, body, request, (kind, len(prompts), given, body.max_tokens, body.logprobs))
+
+    @router.post("/infill")
+    async def infill(body: Infill, request: Request) -> Any:
+        before = "".join(f"{extra.text}\n" for extra in body.input_extra) + body.input_prefix + body.prompt
+
+        def given(model: Generator) -> list[Tensor]:
+            return [filled(model, before, body.input_suffix, body.n_predict)]
+
+        return await _answered(server, body, request, ("infill", 1, given, body.n_predict, None))
+
+    return router
+
+
+async def _answered(server: Server, body: Sampling, request: Request, asked: tuple) -> Any:
+    """A place first, then the model, then what is given; the texts as a whole, or as a stream."""
+    kind, prompts, given, length, alternatives = asked
+    stack = AsyncExitStack()
+    try:
+        server.places(stack, prompts * body.n)
+        loaded = await server.model(stack, body.model, kind)
+        texts = Texts(server.engine, loaded, body, alternatives)
+        loop = asyncio.get_running_loop()
+        alone = prompts * body.n == 1
+
+        def prepare() -> None:
+            loaded.decoding  # noqa: B018 - made here, not while others wait
+            for symbols in given(loaded.model):
+                texts.add(symbols, length, partial(listener, loop), GUESSES if alone else 0)
+
+        await run_in_threadpool(prepare)
+        stack.callback(texts.end)
+        texts.begin()
+        name = body.model or server.defaults[kind]
+        if kind == "infill":
+            if body.stream:
+                return Stream(_filling(texts, name), stack)
+            [text] = await unless_gone(request, _wholes(texts))
+            result = _infilled(texts, text, name, True)
+        else:
+            answer = Answer(texts, name, chat=kind == "chat")
+            if body.stream:
+                return Stream(_events(texts, answer, body, stack), stack)
+            wholes = await unless_gone(request, _wholes(texts))
+            echoed = body.prompt if isinstance(body, Completion) and body.echo else ""
+            begins = [echoed] if isinstance(echoed, str) else echoed
+            result = answer.whole([begins[i // body.n % len(begins)] + text for i, text in enumerate(wholes)])
+    except BaseException:
+        await stack.aclose()
+        raise
+    await stack.aclose()
+    return result
+
+
+async def _wholes(texts: Texts) -> list[str]:
+    return [await texts.whole(choice) for choice in texts.choices]
+
+
+async def _events(texts: Texts, answer: Answer, body: Sampling, stack: AsyncExitStack) -> AsyncIterator[str]:
+    """The pieces of all choices as they come, then their ends."""
+    arrived: asyncio.Queue[tuple[int, str | Exception | None]] = asyncio.Queue()
+
+    async def follow(index: int) -> None:
+        try:
+            async for piece in texts.pieces(texts.choices[index]):
+                arrived.put_nowait((index, piece))
+            arrived.put_nowait((index, None))
+        except Exception as failed:
+            arrived.put_nowait((index, failed))
+
+    for index in range(len(texts.choices)):
+        stack.callback(asyncio.create_task(follow(index)).cancel)
+    left = len(texts.choices)
+    while left:
+        index, piece = await arrived.get()
+        if isinstance(piece, Exception):
+            yield event(error(500, "drawing failed; the server's log says why"))
+            return
+        left -= piece is None
+        if piece is None or piece:
+            yield answer.piece(index, piece or "", ended=piece is None)
+    if body.stream_options is not None and body.stream_options.include_usage:
+        yield answer.usage()
+    yield DONE
+
+
+async def _filling(texts: Texts, model: str) -> AsyncIterator[str]:
+    async for piece in texts.pieces(texts.choices[0]):
+        if piece:
+            yield event(_infilled(texts, piece, model, False))
+    yield event(_infilled(texts, "", model, True))
+
+
+def _infilled(texts: Texts, content: str, model: str, ended: bool) -> dict[str, Any]:
+    """llama.cpp's shape."""
+    choice = texts.choices[0]
+    found = {"content": content, "stop": ended, "model": model, "tokens_predicted": len(choice.request.drawn)}
+    if ended:
+        kind = "word" if choice.telling.stopped else "eos" if choice.reason == "stop" else "limit"
+        found |= {"stop_type": kind, "tokens_evaluated": len(choice.request.given), "truncated": False}
+    return found

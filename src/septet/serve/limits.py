@@ -1,0 +1,57 @@
+"""What is refused before any of it is read: bodies that are too long, or come too slowly."""
+
+import asyncio
+import json
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+MOST_BYTES = 4_000_000  # of a body
+SECONDS = 20.0  # in which it must have come
+
+
+class Limits:
+    """ASGI middleware: the whole body is read first, within bounds; then the application is called with it."""
+
+    def __init__(self, app: ASGIApp, most_bytes: int = MOST_BYTES, seconds: float = SECONDS):
+        self.app, self.most_bytes, self.seconds = app, most_bytes, seconds
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        try:
+            async with asyncio.timeout(self.seconds):
+                body = await self._read(receive)
+        except TimeoutError:
+            await _refuse(send, 408, f"the request had not come after {self.seconds:.0f} seconds")
+            return
+        if body is None:
+            await _refuse(send, 413, f"the request is longer than {self.most_bytes:,} bytes")
+            return
+        first: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+        async def rest() -> Message:
+            return first.pop() if first else await receive()
+
+        await self.app(scope, rest, send)
+
+    async def _read(self, receive: Receive) -> bytes | None:
+        """The body; None where it is too long."""
+        parts, length = [], 0
+        while True:
+            message = await receive()
+            if message["type"] != "http.request":  # the client left
+                return b""
+            parts.append(message.get("body", b""))
+            length += len(parts[-1])
+            if length > self.most_bytes:
+                return None
+            if not message.get("more_body", False):
+                return b"".join(parts)
+
+
+async def _refuse(send: Send, status: int, sentence: str) -> None:
+    error = {"error": {"message": sentence, "type": "invalid_request_error", "param": None, "code": status}}
+    headers = [(b"content-type", b"application/json"), (b"connection", b"close")]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": json.dumps(error).encode()})

@@ -1,0 +1,167 @@
+"""From what a client asks to what is drawn: prompts as symbols, bounds, biases, constraints; and the pieces that come
+back.
+
+Shapes: n symbols, V symbols.
+"""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..codecs.symbols import Symbols
+from ..constraints import Constraint
+from ..conversation import Telling, requested
+from ..generator import Generator
+from ..processes.autoregressive import Autoregressive, arrange
+from ..processes.requests import Request
+from ..space import Refusal
+from .bodies import Sampling
+from .engine import Engine, Job, Loaded
+
+SEEDS = 2**62
+Listen = Callable[["asyncio.Queue[Any]"], Callable[[Any], None]]
+
+
+@dataclass(eq=False)
+class Choice:
+    """One of the texts that are drawn for a client."""
+
+    job: Job
+    telling: Telling
+    heard: "asyncio.Queue[Any]"
+
+    @property
+    def request(self) -> Request:
+        assert isinstance(self.job.work, Request)
+        return self.job.work
+
+    @property
+    def reason(self) -> str:
+        """Why it ended."""
+        ended = self.telling.stopped or self.request.drawn[-1:] == [self.telling.codec.space.markers["end"]]
+        return "stop" if ended else "length"
+
+
+def codec_of(model: Generator) -> Symbols:
+    if not isinstance(model.codec, Symbols):
+        raise Refusal(f"{model.name} does not read text")
+    return model.codec
+
+
+def continued(model: Generator, text: str, length: int) -> Tensor:
+    """(n,) symbols of a text to go on from."""
+    given = codec_of(model).symbols_of(text)
+    _fits(model, len(given), length)
+    return given
+
+
+def filled(model: Generator, before: str, after: str, length: int) -> Tensor:
+    """(n,) symbols that ask for what stands between two texts; what is furthest from the gap is left out where not all
+    fits."""
+    process, codec = model.process, codec_of(model)
+    if not isinstance(process, Autoregressive) or not process.fill:
+        raise Refusal(f"{model.name} only goes on from a text: it was not trained to fill gaps; leave the suffix out")
+    room = codec.length - length - 8
+    if room < 2:
+        raise Refusal(f"{length:,} tokens to come: {model.name} reads {codec.length:,} in all; ask for fewer")
+    prefix, suffix = codec.symbols_of(before), codec.symbols_of(after, begun=False)
+    suffix = suffix[: max(room // 4, room - len(prefix))]
+    prefix = prefix[max(0, len(prefix) - (room - len(suffix))) :]
+    return arrange(prefix, suffix, prefix[:0], process.space.markers, suffix_first=False)[:-1]
+
+
+def _fits(model: Generator, given: int, length: int) -> None:
+    sites = codec_of(model).length
+    if given + length > sites - 1:
+        raise Refusal(f"{given:,} tokens given and {length:,} to come: {model.name} reads {sites - 1:,} in all")
+
+
+class Texts:
+    """All choices that a client asked for, from one model; they end with the client."""
+
+    def __init__(self, engine: Engine, loaded: Loaded, asked: Sampling, alternatives: int | None):
+        self.engine, self.loaded, self.asked, self.alternatives = engine, loaded, asked, alternatives
+        self.seed = secrets.randbelow(SEEDS) if asked.seed is None else asked.seed
+        self.choices: list[Choice] = []
+
+    def add(self, given: Tensor, length: int, listen: Listen, guesses: int = 0) -> None:
+        """`n` choices that go on from the same; nothing is drawn before `begin`."""
+        for _ in range(self.asked.n):
+            model, heard = self.loaded.model, asyncio.Queue()
+            request = requested(model, given, length, self.seed + len(self.choices), self.asked.settings)
+            request.adjust, request.alternatives, request.guesses = self._adjust(), self.alternatives, guesses
+            job = Job(self.loaded, request, listen(heard))
+            self.choices.append(Choice(job, Telling(model, request, self.asked.stops), heard))
+
+    def _adjust(self) -> Callable[[Tensor, list[int]], None] | None:
+        bias = _bias(self.asked.logit_bias or {}, codec_of(self.loaded.model).space.symbols or 0)
+        constraint = self._constraint()
+        if constraint is None and bias is None:
+            return None
+
+        def adjust(scores_V: Tensor, drawn: list[int]) -> None:
+            if bias is not None:
+                scores_V[bias[0]] += bias[1]
+            if constraint is not None:
+                constraint(scores_V, drawn)
+
+        return adjust
+
+    def _constraint(self) -> Constraint | None:
+        form = self.asked.response_format
+        if form is None or form.type == "text":
+            return None
+        schema = form.json_schema.content if form.json_schema is not None else None
+        kept = {"json_object": ({"type": "object"}, None), "json_schema": (schema, None), "regex": (None, form.regex)}
+        if kept[form.type] == (None, None):
+            raise Refusal(f"response_format of type {form.type}: its {form.type} is missing")
+        return Constraint(self.loaded.vocabulary, *kept[form.type])
+
+    def begin(self) -> None:
+        for choice in self.choices:
+            self.engine.submit(choice.job)
+
+    async def pieces(self, choice: Choice) -> AsyncIterator[str]:
+        """What is new of a choice's text, as it comes."""
+        while not choice.telling.ended:
+            heard = await choice.heard.get()
+            if isinstance(heard, Exception):
+                raise heard
+            fresh = choice.telling.fresh()
+            if choice.telling.stopped:
+                self.engine.cancel(choice.job)
+            yield fresh
+
+    async def whole(self, choice: Choice) -> str:
+        return "".join([piece async for piece in self.pieces(choice)])
+
+    def end(self) -> None:
+        """Stop what is still being drawn."""
+        for choice in self.choices:
+            if not choice.request.done:
+                self.engine.cancel(choice.job)
+
+    @property
+    def usage(self) -> dict[str, int]:
+        given = sum(len(choice.request.given) for choice in self.choices[:: self.asked.n])
+        drawn = sum(len(choice.request.drawn) for choice in self.choices)
+        return {"prompt_tokens": given, "completion_tokens": drawn, "total_tokens": given + drawn}
+
+
+def _bias(asked: dict[str, float], symbols: int) -> tuple[Tensor, Tensor] | None:
+    if not asked:
+        return None
+    wrong = next((name for name in asked if not name.isdecimal() or int(name) >= symbols), None)
+    if wrong is not None:
+        raise Refusal(f"logit_bias {wrong!r}: expected the number of a token, 0 to {symbols - 1:,}")
+    return torch.tensor([int(name) for name in asked]), torch.tensor(list(asked.values()))
+
+
+def shown(codec: Symbols, symbols: Sequence[int]) -> list[str]:
+    """Each symbol's own text."""
+    return [codec.text_of(torch.tensor([symbol])) for symbol in symbols]

@@ -1,0 +1,75 @@
+"""Learning from conversations: files of JSON lines, of which the replies alone carry a loss."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from talkers import talker
+
+from septet.codecs.symbols import Symbols
+from septet.data.dataset import read
+from septet.modalities.text import Text
+from septet.parts import Context
+from septet.recipes.text_gpt import stream
+from septet.space import PADDING, Refusal, heard, heard_only
+
+TALK = [
+    {"role": "user", "content": "hey"},
+    {"role": "assistant", "content": "ho"},
+    {"role": "user", "content": "x"},
+    {"role": "assistant", "content": "yes"},
+]
+LINES = [{"messages": TALK}, {"text": "plain"}, {"messages": TALK[:2], "id": 7}]
+
+
+def written(folder: Path, *lines: str) -> Path:
+    path = folder / "talk.jsonl"
+    path.write_text("\n".join(lines))
+    return path
+
+
+def test_each_line_is_an_item(tmp_path: Path):
+    found = read(written(tmp_path, *map(json.dumps, LINES), ""), Text(), held_out=0)
+    assert [item.source for item in found] == ["talk.jsonl#0", "talk.jsonl#1", "talk.jsonl#2"]
+    assert found[1].datum == "plain" and json.loads(found[2].datum) == {"messages": TALK[:2]}
+
+
+@pytest.mark.parametrize(
+    "line, said",
+    [
+        ("{", "is no JSON"),
+        ("[1]", "expected"),
+        ('{"messages": [{"role": "wizard", "content": "x"}]}', "expected"),
+        ('{"messages": [{"role": "user", "content": "x"}]}', "expected"),
+        ("[" * 100_000, "is no JSON"),
+    ],
+)
+def test_a_line_that_is_none_is_named(tmp_path: Path, line: str, said: str):
+    with pytest.raises(Refusal, match=f"line 2.*{said}"):
+        read(written(tmp_path, json.dumps(LINES[0]), line), Text())
+
+
+def test_only_replies_are_told_and_the_rest_is_heard():
+    model: Any = talker()
+    symbols = stream(model.codec, [json.dumps({"messages": TALK})], model.modality)
+    assert model.codec.text_of(heard(symbols)) == "u:hey\na:ho\nu:x\na:yes\n"
+    assert model.codec.text_of(torch.where(symbols < 0, PADDING, symbols)) == "ho\nyes\n"
+
+
+def test_what_is_only_heard_carries_no_loss_and_changes_what_is_told():
+    process: Any = talker().process
+    symbols = torch.randint(0, 200, (3, 20))
+    part = symbols.clone()
+    part[:, :12] = heard_only(part[:, :12])
+    nats = process.likelihood(symbols, Context())
+    told = process.likelihood(part, Context())
+    assert not told[:, :12].any() and torch.equal(told[:, 12:], nats[:, 12:])
+    assert process.validation(part, Context())["weight"] == 3 * 8
+    assert torch.isclose(process.validation(part, Context())["loss"], nats[:, 12:].mean())
+
+
+def test_a_model_that_does_not_converse_refuses_conversations():
+    with pytest.raises(Refusal, match="a model that converses"):
+        stream(Symbols(64), [json.dumps({"messages": TALK})], Text())
