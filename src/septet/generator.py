@@ -212,9 +212,7 @@ class Generator(Part, Learner):
         if given is None:
             return {}
         if given.strength is not None:
-            if not takes(self.process, "near"):
-                raise Refusal(f"strength={given.strength}: a {type(self.process).__name__} cannot vary given content")
-            return {"near": self.codec.encode([given.content]).repeat(batch, 1, 1), "strength": given.strength}
+            return self.process.varied(self.codec.encode([given.content] * batch), given.strength)
         known = self.codec.known(given.content, given.where)
         if known.kind == "spans" and "spans" not in self.process.known and "any" in self.process.known:
             known = known.on_grid(self.process.space)

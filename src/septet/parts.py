@@ -188,6 +188,10 @@ class Process(Part, nn.Module):
         """The last latents of `draws`."""
         return deque(self.draws(noise, context, known, **settings), maxlen=1)[0].latents
 
+    def varied(self, latents: Tensor, strength: float) -> dict[str, Any]:
+        """Arguments of `draws` that make it vary each of some latents, above 0 hardly, 1 beyond recognition."""
+        raise Refusal(f"strength={strength}: a {type(self).__name__} cannot vary given content")
+
     def accept(self, known: Known | None) -> None:
         """Refuse a kind of Known that this process was not trained for."""
         if known is not None and known.kind not in self.known:

@@ -15,6 +15,7 @@ from septet.modalities.image import Image
 from septet.modalities.text import Text as Prose
 from septet.processes.autoregressive import Autoregressive
 from septet.processes.flow import Flow
+from septet.processes.gaussian import Gaussian
 from septet.processes.masked import Masked
 from septet.space import Known, Refusal, Space
 
@@ -144,9 +145,18 @@ def test_a_variation_begins_nearer_to_its_original_at_less_strength(painter: Gen
             painter.generate(given=Given(given, strength=strength))
 
 
-def test_what_cannot_be_varied_says_so(writer: Generator):
+def test_symbols_are_varied_behind_their_beginning(writer: Generator):
+    text = "abbaabba"
+    for strength, kept in ((0.01, 8), (0.5, 4), (0.75, 2)):
+        drawn = {output.text for output in writer.generate(count=8, given=Given(text, strength=strength))}
+        assert all(each.startswith(text[:kept]) for each in drawn) and len(drawn) > 1
+    with pytest.raises(Refusal, match="strength="):
+        writer.generate(given=Given(text, strength=0.0))
+
+
+def test_what_cannot_be_varied_says_so():
     with pytest.raises(Refusal, match="cannot vary"):
-        writer.generate(given=Given("abba", strength=0.5))
+        Gaussian.tiny().varied(torch.zeros(1, 4, 2), 0.5)
 
 
 @pytest.mark.parametrize("last", ["a green pear", "pear", ""])

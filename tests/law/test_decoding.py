@@ -1,9 +1,12 @@
 """Decoding many at once, from packed or plain weights, draws what the process draws alone."""
 
+import shutil
+
 import pytest
 import torch
 
-from septet.backbones.packed import PackedLinear, quantised
+from septet.backbones.incremental import COMPILERS
+from septet.backbones.packed import pack, product, quantised
 from septet.backbones.transformer import Transformer
 from septet.parts import Context
 from septet.processes.autoregressive import Autoregressive
@@ -106,9 +109,9 @@ def test_long_beginnings_enter_in_chunks_between_the_steps_of_others(monkeypatch
 def test_packed_products_come_near_the_plain_one(bits: int, most: float):
     torch.manual_seed(0)
     weight, x = torch.randn(64, 96), torch.randn(40, 96)
-    packed = PackedLinear(weight, bits)
+    packed = pack(weight, bits)
     for rows in (1, 4, 40):
-        found = packed(x[:rows] if bits == 32 else x[:rows].bfloat16()).float()
+        found = product(x[:rows] if bits == 32 else x[:rows].bfloat16(), packed).float()
         error = float((found - x[:rows] @ weight.T).norm() / (x[:rows] @ weight.T).norm())
         print(f"{bits} bits, {rows} rows: {error:.4f}")
         assert error < most
@@ -132,6 +135,23 @@ def test_scores_from_packed_weights_come_near_the_plain_ones(bits: int, most: fl
     error = float((found[0] - found[1]).norm() / found[0].norm())
     print(f"{bits} bits: {error:.3f}")
     assert error < most
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")  # the compiler's own
+@pytest.mark.skipif(not any(map(shutil.which, COMPILERS)), reason="no C++ compiler is here")
+@pytest.mark.parametrize("more", [{}, {"bias": True, "query_key_norm": False}])
+def test_a_compiled_step_draws_what_the_plain_one_draws(more: dict):
+    made, found = process(**more), []
+    for compiled in (False, True):
+        decoding = Decoding(made, rows=2)
+        assert not compiled or decoding.compile()
+        asked = [request(made, given, n, 20) for n, given in enumerate(PROMPTS)]
+        for one in asked:
+            for _ in decode(decoding, [one]):
+                pass
+        found.append([one.drawn for one in asked])
+    assert found[0] == found[1]
 
 
 def test_guesses_are_what_followed_before():

@@ -1,82 +1,70 @@
 """A causal transformer arranged for decoding: products fused and packed, and rows of symbols that each go on from a
-cache of their own.
+cache of their own; one symbol of one row in a compiled step.
 
 Shapes: R rows, n new symbols a row, T cached sites, H heads, G key-value heads, E head width, D width, V symbols.
 """
 
+import shutil
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..space import Refusal
-from .layers import rotary_angles, rotate
-from .packed import PackedLinear
+from .layers import rotary_angles
+from .packed import pack, product
+from .steps import Grid, advance, advance_all, layer, mask_of, stack, tensor_at
 from .transformer import Block, Transformer
 
-Grid = tuple[Tensor, Tensor, Tensor]
-REFINED = 64  # scores a row that are computed in fp32
+__all__ = ["Grid", "Incremental", "Room"]
+
+REFINED = 128  # scores a row that are computed in fp32
+FINER = 0.25  # the power of a channel's size by which it is rounded more finely
 BUCKET = 128  # sites by which the part of the cache that is looked at grows
+SHORTEST, LONGEST = 256, 2048  # sites that a compiled step looks at: twice as many each time
+TOGETHER = 8  # layers at most that are compiled as one: more take longer to compile, fewer to call
+OPTIONS: Any = {
+    "cpp_wrapper": True,
+    "size_asserts": False,
+}  # what is called a hundred times a second has to be called fast
+COMPILERS = ("g++", "clang++", "c++")
 
 
-class Layer(nn.Module):
-    """A Block with its queries, keys and values as one product, and gate and up as one."""
+@dataclass
+class Room:
+    """Keys and values of each layer, (R, G, T, E), by turns, in storage of their own; and the cosine and sine of each
+    site, (T, E/2)."""
 
-    def __init__(self, block: Block, bits: int, grid: Callable[[str], Grid | None]):
-        super().__init__()
-        attention, mlp = block.attention, block.mlp
-        self.heads, self.kv_heads, self.head_width = attention.heads, attention.kv_heads, attention.head_width
-        self.attention_norm, self.mlp_norm = block.attention_norm, block.mlp_norm
-        self.query_norm, self.key_norm = attention.query_norm, attention.key_norm
-        parts = (attention.query, attention.key, attention.value)
-        names = ("attention.query", "attention.key", "attention.value")
-        self.into = PackedLinear(torch.cat([p.weight for p in parts]), bits, _joined([grid(n) for n in names]))
-        biases: list[Tensor] = [p.bias for p in parts if p.bias is not None]
-        self.bias = torch.cat(biases) if biases else None
-        self.out = PackedLinear(attention.out.weight, bits, grid("attention.out"))
-        self.gate_up = PackedLinear(
-            torch.cat([mlp.gate.weight, mlp.up.weight]), bits, _joined([grid("mlp.gate"), grid("mlp.up")])
-        )
-        self.down = PackedLinear(mlp.down.weight, bits, grid("mlp.down"))
+    cache: list[Tensor]
+    turn: tuple[Tensor, Tensor]
 
-    def forward(self, x: Tensor, turn: tuple[Tensor, Tensor], mask: Tensor, keys: Tensor, values: Tensor, at) -> Tensor:
-        """x fp32 (R, n, D); keys and values (R, G, T, E) of which the new sites are written at `at`, (rows, sites)."""
-        R, n, D = x.shape
-        kind = keys.dtype
-        y = self.into(self.attention_norm(x).to(kind).view(R * n, D))
-        y = y if self.bias is None else y + self.bias.to(kind)
-        y = y.view(R, n, self.heads + 2 * self.kv_heads, self.head_width)
-        query, key, value = y.split([self.heads, self.kv_heads, self.kv_heads], 2)
-        query, key = self.query_norm(query).to(kind).transpose(1, 2), self.key_norm(key).to(kind).transpose(1, 2)
-        query, key = rotate(query, *turn), rotate(key, *turn)
-        keys[at[0], :, at[1]] = key.transpose(1, 2)
-        values[at[0], :, at[1]] = value
-        T, share = mask.shape[-1], self.heads // self.kv_heads
-        grouped = query.reshape(R, self.kv_heads, share * n, self.head_width) * self.head_width**-0.5
-        scores = (grouped @ keys[:, :, :T].mT).view(R, self.kv_heads, share, n, T) + mask
-        mixed = scores.float().softmax(-1).to(kind).view(R, self.kv_heads, share * n, T) @ values[:, :, :T]
-        mixed = mixed.view(R, self.heads, n, self.head_width).transpose(1, 2).reshape(R * n, -1)
-        x = x + self.out(mixed).view(R, n, D)
-        gate, up = self.gate_up(self.mlp_norm(x).to(kind).view(R * n, D)).chunk(2, -1)
-        return x + self.down(F.silu(gate) * up).view(R, n, D)
+    @property
+    def sites(self) -> int:
+        return self.cache[0].shape[2]
+
+    def rows(self, begin: int, count: int) -> "Room":
+        """A part that shares the storage."""
+        return Room([tensor[begin : begin + count] for tensor in self.cache], self.turn)
+
+    def swap(self, one: int, other: int, used: int) -> None:
+        """Two rows change places, as far as they are in use."""
+        for tensor in self.cache:
+            kept = tensor[one, :, :used].clone()
+            tensor[one, :, :used] = tensor[other, :, :used]
+            tensor[other, :, :used] = kept
 
 
-def _joined(grids: list[Grid | None]) -> Grid | None:
-    """The grids of matrices that become one; None if one of them has none."""
-    found = [grid for grid in grids if grid is not None]
-    if len(found) < len(grids):
-        return None
-    scale, shift, numbers = (torch.cat(parts) for parts in zip(*found, strict=True))
-    return scale, shift, numbers
-
-
-class Incremental(nn.Module):
+class Incremental:
     """The network of an Autoregressive over symbols in a row, without prompts: a table (its last row what stands before
-    the first symbol, if anything does), layers and a head. `bits`: 4, 8, 16 (bf16) or 32; see PackedLinear. `grid`
-    gives the grid that a weight already lies on, by its name in the backbone, or None."""
+    the first symbol, if anything does), layers and a head. `bits`: 4, 8, 16 (bf16) or 32; see Matrix. `grid` gives
+    the grid that a weight already lies on, by its name in the backbone, or None.
 
-    table: Tensor
+    A head of 4 bits costs 6 % of the perplexity, of which 1 % is left when the best scores are computed again in fp32,
+    and 0.6 % when large channels are rounded more finely than small ones (Lin et al. 2024): for which `channels_D` is
+    how large each is in what the head reads. Without it the head has 8 bits at least."""
 
     def __init__(
         self,
@@ -84,51 +72,86 @@ class Incremental(nn.Module):
         table_VD: Tensor,
         head_VD: Tensor,
         bits: int = 32,
-        head_bits: int | None = None,
+        channels_D: Tensor | None = None,
         grid: Callable[[str], Grid | None] = lambda name: None,
     ):
-        super().__init__()
         if backbone.modulation is not None:
             raise Refusal("a transformer modulated by noise levels decodes nothing symbol by symbol")
         self.dtype = torch.float32 if bits == 32 else torch.bfloat16
-        self.register_buffer("table", table_VD.float())
-        self.layers = nn.ModuleList(
-            Layer(block, bits, lambda name, n=n: grid(f"blocks.{n}.{name}.weight"))
-            for n, block in enumerate(backbone.blocks)
-            if isinstance(block, Block)
-        )
-        first = self.layers[0]
-        assert isinstance(first, Layer)
-        self.head_width, self.kv_heads = first.head_width, first.kv_heads
-        self.norm = backbone.norm
-        self.head, self.exact_head = PackedLinear(head_VD, head_bits or bits), head_VD.float()
+        self.table, self.norm, layers = table_VD.float(), backbone.norm, []
+        for n, block in enumerate(backbone.blocks):
+            assert isinstance(block, Block)
+            tensors, self.shape = layer(block, bits, lambda name, n=n: grid(f"blocks.{n}.{name}.weight"))
+            layers.append(tensors)
+        self.together = next(n for n in range(TOGETHER, 0, -1) if len(layers) % n == 0)
+        groups = [layers[n : n + self.together] for n in range(0, len(layers), self.together)]
+        self.stacked = [[stack(same) for same in zip(*group, strict=True)] for group in groups]
+        self.layers = [[tensor_at(t, n) for t in group] for group in self.stacked for n in range(self.together)]
+        self.exact_head, self.finer_D = head_VD.float(), torch.ones(head_VD.shape[1])
+        if channels_D is not None and bits == 4:
+            self.finer_D = (channels_D / channels_D.log().mean().exp()) ** FINER
+        self.head = pack(head_VD * self.finer_D, bits if channels_D is not None else max(bits, 8))
         self.rotary = backbone.rotary_base, backbone.rotary_divisors
+        self.compiled: dict[int, Callable[..., Tensor]] = {}  # a step by the sites it looks at
 
-    def room(self, rows: int, sites: int) -> tuple[Tensor, Tensor]:
-        """Empty keys and values for so many rows and sites, (layers, R, G, T, E)."""
-        shape = (len(self.layers), rows, self.kv_heads, -(-sites // BUCKET) * BUCKET, self.head_width)
-        return torch.zeros(shape, dtype=self.dtype), torch.zeros(shape, dtype=self.dtype)
+    def room(self, rows: int, sites: int) -> Room:
+        """Empty, for so many rows and sites."""
+        shape = (rows, self.shape.kv_heads, -(-sites // BUCKET) * BUCKET, self.shape.head_width)
+        angles = rotary_angles(torch.arange(shape[2])[:, None].float(), shape[3], *self.rotary)
+        empty = [torch.zeros(shape, dtype=self.dtype) for _ in range(2 * len(self.layers))]
+        return Room(empty, (angles.cos().to(self.dtype), angles.sin().to(self.dtype)))
 
     @torch.no_grad()
-    def forward(self, symbols_Rn: Tensor, begin_R: Tensor, room: tuple[Tensor, Tensor], last: bool = True) -> Tensor:
+    def compile(self, sites: int) -> bool:
+        """Compiles the step of one symbol of one row, for rooms of so many sites: seconds for each length that it may
+        look at, shortest first; it is used from then on. False where there is no C++ compiler."""
+        if not any(map(shutil.which, COMPILERS)):
+            return False
+        step = torch.compile(partial(advance_all, shape=self.shape), dynamic=False, options=OPTIONS)
+        room, T = self.room(1, sites), SHORTEST
+        capacity, zero = room.sites, torch.zeros(1, 1, dtype=torch.int64)
+        while True:
+            T = min(T, capacity)
+            with torch._dynamo.config.patch(recompile_limit=1000):
+                self._run(zero, zero[0], room, T, step)
+            self.compiled[T] = step
+            if T in (capacity, LONGEST):
+                return True
+            T *= 2
+
+    @torch.no_grad()
+    def forward(self, symbols_Rn: Tensor, begin_R: Tensor, room: Room, last: bool = True) -> Tensor:
         """Scores fp32 (R, n, V), or with `last` (R, 1, V), of what follows symbols that stand at `begin` and after."""
+        needed = int(begin_R.max()) + symbols_Rn.shape[1]
+        T = next((T for T in self.compiled if needed <= T), None) if symbols_Rn.numel() == 1 else None
+        if T is not None:
+            x = self._run(symbols_Rn, begin_R, room, T, self.compiled[T])
+        else:
+            x = self._run(symbols_Rn, begin_R, room, min(-(-needed // BUCKET) * BUCKET, room.sites))
+        x = self.norm(x[:, -1:] if last else x)
+        return self._scores(x.flatten(0, 1)).view(len(x), x.shape[1], -1)
+
+    __call__ = forward
+
+    def _run(self, symbols_Rn: Tensor, begin_R: Tensor, room: Room, T: int, step: Any = None) -> Tensor:
+        """fp32 (R, n, D) after all layers, of which a compiled `step` takes several; attention sees T sites."""
         R, n = symbols_Rn.shape
         sites = begin_R[:, None] + torch.arange(n)
-        T = min(-(-(int(begin_R.max()) + n) // BUCKET) * BUCKET, room[0].shape[3])
-        angles = rotary_angles(sites[..., None].float(), self.head_width, *self.rotary)[:, None]
-        turn = angles.cos().to(self.dtype), angles.sin().to(self.dtype)
-        hidden = torch.arange(T) > sites[..., None]  # (R, n, T)
-        mask = torch.zeros(hidden.shape, dtype=self.dtype).masked_fill(hidden, -3e38)[:, None, None]
-        at = torch.arange(R)[:, None].expand(R, n), sites
-        x = self.table[symbols_Rn]
-        for layer, keys, values in zip(self.layers, *room, strict=True):
-            x = layer(x, turn, mask, keys, values, at)
-        x = self.norm(x[:, -1:] if last else x)
-        return self._scores(x.flatten(0, 1)).view(R, x.shape[1], -1)
+        turn = room.turn[0][sites][:, None], room.turn[1][sites][:, None]
+        at, x = (torch.arange(R)[:, None].expand(R, n), sites), self.table[symbols_Rn]
+        if step is None:
+            mask = mask_of(sites, T, self.dtype)
+            for n, tensors in enumerate(self.layers):
+                x = advance(x, turn, at, mask, room.cache[2 * n : 2 * n + 2], tensors, self.shape)
+            return x
+        size = 2 * self.together
+        for n, stacked in enumerate(self.stacked):
+            x = step(x, turn, at, T, room.cache[n * size : (n + 1) * size], stacked)
+        return x
 
     def _scores(self, x_MD: Tensor) -> Tensor:
         """fp32 (M, V). The best REFINED of each row are computed again in fp32: bf16 would make near ones equal."""
-        scores = self.head(x_MD.to(self.dtype)).float()
+        scores = product((x_MD / self.finer_D).to(self.dtype), self.head).float()
         if self.dtype == torch.float32:
             return scores
         best = scores.topk(min(REFINED, scores.shape[1]), sorted=False).indices

@@ -3,9 +3,11 @@
 Shapes: M rows, K in, N out, G groups of a row of weights.
 """
 
+from typing import NamedTuple
+
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..space import Refusal
 
@@ -26,38 +28,40 @@ def quantised(weight_NK: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return scale, low, numbers.flatten(1).to(torch.int32)
 
 
-class PackedLinear(nn.Module):
-    """(M, K) to (M, N) without a bias, in bf16: up to FEW rows by weights of 4 or 8 bits, more by bf16 ones, which are
-    kept besides. With `bits` 16 or 32 there is only one form, of that type.
+class Matrix(NamedTuple):
+    """A matrix (N, K) to multiply with. 4 bits are in groups of 32 with a scale and a shift, 8 bits have a scale a row;
+    `dense`, in bf16, serves many rows at a time, or with 32 bits all. With 16 and 32 there is only that."""
 
-    4 bits are in groups of 32 with a scale and a shift, 8 bits have a scale a row. What the 4-bit kernel does not take,
-    a height that is no multiple of TILE or a width that is none of GROUP, is kept in 8 bits.
-    """
-
+    bits: int
     dense: Tensor
-    packed: Tensor
-    scales: Tensor
+    packed: Tensor | None = None
+    scales: Tensor | None = None
 
-    def __init__(self, weight_NK: Tensor, bits: int, grid: tuple[Tensor, Tensor, Tensor] | None = None):
-        super().__init__()
-        if bits not in BITS:
-            raise Refusal(f"bits={bits}: expected one of {', '.join(map(str, BITS))}")
-        self.bits = 8 if bits == 4 and (weight_NK.shape[0] % TILE or weight_NK.shape[1] % GROUP) else bits
-        self.register_buffer("dense", weight_NK.float() if bits == 32 else weight_NK.bfloat16())
-        if self.bits == 4:
-            scale, shift, numbers = grid or quantised(weight_NK)
-            packed = torch.ops.aten._convert_weight_to_int4pack_for_cpu(numbers.contiguous(), 1)
-            pairs = torch.stack([scale, shift + 8 * scale], -1).transpose(0, 1).contiguous()  # the kernel's zero is 8
-            self.register_buffer("packed", packed)
-            self.register_buffer("scales", pairs.bfloat16())
-        elif self.bits == 8:
-            scale = weight_NK.float().abs().amax(1).clamp(min=1e-12) / 127
-            self.register_buffer("packed", (weight_NK.float() / scale[:, None]).round().to(torch.int8))
-            self.register_buffer("scales", scale.bfloat16())
 
-    def forward(self, x_MK: Tensor) -> Tensor:
-        if self.bits > 8 or x_MK.shape[0] > FEW:
-            return F.linear(x_MK, self.dense)
-        if self.bits == 4:
-            return torch.ops.aten._weight_int4pack_mm_for_cpu(x_MK, self.packed, GROUP, self.scales)
-        return torch.ops.aten._weight_int8pack_mm(x_MK, self.packed, self.scales)
+def pack(weight_NK: Tensor, bits: int, grid: tuple[Tensor, Tensor, Tensor] | None = None) -> Matrix:
+    """A weight in so many bits. What the 4-bit kernel does not take, a height that is no multiple of TILE or a width
+    that is none of GROUP, is kept in 8."""
+    if bits not in BITS:
+        raise Refusal(f"bits={bits}: expected one of {', '.join(map(str, BITS))}")
+    if bits == 32:
+        return Matrix(32, weight_NK.float())
+    dense = weight_NK.bfloat16()
+    if bits == 16:
+        return Matrix(16, dense)
+    if bits == 4 and weight_NK.shape[0] % TILE == 0 and weight_NK.shape[1] % GROUP == 0:
+        scale, shift, numbers = grid or quantised(weight_NK)
+        packed = torch.ops.aten._convert_weight_to_int4pack_for_cpu(numbers.contiguous(), 1)
+        pairs = torch.stack([scale, shift + 8 * scale], -1).transpose(0, 1).contiguous()  # the kernel's zero is 8
+        return Matrix(4, dense, packed, pairs.bfloat16())
+    scale = weight_NK.float().abs().amax(1).clamp(min=1e-12) / 127
+    return Matrix(8, dense, (weight_NK.float() / scale[:, None]).round().to(torch.int8), scale.bfloat16())
+
+
+def product(x_MK: Tensor, matrix: Matrix) -> Tensor:
+    """(M, N): up to FEW rows by the packed weights, more by the dense ones; x in the type of the dense ones."""
+    bits, dense, packed, scales = matrix
+    if packed is None or x_MK.shape[0] > FEW:
+        return F.linear(x_MK, dense)
+    if bits == 4:
+        return torch.ops.aten._weight_int4pack_mm_for_cpu(x_MK, packed, GROUP, scales)
+    return torch.ops.aten._weight_int8pack_mm(x_MK, packed, scales)

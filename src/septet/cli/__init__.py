@@ -20,8 +20,6 @@ app = typer.Typer(
 RECIPES = {"text": "text_gpt", "image": "image_diffusion", "vector": "vector_gpt"}
 STARTERS = {"text": "prose", "image": "emoji", "vector": "icons"}
 MODEL_FILES = ("manifest.json", "config.json", "model.safetensors")  # a folder with any of these is meant as a model
-app.add_typer(serving.app, name="serve")
-app.command()(exporting.export)
 Model = Annotated[str | None, typer.Option(help="A starter's name, a model folder, or hf:owner/name.")]
 Device = Annotated[str, typer.Option(help="auto (a GPU where there is one), cpu, or cuda:0.")]
 Seed = Annotated[int, typer.Option(help="Same seed, same result.")]
@@ -188,6 +186,10 @@ def demo(
     from . import gallery
 
     gallery.demo(out, budget)
+
+
+app.command()(exporting.export)
+app.add_typer(serving.app, name="serve")
 
 
 def cost(began: float) -> str:

@@ -23,13 +23,14 @@ def converse(
     began = time.time()
     model = models.load(reference or MODEL, device=device_of(device))
     opening = [{"role": "system", "content": system}] if system else []
-    talk, terminal, turn = Conversation(model, list(opening)), sys.stdin.isatty(), 0
+    terminal, turn = sys.stdin.isatty(), 0
+    talk = Conversation(model, list(opening), long=terminal)
     if terminal:
         print(f"{model.name}. {HELP}")
     while (line := _line(terminal)) is not None:
         said = line.strip()
         if said == "/new":
-            talk, said = Conversation(model, list(opening)), ""
+            talk.messages, said = list(opening), ""
         if said == "/again":
             said = next((m["content"] for m in talk.messages[-2:] if m["role"] == "user"), "")
             del talk.messages[-2:]

@@ -47,11 +47,14 @@ def api(
         timeout_graceful_shutdown=30,
         server_header=False,
     )
-    print(f"Listening at http://{host}:{port}/v1. Ctrl-C ends.", file=sys.stderr, flush=True)
-    print(f"Next: curl http://{host}:{port}/v1/models", file=sys.stderr, flush=True)
 
     class Server(uvicorn.Server):
         """Takes no new work from the first signal on."""
+
+        async def startup(self, sockets: Any = None) -> None:
+            await super().startup(sockets)
+            base = f"http://{host}:{self.servers[0].sockets[0].getsockname()[1]}/v1"
+            print(f"Listening at {base} until Ctrl-C.\nNext: curl {base}/models", file=sys.stderr, flush=True)
 
         def handle_exit(self, sig: int, frame: Any) -> None:
             server.engine.close()

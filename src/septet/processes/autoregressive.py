@@ -4,6 +4,7 @@ Shapes: B batch, N sites, D width, V symbols.
 """
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -128,6 +129,15 @@ class Autoregressive(Process):
         for i, row in enumerate(rows):
             out[i, : min(len(row), longest)] = row[:longest]
         return out
+
+    def varied(self, latents: Tensor, strength: float) -> dict[str, Any]:
+        """The first symbols of each are kept, all but the share `strength`."""
+        if len(self.space.shape) > 1:
+            return super().varied(latents, strength)
+        if not 0 < strength <= 1:
+            raise Refusal(f"strength={strength}: expected above 0 (hardly changed) to 1 (drawn anew)")
+        rows = [row[(row != PADDING) & (row != self.space.markers.get("end", PADDING))].cpu() for row in latents]
+        return {"known": Known(spans=tuple((row[: round(len(row) * (1 - strength))],) for row in rows))}
 
     def noise(self, seeds: Sequence[int]) -> Tensor:
         return uniform(seeds, (self.space.sites,))

@@ -3,6 +3,7 @@
 Shapes: R rows, n symbols, V symbols, N sites.
 """
 
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -30,7 +31,7 @@ class _Row:
 
 
 class Decoding:
-    """Up to `rows` requests at a time over a process without prompts; `bits` and `grid` as in Incremental."""
+    """Up to `rows` requests at a time over a process without prompts; the rest as in Incremental."""
 
     def __init__(
         self,
@@ -38,7 +39,7 @@ class Decoding:
         rows: int = 8,
         sites: int | None = None,
         bits: int = 32,
-        head_bits: int | None = None,
+        channels_D: Tensor | None = None,
         grid: Callable[[str], Grid | None] = lambda name: None,
     ):
         if not isinstance(process.backbone, Transformer) or len(process.space.shape) != 1:
@@ -51,11 +52,19 @@ class Decoding:
         self.process, self.sites = process, min(sites or process.space.sites, process.space.sites)
         self.opening = [process.table.num_embeddings] if process.start is not None else []
         head = process.head.weight.detach()
-        self.network = Incremental(process.backbone, table, head, bits, head_bits, grid).eval()
+        self.network = Incremental(process.backbone, table, head, bits, channels_D, grid)
         self.room = self.network.room(rows, self.sites + len(self.opening))
         self.rows = [_Row() for _ in range(rows)]
         self.active, self.entering = 0, False  # rows that advance; whether the next one is being filled
         self.waiting: deque[Request] = deque()
+
+    def compile(self) -> bool:
+        """Makes a text that is drawn alone faster, see Incremental.compile."""
+        return self.network.compile(self.sites + len(self.opening))
+
+    def compile_meanwhile(self) -> None:
+        """The same in a thread of its own, while this one goes on drawing."""
+        threading.Thread(target=self.compile, name="compiling", daemon=True).start()
 
     def admit(self, request: Request) -> None:
         """Take a request; its turn comes when a row is free."""
@@ -140,7 +149,7 @@ class Decoding:
     def _run(self, fed: Sequence[Sequence[int]], begin: int, count: int, last: bool = True) -> Tensor:
         rows = self.rows[begin : begin + count]
         places = torch.tensor([len(row.read) for row in rows])
-        room = self.room[0][:, begin : begin + count], self.room[1][:, begin : begin + count]
+        room = self.room.rows(begin, count)
         scores = capped(self.network(torch.tensor(fed), places, room, last), self.process.softcap)
         scores[..., self.process.silent] = -torch.inf
         return scores
@@ -176,10 +185,7 @@ class Decoding:
         if one == other:
             return
         used = max(len(self.rows[one].read), len(self.rows[other].read))
-        for tensor in self.room:
-            kept = tensor[:, one, :, :used].clone()
-            tensor[:, one, :, :used] = tensor[:, other, :, :used]
-            tensor[:, other, :, :used] = kept
+        self.room.swap(one, other, used)
         self.rows[one], self.rows[other] = self.rows[other], self.rows[one]
 
 

@@ -4,6 +4,7 @@ Shapes: B batch, N sites, C channels, D width, K = 2 levels a sample: of the unk
 """
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -91,6 +92,9 @@ class Flow(Process):
         level = level[torch.randperm(len(latents)).to(level.device)]
         loss = self._error(latents, level, torch.randn(latents.shape).to(latents.device), None, context)
         return {"loss": loss, "weight": torch.tensor(float(len(latents)))}
+
+    def varied(self, latents: Tensor, strength: float) -> dict[str, Any]:
+        return {"near": latents, "strength": strength}
 
     def noise(self, seeds: Sequence[int]) -> Tensor:
         assert self.space.channels is not None

@@ -49,7 +49,7 @@ class Loaded:
             if self._decoding is None:
                 if not isinstance(self.model.process, Autoregressive) or self.model.modality.name != "text":
                     raise Refusal(f"{self.model.name} is no language model: it goes on from no text")
-                self._decoding = decoding_of(self.model, rows=ROWS)
+                self._decoding = decoding_of(self.model, rows=ROWS, long=True)
             return self._decoding
 
     @property

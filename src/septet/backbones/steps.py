@@ -1,0 +1,123 @@
+"""What a step of decoding does, layer by layer, written so that it can be compiled: plain functions of flat lists.
+
+Shapes: R rows, n new symbols a row, T cached sites, H heads, G key-value heads, E head width, D width.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .layers import rotate
+from .packed import Matrix, pack, product
+from .transformer import Block
+
+Grid = tuple[Tensor, Tensor, Tensor]
+
+
+class Shape(NamedTuple):
+    """What all layers have in common."""
+
+    heads: int
+    kv_heads: int
+    head_width: int
+    epsilon: float
+    bits: tuple[int, ...]  # of the four products
+
+
+def layer(block: Block, bits: int, grid: Callable[[str], Grid | None]) -> tuple[list[Tensor | None], Shape]:
+    """A block's tensors in one list, queries, keys and values as one product, gate and up as one; and its shape."""
+    attention, mlp = block.attention, block.mlp
+    parts = (attention.query, attention.key, attention.value)
+    names = ("attention.query", "attention.key", "attention.value")
+    matrices = (
+        pack(torch.cat([p.weight for p in parts]), bits, _joined([grid(n) for n in names])),
+        pack(attention.out.weight, bits, grid("attention.out")),
+        pack(torch.cat([mlp.gate.weight, mlp.up.weight]), bits, _joined([grid("mlp.gate"), grid("mlp.up")])),
+        pack(mlp.down.weight, bits, grid("mlp.down")),
+    )
+    biases: list[Tensor] = [p.bias for p in parts if p.bias is not None]
+    norms = [getattr(norm, "weight", None) for norm in (attention.query_norm, attention.key_norm)]
+    head = [block.attention_norm.weight, block.mlp_norm.weight, *norms, torch.cat(biases) if biases else None]
+    shape = (attention.heads, attention.kv_heads, attention.head_width, block.attention_norm.epsilon)
+    flat = [*head, *(tensor for matrix in matrices for tensor in matrix[1:])]
+    detached = [None if tensor is None else tensor.detach() for tensor in flat]
+    return detached, Shape(*shape, tuple(matrix.bits for matrix in matrices))
+
+
+def _joined(grids: list[Grid | None]) -> Grid | None:
+    """The grids of matrices that become one; None if one of them has none."""
+    found = [grid for grid in grids if grid is not None]
+    if len(found) < len(grids):
+        return None
+    scale, shift, numbers = (torch.cat(parts) for parts in zip(*found, strict=True))
+    return scale, shift, numbers
+
+
+def advance_all(x, turn, at, T: int, cache, stacked, shape: Shape) -> Tensor:
+    """Through the layers whose tensors are stacked: a compiled step looks at each tensor that it is given before each
+    call, and many take it longer than the layers do."""
+    mask = mask_of(at[1], T, cache[0].dtype)
+    for n in range(len(cache) // 2):
+        tensors = [tensor_at(tensor, n) for tensor in stacked]
+        x = advance(x, turn, at, mask, cache[2 * n : 2 * n + 2], tensors, shape)
+    return x
+
+
+def advance(x, turn, at, mask, cache, tensors, shape: Shape) -> Tensor:
+    """fp32 (R, n, D) through a layer. New sites are written at `at`, (rows, sites)."""
+    attention_norm, mlp_norm, query_norm, key_norm, bias, *rest = tensors
+    into, out, gate_up, down = (Matrix(b, *rest[3 * i : 3 * i + 3]) for i, b in enumerate(shape.bits))
+    (keys, values), (R, n, D) = cache, x.shape
+    H, G, E = shape.heads, shape.kv_heads, shape.head_width
+    kind = keys.dtype
+
+    def norm(x: Tensor, weight: Tensor | None) -> Tensor:
+        return x if weight is None else F.rms_norm(x.float(), weight.shape, weight, shape.epsilon).to(kind)
+
+    y = product(norm(x, attention_norm).view(R * n, D), into)
+    y = (y if bias is None else y + bias.to(kind)).view(R, n, H + 2 * G, E)
+    query, key, value = y.split([H, G, G], 2)
+    turned = rotate(torch.cat([norm(query, query_norm), norm(key, key_norm)], 2).transpose(1, 2), *turn)
+    keys[at[0], :, at[1]] = turned[:, H:].transpose(1, 2)
+    values[at[0], :, at[1]] = value
+    query, T = turned[:, :H] * E**-0.5, mask.shape[-1]
+    mixed = (_mix_one if torch.compiler.is_compiling() else _mix)(query, keys[:, :, :T], values[:, :, :T], mask)
+    x = x + product(mixed, out).view(R, n, D)
+    gate, up = product(norm(x, mlp_norm).view(R * n, D), gate_up).chunk(2, -1)
+    return x + product(F.silu(gate) * up, down).view(R, n, D)
+
+
+def mask_of(sites_Rn: Tensor, T: int, kind: torch.dtype) -> Tensor:
+    """(R, 1, 1, n, T), added to scores: what stands later is not seen."""
+    hidden = torch.arange(T) > sites_Rn[..., None]
+    return torch.zeros(hidden.shape, dtype=kind).masked_fill(hidden, -3e38)[:, None, None]
+
+
+def _mix(query_RHnE: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> Tensor:
+    """(R n, H E) by two batched products."""
+    R, H, n, E = query_RHnE.shape
+    G, T = keys.shape[1], keys.shape[2]
+    grouped = query_RHnE.reshape(R, G, H // G * n, E)
+    scores = (grouped @ keys.mT).view(R, G, H // G, n, T) + mask
+    mixed = scores.float().softmax(-1).to(keys.dtype).view(R, G, H // G * n, T) @ values
+    return mixed.view(R, H, n, E).transpose(1, 2).reshape(R * n, H * E)
+
+
+def _mix_one(query_RHnE: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> Tensor:
+    """The same of one symbol, as sums that a compiler fuses: a third faster than products of such a shape."""
+    R, H, _, E = query_RHnE.shape
+    query = query_RHnE.reshape(R, keys.shape[1], -1, 1, E).float()
+    chances = ((query * keys.float()[:, :, None]).sum(-1) + mask[:, :, :, 0]).softmax(-1)
+    return (chances[..., None] * values.float()[:, :, None]).sum(-2).to(keys.dtype).reshape(R, H * E)
+
+
+def stack(tensors: Sequence[Tensor | None]) -> Tensor | None:
+    found = [tensor for tensor in tensors if tensor is not None]
+    return torch.stack(found) if found else None
+
+
+def tensor_at(tensor: Tensor | None, index: int) -> Tensor | None:
+    return None if tensor is None else tensor[index]

@@ -1,0 +1,45 @@
+"""What so many items are enough for, by learning curves that were measured: see benchmarks/learning_curves.py, and
+"learning curves" in the log of experiments."""
+
+from dataclasses import dataclass
+
+from ..references import starters
+from .dataset import Dataset
+
+
+@dataclass(frozen=True)
+class Enough:
+    """Items of a kind from which a model of one's own is worth its time (`train`), and from which going on from
+    `starter` is (`adapt`); `unit` is what is counted."""
+
+    unit: str
+    train: int
+    adapt: int | None = None
+    starter: str | None = None
+
+
+ENOUGH = {
+    "vector": Enough("drawings", train=10_000, adapt=10, starter="icons"),
+    "image": Enough("pictures", train=1000),
+    "text": Enough("characters", train=300_000, adapt=3000, starter="prose"),
+}
+
+
+def advice(dataset: Dataset) -> str:
+    """One sentence; empty for a kind of which no curve was measured."""
+    known = ENOUGH.get(dataset.modality.name)
+    if known is None:
+        return ""
+    count = len(dataset)
+    if known.unit == "characters":
+        count = round(sum(dataset.extents.get("characters", [])))
+    told, there = f"{count:,} {known.unit}", known.starter in starters()
+    if count >= known.train:
+        return f"{told}: enough to train a model from nothing."
+    if known.adapt is not None and count >= known.adapt and there:
+        return f"{told}: enough to adapt from the starter {known.starter!r}; from nothing, {known.train:,} are better."
+    if known.starter is None or not there:
+        way = "a model learns something of them, and more would help more than time"
+        few = f"few to train from nothing, which is worth it from about {known.train:,} on: {way}"
+        return f"{told}: {few}."
+    return f"{told}: too few to learn from; `septet generate {known.starter} --like FILE` makes more of one's kind."
