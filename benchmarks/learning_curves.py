@@ -77,7 +77,7 @@ def text(root: Path, data: Path) -> Curve:
 
 def digits(root: Path, data: Path) -> Curve:
     found = np.load(data / "mnist.npz")
-    seen, modality = list(found["train_images"]), Image(28, 1)
+    seen, modality = list(found["train_images"]), Image(28)
     fresh = [modality.take(picture) for picture in found["test_images"][:1000]]
     options = {"size": 28, "channels": 1, "prompts": "nothing", "patch": 4}
     sizes = (30, 100, 300, 1000, 3000, 10_000)

@@ -18,7 +18,7 @@ from torch import nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from . import checkpoints, folders, models, recipes, resuming
-from .data import survey
+from .data import advice, survey
 from .data.canaries import Planted
 from .devices import device_of
 from .generator import Generator
@@ -142,7 +142,8 @@ class Run:
             plan = self.recipe(source, seed=seed, start=self.start, seconds=seconds, **options)
         plan.generator.to(self.device)
         kept, remark = self._evidence(plan)
-        for sentence in [*plan.dataset.report, *survey.sentences(survey.survey(plan.dataset)), *remark]:
+        told = [*plan.dataset.report, *survey.sentences(survey.survey(plan.dataset)), advice.advice(plan.dataset)]
+        for sentence in filter(None, [*told, *remark]):
             yield Progress("data", None, 0.0, sentence)
         if self.resume:
             resuming.same_data(begun, plan.dataset.fingerprint, self.source)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..data import survey
+from ..data import advice, survey
 from ..data.dataset import Dataset
 from .page import Section, item
 
@@ -19,7 +19,7 @@ LISTED = 100  # files that could not be read
 def look(dataset: Dataset, source: Path) -> tuple[list[str], list[Section]]:
     """Sentences for the top of the page, and its sections."""
     figures, licences = survey.survey(dataset), survey.licences(source)
-    lead = [*dataset.report, *survey.sentences(figures), _licensed(licences)]
+    lead = [*dataset.report, *survey.sentences(figures), advice.advice(dataset), _licensed(licences)]
     sections = [_sample(dataset, source, figures["sizes"])]
     sections += _words(figures["words"])
     sections += _balance(figures["balance"])
@@ -28,7 +28,7 @@ def look(dataset: Dataset, source: Path) -> tuple[list[str], list[Section]]:
         told = [f"{len(dataset.skipped):,} could not be read:", *dataset.skipped[:LISTED]]
         sections.append(Section("skipped", "Files that could not be read", told, figures=dataset.skipped))
     sections.append(Section("licences", "Licences", [_licensed(licences)], figures=licences))
-    return lead, sections
+    return [sentence for sentence in lead if sentence], sections
 
 
 def _licensed(found: list[dict[str, str]]) -> str:

@@ -5,7 +5,7 @@ Shapes: R rows, n new symbols a row, T cached sites, H heads, G key-value heads,
 """
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -26,10 +26,7 @@ FINER = 0.25  # the power of a channel's size by which it is rounded more finely
 BUCKET = 128  # sites by which the part of the cache that is looked at grows
 SHORTEST, LONGEST = 256, 2048  # sites that a compiled step looks at: twice as many each time
 TOGETHER = 8  # layers at most that are compiled as one: more take longer to compile, fewer to call
-OPTIONS: Any = {
-    "cpp_wrapper": True,
-    "size_asserts": False,
-}  # what is called a hundred times a second has to be called fast
+OPTIONS: Any = {"cpp_wrapper": True, "size_asserts": False}  # for a step that is called hundreds of times a second
 COMPILERS = ("g++", "clang++", "c++")
 
 
@@ -92,7 +89,7 @@ class Incremental:
             self.finer_D = (channels_D / channels_D.log().mean().exp()) ** FINER
         self.head = pack(head_VD * self.finer_D, bits if channels_D is not None else max(bits, 8))
         self.rotary = backbone.rotary_base, backbone.rotary_divisors
-        self.compiled: dict[int, Callable[..., Tensor]] = {}  # a step by the sites it looks at
+        self.compiled: dict[tuple[int, int, int], Callable[..., Tensor]] = {}  # steps by rows, symbols a row and sites
 
     def room(self, rows: int, sites: int) -> Room:
         """Empty, for so many rows and sites."""
@@ -102,30 +99,30 @@ class Incremental:
         return Room(empty, (angles.cos().to(self.dtype), angles.sin().to(self.dtype)))
 
     @torch.no_grad()
-    def compile(self, sites: int) -> bool:
-        """Compiles the step of one symbol of one row, for rooms of so many sites: seconds for each length that it may
-        look at, shortest first; it is used from then on. False where there is no C++ compiler."""
+    def compile(self, sites: int, forms: Sequence[tuple[int, int]] = ((1, 1),)) -> bool:
+        """Compiles the steps of so many rows and symbols a row, for rooms of so many sites: seconds for each length
+        that they may look at, shortest first; each is used from then on. False where there is no C++ compiler."""
         if not any(map(shutil.which, COMPILERS)):
             return False
         step = torch.compile(partial(advance_all, shape=self.shape), dynamic=False, options=OPTIONS)
-        room, T = self.room(1, sites), SHORTEST
-        capacity, zero = room.sites, torch.zeros(1, 1, dtype=torch.int64)
-        while True:
-            T = min(T, capacity)
-            with torch._dynamo.config.patch(recompile_limit=1000):
-                self._run(zero, zero[0], room, T, step)
-            self.compiled[T] = step
-            if T in (capacity, LONGEST):
-                return True
-            T *= 2
+        rooms = {rows: self.room(rows, sites) for rows, _ in forms}
+        T, capacity = SHORTEST // 2, next(iter(rooms.values())).sites
+        while min(capacity, LONGEST) > T:
+            T = min(2 * T, capacity)
+            for rows, symbols in forms:
+                zeros = torch.zeros(rows, symbols, dtype=torch.int64)
+                with torch._dynamo.config.patch(recompile_limit=1000):
+                    self._run(zeros, zeros[:, 0], rooms[rows], T, step)
+                self.compiled[rows, symbols, T] = step
+        return True
 
     @torch.no_grad()
     def forward(self, symbols_Rn: Tensor, begin_R: Tensor, room: Room, last: bool = True) -> Tensor:
         """Scores fp32 (R, n, V), or with `last` (R, 1, V), of what follows symbols that stand at `begin` and after."""
-        needed = int(begin_R.max()) + symbols_Rn.shape[1]
-        T = next((T for T in self.compiled if needed <= T), None) if symbols_Rn.numel() == 1 else None
-        if T is not None:
-            x = self._run(symbols_Rn, begin_R, room, T, self.compiled[T])
+        needed, form = int(begin_R.max()) + symbols_Rn.shape[1], tuple(symbols_Rn.shape)
+        key = next((key for key in list(self.compiled) if key[:2] == form and needed <= key[2]), None)
+        if key is not None:
+            x = self._run(symbols_Rn, begin_R, room, key[2], self.compiled[key])
         else:
             x = self._run(symbols_Rn, begin_R, room, min(-(-needed // BUCKET) * BUCKET, room.sites))
         x = self.norm(x[:, -1:] if last else x)

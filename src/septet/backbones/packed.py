@@ -13,7 +13,7 @@ from ..space import Refusal
 
 GROUP = 32  # weights that share a scale
 TILE = 16  # rows that the 4-bit kernel takes at a time
-FEW = 4  # rows up to which packed weights are faster than bf16
+FEW = {4: 16, 8: 6}  # rows up to which weights of so many bits are faster than bf16
 BITS = (4, 8, 16, 32)
 
 
@@ -60,7 +60,7 @@ def pack(weight_NK: Tensor, bits: int, grid: tuple[Tensor, Tensor, Tensor] | Non
 def product(x_MK: Tensor, matrix: Matrix) -> Tensor:
     """(M, N): up to FEW rows by the packed weights, more by the dense ones; x in the type of the dense ones."""
     bits, dense, packed, scales = matrix
-    if packed is None or x_MK.shape[0] > FEW:
+    if packed is None or x_MK.shape[0] > FEW[bits]:
         return F.linear(x_MK, dense)
     if bits == 4:
         return torch.ops.aten._weight_int4pack_mm_for_cpu(x_MK, packed, GROUP, scales)

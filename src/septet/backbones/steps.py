@@ -84,7 +84,8 @@ def advance(x, turn, at, mask, cache, tensors, shape: Shape) -> Tensor:
     keys[at[0], :, at[1]] = turned[:, H:].transpose(1, 2)
     values[at[0], :, at[1]] = value
     query, T = turned[:, :H] * E**-0.5, mask.shape[-1]
-    mixed = (_mix_one if torch.compiler.is_compiling() else _mix)(query, keys[:, :, :T], values[:, :, :T], mask)
+    mix = _mix_one if torch.compiler.is_compiling() and R * n == 1 else _mix
+    mixed = mix(query, keys[:, :, :T], values[:, :, :T], mask)
     x = x + product(mixed, out).view(R, n, D)
     gate, up = product(norm(x, mlp_norm).view(R * n, D), gate_up).chunk(2, -1)
     return x + product(F.silu(gate) * up, down).view(R, n, D)

@@ -180,7 +180,7 @@ def show(reference: Annotated[str, typer.Argument(help="A starter's name or a mo
 @app.command()
 def demo(
     out: Annotated[Path, typer.Option(help="Folder for the gallery.")] = Path("made/demo"),
-    budget: Annotated[str, typer.Option(help="Time for the model that is trained for it.")] = "90s",
+    budget: Annotated[str, typer.Option(help="Time for the model that is trained for it.")] = "150s",
 ) -> None:
     """Draw a gallery with the starters and with a model trained on the spot, and a page that shows it."""
     from . import gallery

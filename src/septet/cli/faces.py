@@ -9,7 +9,7 @@ import numpy as np
 import resvg_py
 from PIL import Image
 
-SIDE = 32  # pixels
+SIDE = 24  # pixels
 SKINS = {"yellow": "#ffcc33", "orange": "#ff8c2e", "pink": "#ff9ec4", "green": "#7bc950", "blue": "#5aa9f5"}
 SKINS |= {"purple": "#a97be0"}
 LINE = 'fill="none" stroke="#3b2a1a" stroke-width="2" stroke-linecap="round"'
@@ -66,6 +66,6 @@ def write(folder: Path) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     for parts in product(SKINS, MOUTHS, EYES, WORN):
         for number in () if caption(parts) in ASKED else (1, 2):
-            face(parts, *stream.uniform(-0.7, 0.7, 2)).save(folder / f"{caption(parts)}-{number}.png")
+            face(parts, *stream.uniform(-0.3, 0.3, 2)).save(folder / f"{caption(parts)}-{number}.png")
             count += 1
     return count

@@ -25,7 +25,8 @@ ICONS = [
 BETWEEN = ("bell, outline", "clock, outline")
 REAL = 8  # faces that are shown of those it learns from
 MOODS = [f"yellow face, {mood}, heart eyes, crown" for mood in ("smiling", "laughing", "sad", "surprised")]
-MOUTH = 19  # the row of pixels from which the first face drawn is painted anew
+SMALL = {"size": faces.SIDE, "patch": 6, "width": 192, "layers": 4, "batch": 32, "average": 0.99, "fill": 0.1}
+MOUTH = 14  # the row of pixels from which the first face drawn is painted anew
 OPENING = "It was a bright morning, and "
 PAGE = """<!doctype html><meta charset="utf-8"><title>septet demo</title>
 <style>body{{font:16px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem;color:#222}}
@@ -74,8 +75,9 @@ def _learned(out: Path, budget: str) -> Iterator[tuple[str, Outputs | str]]:
     """What a model draws that learns from a folder here and now; first, some of what it learned from."""
     folder = out / "faces"
     count, began = faces.write(folder), time.time()
-    print(f"Training on {count} pictures in {folder}, {budget}: septet train image {folder} --budget {budget}")
-    follow(runs.training(folder, "image_diffusion", out / "faces-model", budget=budget, began=began))
+    options = " ".join(f"{name}={value}" for name, value in SMALL.items())
+    print(f"Training on {count} pictures: septet train image {folder} --budget {budget} {options}")
+    follow(runs.training(folder, "image_diffusion", out / "faces-model", budget=budget, began=began, **SMALL))
     model = models.load(str(out / "faces-model"))
     names = [path.name for path in sorted(folder.glob("*.png"))[:: count // REAL]][:REAL]
     real = "".join(f'<figure><img src="faces/{n}" alt=""><figcaption>{n}</figcaption></figure>' for n in names)

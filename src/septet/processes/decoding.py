@@ -19,6 +19,7 @@ from .filters import capped
 from .requests import Request
 
 CHUNK = 128  # symbols of a new request that are read between two steps of the others
+AHEAD = 7  # symbols that are guessed at most: eight at a time take the kernels least
 LONGEST_MATCH, SHORTEST_MATCH = 4, 2  # symbols before a guess that must have stood before
 
 
@@ -59,8 +60,9 @@ class Decoding:
         self.waiting: deque[Request] = deque()
 
     def compile(self) -> bool:
-        """Makes a text that is drawn alone faster, see Incremental.compile."""
-        return self.network.compile(self.sites + len(self.opening))
+        """Makes a text that is drawn alone faster, guesses, and as many as there are rows: see Incremental.compile."""
+        forms = dict.fromkeys([(1, 1), (1, AHEAD + 1), (len(self.rows), 1)])
+        return self.network.compile(self.sites + len(self.opening), list(forms))
 
     def compile_meanwhile(self) -> None:
         """The same in a thread of its own, while this one goes on drawing."""
@@ -129,17 +131,27 @@ class Decoding:
         guessed: list[int] = []
         first = self.rows[0].request
         if self.active == 1 and first is not None and first.guesses:
-            most = min(first.guesses, first.length - len(first.drawn) - 1)
+            most = min(AHEAD, first.guesses, first.length - len(first.drawn) - 1)
             guessed = guess(first.given.tolist() + first.drawn, most)
+        if guessed and self._fits(1, AHEAD + 1):  # a compiled step takes so many; what is amiss is found out
+            guessed += [0] * (AHEAD - len(guessed))
         fed = [[self._last(row)] for row in self.rows[: self.active]]
         fed[0] += guessed
-        scores = self._run(fed, 0, self.active, last=not guessed)
+        idle = [[0]] * (len(self.rows) - self.active)
+        if not 2 * self.active > len(self.rows) > self.active or not self._fits(len(self.rows), 1):
+            idle = []  # otherwise all rows together are faster; the idle ones get a symbol that nobody has read
+        scores = self._run([*fed, *idle], 0, self.active + len(idle), last=not guessed)
         told = []
         for row, symbols in zip(self.rows[: self.active], fed, strict=True):
             row.read += symbols
         for place in reversed(range(self.active)):  # from the last: rows that end change places with it
             told += self._took(place, scores[place], guessed if place == 0 else [])
         return told
+
+    def _fits(self, rows: int, symbols: int) -> bool:
+        """Whether a compiled step of this form can be taken from where the rows are."""
+        longest = max(len(row.read) for row in self.rows[:rows]) + symbols
+        return any(key[:2] == (rows, symbols) and longest <= key[2] for key in list(self.network.compiled))
 
     @staticmethod
     def _last(row: _Row) -> int:

@@ -12,13 +12,12 @@ from torch import Tensor
 
 from ..conversation import REPLY, checked, converses, prompt_of
 from ..generator import Generator
+from ..processes.decoding import AHEAD
 from ..space import Refusal
 from .answers import DONE, Answer, error, event
 from .api import Server, Stream, listener, unless_gone
 from .bodies import Chat, Completion, Infill, Sampling
 from .texts import Texts, continued, filled
-
-GUESSES = 8  # symbols that are looked up ahead where one text is drawn alone
 
 
 def routes(server: Server) -> APIRouter:
@@ -74,9 +73,9 @@ async def _answered(server: Server, body: Sampling, request: Request, asked: tup
         alone = prompts * body.n == 1
 
         def prepare() -> None:
-            loaded.decoding  # noqa: B018 - made here, not while others wait
+            _ = loaded.decoding  # made here, where nobody waits for it
             for symbols in given(loaded.model):
-                texts.add(symbols, length, partial(listener, loop), GUESSES if alone else 0)
+                texts.add(symbols, length, partial(listener, loop), AHEAD if alone else 0)
 
         await run_in_threadpool(prepare)
         stack.callback(texts.end)
