@@ -1,6 +1,6 @@
 """Decoding SmolLM2 (Q4_1) on this processor, beside llama.cpp on the same file and `transformers` in bf16.
 
-    python benchmarks/decode.py [--quick] [--rounds 5] [--threads 2]
+    python benchmarks/decode.py [--quick] [--rounds 9] [--threads 2]
 
 128 new tokens after a prompt of 6, greedy, one text at a time; each lap is the whole request, prompt included, and the
 contestants take turns. Then: the same with guesses from what stood before, on a task that repeats its text; eight texts
@@ -111,7 +111,7 @@ def perplexities(model: Any, decoding: Decoding, size: int) -> tuple[float, floa
     for piece in pieces:
         conditioner = model.conditioner(model.conditioner.nothing(1))
         exact.append(model.process.likelihood(piece[None], conditioner)[0, 1:])
-        room = decoding.network.room(1, PIECE)
+        room = decoding.room
         for place, (symbol, following) in enumerate(pairwise(piece)):
             scores = decoding.network(symbol.view(1, 1), torch.tensor([place]), room)[0, 0]
             nats.append(torch.nn.functional.cross_entropy(scores, following)[None])
@@ -120,7 +120,7 @@ def perplexities(model: Any, decoding: Decoding, size: int) -> tuple[float, floa
 
 def main() -> None:
     parser = report.asking(__doc__)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--threads", type=int, default=2)
     asked, began = parser.parse_args(), time.monotonic()
     torch.set_num_threads(asked.threads)
