@@ -42,7 +42,7 @@ water is calm and green, and the boats of the fishermen lie in rows beside the q
 The same text without the mistake:
 
 """
-STREAMS, NEW = 8, 128
+STREAMS, NEW, ALIKE = 8, 128, 64
 ENGLISH = Path(__file__).parent.parent / "docs" / "decisions"  # written by us: no model was trained on it
 ENGLISH_BYTES, PIECE = 20_000, 512
 
@@ -102,6 +102,21 @@ def theirs(model: Generator, given: torch.Tensor, length: int, folder: Path) -> 
 
 
 @torch.no_grad()
+def alike(model: Generator, prompts: list[torch.Tensor], folder: Path) -> int:
+    """Of the greedy continuations in fp32, of 64 symbols, how many are those of `transformers`."""
+    import transformers
+
+    writing.export(model, folder / "exact", torch.float32)
+    network: Any = transformers.AutoModelForCausalLM.from_pretrained(folder / "exact", dtype=torch.float32).eval()
+    decoding, same = decoding_of(model, bits=32), 0
+    for prompt in prompts:
+        [drawn] = ours(model, decoding, prompt, ALIKE, 1)()
+        found = network.generate(prompt[None], max_new_tokens=ALIKE, min_new_tokens=ALIKE, do_sample=False)
+        same += found[0, len(prompt) :].tolist() == drawn
+    return same
+
+
+@torch.no_grad()
 def perplexities(model: Any, decoding: Decoding, size: int) -> tuple[float, float]:
     """Of English in pieces: of this decoding, which reads one symbol after another, and of the weights in fp32."""
     text = "\n".join(path.read_text() for path in sorted(ENGLISH.glob("*.md")))[:size]
@@ -125,6 +140,7 @@ def main() -> None:
     asked, began = parser.parse_args(), time.monotonic()
     torch.set_num_threads(asked.threads)
     model = models.load(SMOLLM)
+    same = 0
     given, edit = (model.codec.symbols_of(text) for text in (PROMPT, EDIT))
     length, laps = (8, 1) if asked.quick else (NEW, asked.rounds)
     one, many = decoding_of(model), decoding_of(model, rows=STREAMS)
@@ -132,6 +148,7 @@ def main() -> None:
     one.compile()
     many.compile()
     compiling = time.monotonic() - compiling
+    prompts = [given, edit, *(edit[: len(edit) // n] for n in (2, 3, 4))]
     contestants: dict[str, Callable[[], Any]] = {
         "septet": ours(model, one, given, length, 1),
         "septet, 8 texts": ours(model, many, given, length, STREAMS),
@@ -143,12 +160,14 @@ def main() -> None:
             contestants["llama.cpp"] = llama(models.resolve(SMOLLM), given.tolist(), length, asked.threads)
         if importlib.util.find_spec("transformers"):
             contestants["transformers, bf16"] = theirs(model, given, length, Path(folder))
+            same = alike(model, prompts[: 1 if asked.quick else None], Path(folder))
         found = rounds.speeds(contestants, length, laps, 1)
     figures = [Figure(name, statistics.median(values), "tokens/s") for name, values in found.items()]
     if "llama.cpp" in found:
         figures.append(Figure("septet / llama.cpp", rounds.ratio(found, "septet", "llama.cpp"), "times", at_least=1.0))
     if "transformers, bf16" in found:
         figures.append(Figure("septet / transformers", rounds.ratio(found, "septet", "transformers, bf16"), "times"))
+        figures.append(Figure("texts of 5 as by transformers in fp32", same, at_least=5))
     gain = rounds.ratio(found, "septet, an edit, guessing", "septet, an edit")
     figures.append(Figure("guessing / plain, an edit", gain, "times", at_least=1.5))
     figures.append(
@@ -157,7 +176,6 @@ def main() -> None:
     mine, exact = perplexities(model, one, 600 if asked.quick else ENGLISH_BYTES)
     figures += [Figure("perplexity", mine), Figure("- of the weights in fp32", exact)]
     figures.append(Figure("perplexity / fp32", mine / exact, "times", at_most=1.01))
-    prompts = [given, edit, *(edit[: len(edit) // n] for n in (2, 3, 4))]
     parted = [ours(model, one, p, length, 1)() != ours(model, one, p, length, 1, AHEAD)() for p in prompts]
     figures.append(Figure("texts of 5 that guessing changed", sum(parted)))
     report.answer(figures, began, asked.quick, new=length, compile_seconds=round(compiling, 1))

@@ -144,11 +144,11 @@ def test_scores_from_packed_weights_come_near_the_plain_ones(bits: int, most: fl
 def test_a_compiled_step_draws_what_the_plain_one_draws(more: dict):
     made, found = process(**more), []
     for compiled in (False, True):
-        decoding = Decoding(made, rows=2)
+        decoding = Decoding(made, rows=3)
         assert not compiled or decoding.compile()
-        asked = [request(made, given, n, 20) for n, given in enumerate(PROMPTS)]
-        for one in asked:
-            for _ in decode(decoding, [one]):
+        asked = [request(made, given, n, 20, guesses=5 * (n % 2)) for n, given in enumerate(PROMPTS)]
+        for several in (asked[:1], asked[1:2], asked[2:4], asked[4:]):
+            for _ in decode(decoding, several):
                 pass
         found.append([one.drawn for one in asked])
     assert found[0] == found[1]
