@@ -20,7 +20,7 @@ class Enough:
 
 ENOUGH = {
     "vector": Enough("drawings", train=50_000, adapt=10, starter="icons"),  # the starter itself was trained on 54,918
-    "image": Enough("pictures", train=1000),
+    "image": Enough("pictures", train=400),  # lesson 7's shapes: from there on it is the steps that are few
     "text": Enough("characters", train=300_000),
 }
 
