@@ -88,11 +88,16 @@ def llama(path: Path, given: list[int], length: int, threads: int) -> Callable[[
     return draw
 
 
-def theirs(model: Generator, given: torch.Tensor, length: int, folder: Path) -> Callable[[], None]:
+def exported(model: Generator, folder: Path, dtype: torch.dtype) -> Any:
+    """The same model in `transformers`."""
     import transformers
 
-    writing.export(model, folder / "exported")
-    network: Any = transformers.AutoModelForCausalLM.from_pretrained(folder / "exported", dtype=torch.bfloat16).eval()
+    writing.export(model, folder, dtype)
+    return transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=dtype).eval()
+
+
+def theirs(model: Generator, given: torch.Tensor, length: int, folder: Path) -> Callable[[], None]:
+    network = exported(model, folder / "bf16", torch.bfloat16)
 
     @torch.no_grad()
     def draw() -> None:
@@ -104,10 +109,7 @@ def theirs(model: Generator, given: torch.Tensor, length: int, folder: Path) -> 
 @torch.no_grad()
 def alike(model: Generator, prompts: list[torch.Tensor], folder: Path) -> int:
     """Of the greedy continuations in fp32, of 64 symbols, how many are those of `transformers`."""
-    import transformers
-
-    writing.export(model, folder / "exact", torch.float32)
-    network: Any = transformers.AutoModelForCausalLM.from_pretrained(folder / "exact", dtype=torch.float32).eval()
+    network = exported(model, folder / "fp32", torch.float32)
     decoding, same = decoding_of(model, bits=32), 0
     for prompt in prompts:
         [drawn] = ours(model, decoding, prompt, ALIKE, 1)()

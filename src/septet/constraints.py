@@ -24,7 +24,7 @@ class Vocabulary:
             import llguidance
         except ImportError as error:
             raise Refusal("a schema or pattern needs the package llguidance; pip install 'septet[serve]'") from error
-        self.end, self.symbols = codec.space.markers["end"], codec.space.symbols or 0
+        self.end = codec.space.markers["end"]
         if codec.tokenizer is not None:
             count = codec.tokenizer.get_vocab_size()
             self.tokens = llguidance.LLTokenizer(codec.tokenizer.to_str(), n_vocab=count, eos_token=self.end)
@@ -50,12 +50,12 @@ class Constraint:
     """Changes scores so that only symbols can be drawn after which the text may still come to match: see
     processes.decoding.Request.adjust. Where nothing may follow but the end, the end is drawn."""
 
-    def __init__(self, vocabulary: Vocabulary, schema: dict[str, Any] | str | None = None, regex: str | None = None):
+    def __init__(self, vocabulary: Vocabulary, schema: dict[str, Any] | None = None, regex: str | None = None):
         import llguidance
 
         if (schema is None) == (regex is None):
             raise Refusal("a constraint is a JSON schema or a regular expression: give one of the two")
-        text = regex if regex is not None else schema if isinstance(schema, str) else _written(schema)
+        text = _written(schema) if regex is None else regex
         if len(text) > MOST:
             raise Refusal(f"a constraint of {len(text):,} characters: at most {MOST:,}")
         matcher = llguidance.LLMatcher
@@ -65,11 +65,9 @@ class Constraint:
             raise Refusal(f"the JSON schema cannot be read: {str(error)[:200]}") from error
         self.matcher = matcher(vocabulary.tokens, grammar, log_level=0)
         self.vocabulary, self.taken = vocabulary, 0
-        self._check("cannot be kept to")
-
-    def _check(self, what: str) -> None:
         if self.matcher.is_error():
-            raise Refusal(f"the schema or pattern {what}: {self.matcher.get_error().splitlines()[0][:200]}")
+            reason = self.matcher.get_error().splitlines()[0][:200]
+            raise Refusal(f"the schema or pattern cannot be kept to: {reason}")
 
     def __call__(self, scores_V: Tensor, drawn: list[int]) -> None:
         for symbol in drawn[self.taken :]:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from .codecs.symbols import Symbols
 from .generator import Generator
-from .modalities.text import ROLES, Text
+from .modalities.text import ROLES, Text, is_message
 from .parts import Context
 from .processes.autoregressive import Autoregressive
 from .processes.decoding import Decoding
@@ -48,7 +48,9 @@ class Conversation:
     def __post_init__(self) -> None:
         if not converses(self.model):
             raise Refusal(f"{self.model.name} was not taught to converse: it has no chat template; use generate text")
-        checked(self.messages)
+        for message in self.messages:
+            if not is_message(message):
+                raise Refusal(f"a message {str(message)[:80]}: expected a role ({', '.join(ROLES)}) and a content")
         self.decoding = decoding_of(self.model, self.bits, long=self.long)
 
     def reply(
@@ -67,14 +69,6 @@ class Conversation:
 def converses(model: Generator) -> bool:
     """Whether it was taught to answer."""
     return isinstance(model.modality, Text) and model.modality.template is not None
-
-
-def checked(messages: Sequence[Any]) -> None:
-    """Refuses what is no message."""
-    for message in messages:
-        fine = isinstance(message, dict) and message.get("role") in ROLES and isinstance(message.get("content"), str)
-        if not fine:
-            raise Refusal(f"a message {str(message)[:80]}: expected a role ({', '.join(ROLES)}) and a content")
 
 
 def decoding_of(model: Generator, bits: int | None = None, rows: int = 1, long: bool = False) -> Decoding:

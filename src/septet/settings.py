@@ -16,6 +16,13 @@ def takes(process: Process, name: str) -> bool:
     return name in inspect.signature(process.draws).parameters
 
 
+def checked_strength(strength: float) -> float:
+    """How far given content is varied, in its range, or a Refusal."""
+    if not 0 < strength <= 1:
+        raise Refusal(f"strength={strength}: expected above 0 (hardly changed) to 1 (drawn anew)")
+    return strength
+
+
 def chosen(process: Process, given: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
     """The settings `given`, else the model's `own` where the process takes them. None asks for the own one. What the
     process does not take, or is of another kind, is a Refusal."""

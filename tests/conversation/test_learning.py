@@ -10,7 +10,7 @@ from talkers import talker
 
 from septet.codecs.symbols import Symbols
 from septet.data.dataset import read
-from septet.modalities.text import Text
+from septet.modalities.text import Text, messages_of
 from septet.parts import Context
 from septet.recipes.text_gpt import stream
 from septet.space import PADDING, Refusal, heard, heard_only
@@ -34,6 +34,11 @@ def test_each_line_is_an_item(tmp_path: Path):
     found = read(written(tmp_path, *map(json.dumps, LINES), ""), Text(), held_out=0)
     assert [item.source for item in found] == ["talk.jsonl#0", "talk.jsonl#1", "talk.jsonl#2"]
     assert found[1].datum == "plain" and json.loads(found[2].datum) == {"messages": TALK[:2]}
+
+
+def test_a_conversation_may_stand_among_other_keys(tmp_path: Path):
+    found = read(written(tmp_path, json.dumps({"id": 7, "messages": TALK[:2]})), Text())
+    assert messages_of(found[0].datum) == TALK[:2]
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,12 @@ def test_words_loop_controls_and_helpers_are_there():
     assert chat_template.rendered(template, [(SAID * 3, True)], {"bos_token": "<s>"}) == [said]
 
 
+def test_the_bound_on_a_text_is_one_on_each():
+    template, third = "{{ messages[0]['content'] }}", chat_template.TEXT_BYTES // 3
+    said = [([{"role": "user", "content": "a" * third}], True)] * 4
+    assert [len(text) for text in chat_template.rendered(template, said, {})] == [third] * 4
+
+
 @pytest.mark.parametrize(
     "template, said",
     [

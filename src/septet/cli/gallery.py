@@ -27,7 +27,7 @@ REAL = 8  # faces that are shown of those it learns from
 FACE = ("yellow", "smiling", "open eyes", "crown")
 MOODS = [f"yellow face, {mood}, open eyes, crown" for mood in ("smiling", "laughing", "sad", "surprised")]
 SMALL = {"size": faces.SIDE, "patch": 6, "width": 192, "layers": 4, "batch": 32, "average": 0.99, "fill": 0.1}
-MOUTH = 14  # the row of pixels from which the first face drawn is painted anew
+MOUTH = 14  # the row of pixels from which a face is painted anew
 OPENING = "It was a bright morning, and "
 PAGE = """<!doctype html><meta charset="utf-8"><title>septet demo</title>
 <style>body{{font:16px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem;color:#222}}

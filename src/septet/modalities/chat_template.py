@@ -60,11 +60,11 @@ def _main() -> None:
     environment.globals["strftime_now"] = lambda form: datetime.now().strftime(form)
     environment.filters["tojson"] = lambda value, **_: json.dumps(value, ensure_ascii=False)
     _limit()
-    texts, size = [], 0
+    texts = []
     try:
         template = environment.from_string(asked["template"])
         for messages, reply in asked["asked"]:
-            pieces = []
+            pieces, size = [], 0
             for piece in template.generate(asked["words"] | {"messages": messages, "add_generation_prompt": reply}):
                 pieces.append(piece)
                 size += len(piece)

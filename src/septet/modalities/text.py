@@ -80,7 +80,7 @@ def _of_line(line: str, number: int) -> str:
         raise Refusal(f"line {number} is no JSON ({str(error)[:80]})") from error
     if isinstance(found, dict) and isinstance(found.get("text"), str):
         return found["text"]
-    if isinstance(found, dict) and messages_of(json.dumps(found)) is not None:
+    if _conversation(found) is not None:
         return json.dumps({"messages": found["messages"]}, ensure_ascii=False)
     raise Refusal(f'line {number}: expected {{"text": ...}} or {{"messages": [{{"role": ..., "content": ...}}, ...]}}')
 
@@ -90,12 +90,23 @@ def messages_of(text: str) -> list[dict[str, str]] | None:
     if not text.startswith('{"messages": ['):
         return None
     try:
-        messages = json.loads(text)["messages"]
-        kept = [{"role": message["role"], "content": message["content"]} for message in messages]
-    except (ValueError, RecursionError, TypeError, KeyError):
+        return _conversation(json.loads(text))
+    except (ValueError, RecursionError):
         return None
-    fine = all(m["role"] in ROLES and isinstance(m["content"], str) for m in kept)
-    return kept if fine and any(m["role"] == "assistant" for m in kept) else None
+
+
+def _conversation(found: Any) -> list[dict[str, str]] | None:
+    """The messages in what a line of JSON says, if it is a conversation with a reply."""
+    messages = found.get("messages") if isinstance(found, dict) else None
+    if not isinstance(messages, list) or not all(map(is_message, messages)):
+        return None
+    kept = [{"role": message["role"], "content": message["content"]} for message in messages]
+    return kept if any(message["role"] == "assistant" for message in kept) else None
+
+
+def is_message(value: Any) -> bool:
+    """Whether it says who says what."""
+    return isinstance(value, dict) and value.get("role") in ROLES and isinstance(value.get("content"), str)
 
 
 def _alternating(texts: list[str]) -> list[tuple[str, bool]]:
@@ -185,7 +196,9 @@ class Text(Modality):
         return {"characters": len(datum)}
 
     def cut(self, datum: str, share: float) -> tuple[str, str] | None:
-        """The first 1 - share of the characters, and the rest."""
+        """The first 1 - share of the characters, and the rest; None of a conversation, which is one thing."""
+        if messages_of(datum) is not None:
+            return None
         border = int(len(datum) * (1 - share))
         return (datum[:border], datum[border:]) if 0 < border < len(datum) else None
 

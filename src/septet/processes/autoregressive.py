@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ..guidance import Guidance, doubled
 from ..parts import Backbone, Context, Places, Process, State
+from ..settings import checked_strength
 from ..space import PADDING, Known, Refusal, Space, heard
 from ..streams import uniform
 from .filters import Filter, capped
@@ -134,10 +135,9 @@ class Autoregressive(Process):
         """The first symbols of each are kept, all but the share `strength`."""
         if len(self.space.shape) > 1:
             return super().varied(latents, strength)
-        if not 0 < strength <= 1:
-            raise Refusal(f"strength={strength}: expected above 0 (hardly changed) to 1 (drawn anew)")
+        kept = 1 - checked_strength(strength)
         rows = [row[(row != PADDING) & (row != self.space.markers.get("end", PADDING))].cpu() for row in latents]
-        return {"known": Known(spans=tuple((row[: round(len(row) * (1 - strength))],) for row in rows))}
+        return {"known": Known(spans=tuple((row[: round(len(row) * kept)],) for row in rows))}
 
     def noise(self, seeds: Sequence[int]) -> Tensor:
         return uniform(seeds, (self.space.sites,))

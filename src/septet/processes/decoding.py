@@ -137,9 +137,9 @@ class Decoding:
             guessed += [0] * (AHEAD - len(guessed))
         fed = [[self._last(row)] for row in self.rows[: self.active]]
         fed[0] += guessed
-        idle = [[0]] * (len(self.rows) - self.active)
-        if not 2 * self.active > len(self.rows) > self.active or not self._fits(len(self.rows), 1):
-            idle = []  # otherwise all rows together are faster; the idle ones get a symbol that nobody has read
+        all_rows = self.active < len(self.rows) < 2 * self.active and self._fits(len(self.rows), 1)
+        # Then all rows together are faster, and the idle ones get a symbol that nobody has read.
+        idle = [[0]] * (len(self.rows) - self.active) if all_rows else []
         scores = self._run([*fed, *idle], 0, self.active + len(idle), last=not guessed)
         told = []
         for row, symbols in zip(self.rows[: self.active], fed, strict=True):

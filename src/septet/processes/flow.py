@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ..guidance import Guidance, doubled, guided, repeated
 from ..parts import Backbone, Context, Places, Process, State
+from ..settings import checked_strength
 from ..space import Known, Refusal, Space
 from ..streams import normal
 from .regions import random_regions
@@ -120,8 +121,7 @@ class Flow(Process):
             raise Refusal(f"solver={solver!r}: expected 'euler' or 'heun'")
         if not 1 <= steps <= 1000:
             raise Refusal(f"steps={steps}: a flow takes 1 to 1000 steps")
-        if not 0 < strength <= 1:
-            raise Refusal(f"strength={strength}: expected above 0 (hardly changed) to 1 (drawn anew)")
+        checked_strength(strength)
         device = self.enter.weight.device
         grid = torch.linspace(1, 0, steps + 1, dtype=torch.float64)
         grid = (shift * grid / (1 + (shift - 1) * grid) * (strength if near is not None else 1)).tolist()

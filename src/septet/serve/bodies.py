@@ -1,6 +1,7 @@
 """What clients of the API send, with the bounds of every field. What is not known is left aside, as OpenAI's own API
 and its clients expect."""
 
+import secrets
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -9,11 +10,18 @@ CHARACTERS = 200_000  # of a text
 MOST_TOKENS = 8192  # of an answer
 CHOICES = 8
 STOPS = 16
+SEEDS = 2**62
 
 Text = Annotated[str, Field(max_length=CHARACTERS)]
 Word = Annotated[str, Field(min_length=1, max_length=200)]
 Number = Annotated[float, Field(ge=-100, le=100, allow_inf_nan=False)]
 Tokens = Annotated[int, Field(ge=1, le=MOST_TOKENS)]
+Seed = Annotated[int, Field(ge=0, lt=SEEDS)]
+
+
+def seed_of(given: int | None) -> int:
+    """The seed that was given, or one by chance."""
+    return secrets.randbelow(SEEDS) if given is None else given
 
 
 class Body(BaseModel):
@@ -52,7 +60,7 @@ class Sampling(Body):
     frequency_penalty: Annotated[float, Field(ge=-2, le=2, allow_inf_nan=False)] | None = None
     repetition_penalty: Annotated[float, Field(gt=0, le=10, allow_inf_nan=False)] | None = None
     logit_bias: Annotated[dict[str, Number], Field(max_length=1000)] | None = None
-    seed: Annotated[int, Field(ge=0, lt=2**62)] | None = None
+    seed: Seed | None = None
     n: Annotated[int, Field(ge=1, le=CHOICES)] = 1
     stop: Word | Annotated[list[Word], Field(max_length=STOPS)] | None = None
     stream: bool = False
@@ -124,5 +132,5 @@ class Images(Body):
     prompt: Annotated[str, Field(max_length=10_000)]
     n: Annotated[int, Field(ge=1, le=CHOICES)] = 1
     size: Annotated[str, Field(max_length=20)] | None = None
-    seed: Annotated[int, Field(ge=0, lt=2**62)] | None = None
+    seed: Seed | None = None
     response_format: Literal["b64_json", "url"] | None = None

@@ -11,7 +11,7 @@ from fastapi.concurrency import run_in_threadpool
 from ..embedding import embed
 from .api import Server
 from .bodies import Embeddings
-from .texts import codec_of
+from .engine import codec_of
 
 
 def routes(server: Server) -> APIRouter:

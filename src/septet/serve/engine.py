@@ -33,6 +33,12 @@ class Closing(Refusal):
     """No new work is taken: what is under way is being finished."""
 
 
+def codec_of(model: Generator) -> Symbols:
+    if not isinstance(model.codec, Symbols):
+        raise Refusal(f"{model.name} does not read text")
+    return model.codec
+
+
 @dataclass
 class Loaded:
     """A model in memory; what a text model needs besides is made when it is first asked for."""
@@ -56,9 +62,7 @@ class Loaded:
     def vocabulary(self) -> Vocabulary:
         with self.lock:
             if self._vocabulary is None:
-                if not isinstance(self.model.codec, Symbols):
-                    raise Refusal(f"{self.model.name} does not write text")
-                self._vocabulary = Vocabulary(self.model.codec)
+                self._vocabulary = Vocabulary(codec_of(self.model))
             return self._vocabulary
 
 

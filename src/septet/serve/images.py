@@ -1,7 +1,6 @@
 """The route of picture models."""
 
 import base64
-import secrets
 import tempfile
 import time
 from collections.abc import Generator as Steps
@@ -16,7 +15,7 @@ from ..generator import Generator
 from ..output import Output
 from ..space import Refusal
 from .api import Server
-from .bodies import Images
+from .bodies import Images, seed_of
 
 PNG = ".png"
 
@@ -29,13 +28,12 @@ def routes(server: Server) -> APIRouter:
         """PNG files in base64, each with its record inside."""
         if body.response_format == "url":
             raise Refusal("response_format 'url': pictures come inside the answer; ask for 'b64_json'")
-        seed = secrets.randbelow(2**62) if body.seed is None else body.seed
         async with AsyncExitStack() as stack:
             server.places(stack, body.n)
             loaded = await server.model(stack, body.model, "image")
             if PNG not in loaded.model.modality.suffixes:
                 raise Refusal(f"{loaded.model.name} draws {loaded.model.modality.name}, no pictures")
-            made = await server.work(request, loaded, _drawn(loaded.model, body, seed))
+            made = await server.work(request, loaded, _drawn(loaded.model, body, seed_of(body.seed)))
         files = [file for step in made for file in step]
         data = [{"b64_json": base64.b64encode(file).decode(), "revised_prompt": None, "url": None} for file in files]
         return {"created": int(time.time()), "data": data}

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 from torch import Tensor
 
-from ..conversation import REPLY, checked, converses, prompt_of
+from ..conversation import REPLY, converses, prompt_of
 from ..generator import Generator
 from ..processes.decoding import AHEAD
 from ..space import Refusal
@@ -31,7 +31,6 @@ def routes(server: Server) -> APIRouter:
         def given(model: Generator) -> list[Tensor]:
             if not converses(model):
                 raise Refusal(f"{model.name} was not taught to converse; use /v1/completions")
-            checked(messages)
             return [prompt_of(model, messages, length)]
 
         alternatives = body.top_logprobs if body.logprobs else None

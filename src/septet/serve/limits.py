@@ -5,6 +5,8 @@ import json
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from .answers import error
+
 MOST_BYTES = 4_000_000  # of a body
 SECONDS = 20.0  # in which it must have come
 
@@ -51,7 +53,6 @@ class Limits:
 
 
 async def _refuse(send: Send, status: int, sentence: str) -> None:
-    error = {"error": {"message": sentence, "type": "invalid_request_error", "param": None, "code": status}}
     headers = [(b"content-type", b"application/json"), (b"connection", b"close")]
     await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": json.dumps(error).encode()})
+    await send({"type": "http.response.body", "body": json.dumps(error(status, sentence)).encode()})

@@ -5,7 +5,6 @@ Shapes: n symbols, V symbols.
 """
 
 import asyncio
-import secrets
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,10 +19,9 @@ from ..generator import Generator
 from ..processes.autoregressive import Autoregressive, arrange
 from ..processes.requests import Request
 from ..space import Refusal
-from .bodies import Sampling
-from .engine import Engine, Job, Loaded
+from .bodies import Sampling, seed_of
+from .engine import Engine, Job, Loaded, codec_of
 
-SEEDS = 2**62
 Listen = Callable[["asyncio.Queue[Any]"], Callable[[Any], None]]
 
 
@@ -45,12 +43,6 @@ class Choice:
         """Why it ended."""
         ended = self.telling.stopped or self.request.drawn[-1:] == [self.telling.codec.space.markers["end"]]
         return "stop" if ended else "length"
-
-
-def codec_of(model: Generator) -> Symbols:
-    if not isinstance(model.codec, Symbols):
-        raise Refusal(f"{model.name} does not read text")
-    return model.codec
 
 
 def continued(model: Generator, text: str, length: int) -> Tensor:
@@ -86,7 +78,7 @@ class Texts:
 
     def __init__(self, engine: Engine, loaded: Loaded, asked: Sampling, alternatives: int | None):
         self.engine, self.loaded, self.asked, self.alternatives = engine, loaded, asked, alternatives
-        self.seed = secrets.randbelow(SEEDS) if asked.seed is None else asked.seed
+        self.seed = seed_of(asked.seed)
         self.choices: list[Choice] = []
 
     def add(self, given: Tensor, length: int, listen: Listen, guesses: int = 0) -> None:
