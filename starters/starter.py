@@ -42,6 +42,7 @@ class Starter:
         recipe, folder = self.kinds[kind], self.name if len(self.kinds) == 1 else f"{self.name}-{kind}"
         work = options.work or options.data.parent / "models" / folder
         chosen = recipes.parsed(recipe, options.words) | {"steps": options.steps, "resume": options.resume}
+        chosen["keep_evidence"] = False  # it is not published
         budget = None if options.resume or options.steps else options.budget
         start = models.load(options.start) if options.start else None
         for progress in runs.training(options.data, recipe, work, budget, seed=options.seed, start=start, **chosen):

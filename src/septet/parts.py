@@ -207,6 +207,8 @@ class Modality(Part):
     name: str
     extensions: tuple[str, ...]  # of the files it reads, lower case, with the dot
     suffixes: tuple[str, ...]  # of the files it can write, the usual one first
+    written = False  # whether a datum is a string that says what it says, without a caption
+    tracked = False  # whether what a repository ignores is left out of a folder
 
     @abstractmethod
     def read(self, path: Path) -> Any:

@@ -8,21 +8,26 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from talkers import talker
 
 from septet import models
 from septet.cli import faces, main
-from septet.cli.gallery import FACE, MOUTH, REAL
+from septet.cli import gallery as page_of
+from septet.cli.gallery import FACE, MOUTH, QUESTION, REAL
 
 SHIPPED = models.starters()
 
 
 @pytest.fixture(scope="module")
 def gallery(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("demo") / "gallery"
-    with pytest.raises(SystemExit) as ended:
-        main(["demo", "--out", str(folder), "--budget", "10s"])
+    folder = tmp_path_factory.mktemp("demo")
+    models.save(talker(512), folder / "talker", card={})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(page_of, "MODEL", str(folder / "talker"))
+        with pytest.raises(SystemExit) as ended:
+            main(["demo", "--out", str(folder / "gallery"), "--budget", "10s"])
     assert not ended.value.code
-    return folder
+    return folder / "gallery"
 
 
 def sections(folder: Path) -> dict[str, str]:
@@ -64,6 +69,25 @@ def test_it_shows_a_text(gallery: Path):
     assert text.startswith("It was a bright morning, and ") and len(text) > 200
 
 
+@pytest.mark.skipif("python" not in SHIPPED, reason="the starter python is not in this checkout")
+def test_it_shows_a_completed_function(gallery: Path):
+    code = html.unescape(re.findall(r"<pre>(.*?)</pre>", sections(gallery)["A function completed"], re.S)[0])
+    body = code.partition('JSON file."""\n')[2].partition("def save_settings")[0]
+    assert code.startswith("import json\n") and "json.load" in body
+
+
+def test_it_shows_an_answer_with_its_record(gallery: Path):
+    answer = sections(gallery)["An answer by talker"]
+    record = json.loads(html.unescape(re.findall(r"<pre>(\{.*?\})</pre>", answer, re.S)[0]))
+    assert record["prompt"] == QUESTION and record["settings"]["temperature"] == 0
+
+
+def test_without_a_network_it_says_that_a_text_must_do(monkeypatch, capsys):
+    monkeypatch.setattr(page_of, "MODEL", "pypi:unheard-of")
+    assert list(page_of._answered()) == []
+    assert "No chat answer, but a text by the starter 'prose'" in capsys.readouterr().out
+
+
 @pytest.mark.skipif(not SHIPPED, reason="no starter is in this checkout")
 def test_every_file_is_there_with_its_record_and_nothing_is_fetched(gallery: Path):
     page = (gallery / "index.html").read_text()
@@ -71,7 +95,7 @@ def test_every_file_is_there_with_its_record_and_nothing_is_fetched(gallery: Pat
     assert len(set(names)) == len(names) and all((gallery / name).exists() for name in names)
     records = [json.loads(html.unescape(text)) for text in re.findall(r"<pre>(\{.*?\})</pre>", page, re.S)]
     assert len(records) + REAL == page.count("<figure>")
-    assert {record["model"] for record in records} == {*SHIPPED, "faces-model"}
+    assert {record["model"] for record in records} == {*SHIPPED, "faces-model", "talker"}
     assert not re.search(r"https?://", page)
 
 

@@ -21,7 +21,7 @@ ORDER = [
     {"output"},
     {"generator"},
     {"data", "previews", "openweights", "conversation", "constraints", "embedding"},
-    {"originality"},
+    {"originality", "completion"},
     {"optimisers", "checkpoints"},
     {"fitting"},
     {"flops"},

@@ -22,6 +22,7 @@ TINY = {
     "text_gpt": ["tokens=bytes", "length=32", *WIDE],
     "text_bert": ["tokens=bytes", "length=32", *WIDE],
     "vector_gpt": ["length=64", "fill=0", *WIDE],
+    "code_gpt": ["tokens=300", "length=64", *WIDE],
 }
 
 
@@ -34,6 +35,7 @@ INSIDE = {  # what a model's page shows of what goes on in it
     "text_gpt": {"expects", "attention"},
     "text_bert": {"gaps", "neighbours"},
     "vector_gpt": {"expects", "attention"},
+    "code_gpt": {"expects", "attention"},
 }
 
 
@@ -64,7 +66,7 @@ def test_a_recipe_trains_draws_and_tells(recipe: str, sources, septet, tmp_path:
 
     code, said, error = septet("generate", out, "--count", 2, "--seed", 5, "--out", made)
     assert code == 0, error
-    suffix = {"image": ".png", "text": ".txt", "vector": ".svg"}[kind]
+    suffix = {"image": ".png", "text": ".txt", "vector": ".svg", "code": ".py"}[kind]
     files = sorted(path.name for path in made.iterdir() if path.suffix == suffix)
     assert files == [f"model-5{suffix}", f"model-6{suffix}"]
     assert "Cost: " in said and "Next: " in said
@@ -127,7 +129,7 @@ def test_training_goes_on_from_a_folder(sources, septet, tmp_path: Path):
     assert max(float((a - b).abs().max()) for a, b in pairs) < 0.5, "the second model began anew"
 
 
-@pytest.mark.parametrize("recipe", ["image_gan", "image_vae", "image_gpt", "text_gpt", "vector_gpt"])
+@pytest.mark.parametrize("recipe", ["image_gan", "image_vae", "image_gpt", "text_gpt", "vector_gpt", "code_gpt"])
 def test_a_recipe_refuses_a_model_of_another_kind(recipe: str, sources, septet, tmp_path: Path):
     kind = recipe.split("_")[0]
     code, _, error = septet(

@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import re
+import socket
 import threading
 import time
 import urllib.error
@@ -72,9 +73,21 @@ class Running:
 
 @pytest.fixture(scope="module")
 def running() -> Iterator[Running]:
-    server = Running()
-    yield server
-    server.stop()
+    """A server in a process that reaches no other machine."""
+    connect = socket.socket.connect
+
+    def local(this: socket.socket, address: Any) -> None:
+        if this.family in (socket.AF_INET, socket.AF_INET6) and address[0] not in ("127.0.0.1", "::1"):
+            raise AssertionError(f"a connection to {address}")
+        connect(this, address)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket.socket, "connect", local)
+        with pytest.raises(AssertionError, match="a connection to"):
+            socket.create_connection(("192.0.2.1", 80), timeout=0.1)
+        server = Running()
+        yield server
+        server.stop()
 
 
 def asked(running: Running, **more):

@@ -17,8 +17,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Train on your own files, generate new content, audit what was learned and made.",
 )
-RECIPES = {"text": "text_gpt", "image": "image_diffusion", "vector": "vector_gpt"}
-STARTERS = {"text": "prose", "image": "emoji", "vector": "icons"}
+RECIPES = {"text": "text_gpt", "code": "code_gpt", "image": "image_diffusion", "vector": "vector_gpt"}
+STARTERS = {"text": "prose", "code": "python", "image": "emoji", "vector": "icons"}
 MODEL_FILES = ("manifest.json", "config.json", "model.safetensors")  # a folder with any of these is meant as a model
 Model = Annotated[str | None, typer.Option(help="A starter's name, a model folder, or hf:owner/name.")]
 Device = Annotated[str, typer.Option(help="auto (a GPU where there is one), cpu, or cuda:0.")]
@@ -27,7 +27,7 @@ Seed = Annotated[int, typer.Option(help="Same seed, same result.")]
 
 @app.command()
 def train(
-    kind: Annotated[str, typer.Argument(help="text, image or vector.")],
+    kind: Annotated[str, typer.Argument(help="text, code, image or vector.")],
     source: Annotated[Path, typer.Argument(help="A folder of files, or one file.")],
     options: Annotated[
         list[str] | None, typer.Argument(help="option=value of the recipe; see `septet recipes`.")
@@ -58,7 +58,9 @@ def train(
 
 @app.command()
 def generate(
-    what: Annotated[str, typer.Argument(help="text, image or vector for the starter; or a model's name or folder.")],
+    what: Annotated[
+        str, typer.Argument(help="text, code, image or vector for the starter; or a model's name or folder.")
+    ],
     prompt: Annotated[str | None, typer.Argument(help="What to make; for text, how it begins.")] = None,
     options: Annotated[list[str] | None, typer.Argument(help="setting=value of the model's process.")] = None,
     model: Model = None,

@@ -166,7 +166,7 @@ def _figures(
     training, held_out = ([finish(dataset.data[i]) for i in side] for side in sides)  # in the colours that were learned
     names = [dataset.sources[i] for i in dataset.training]
     figures: dict[str, Any] = {"likelihood": likelihood.measure(model, dataset)}
-    if model.modality.name == "text":
+    if model.modality.written:
         found, verdicts = _of_text(outputs, training, held_out, names)
         return figures | {"originality": found}, verdicts, None
     try:

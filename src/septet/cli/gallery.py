@@ -11,9 +11,13 @@ from pathlib import Path
 import numpy as np
 
 from .. import folders, models, runs
+from ..codecs.symbols import GAP
+from ..conversation import decoding_of, replying
 from ..generator import Generator, Given
-from ..output import Output, Outputs
+from ..output import Output, Outputs, record
+from ..space import Refusal
 from . import cost, faces, say
+from .conversing import MODEL
 from .training import follow
 
 ICONS = [
@@ -29,6 +33,21 @@ MOODS = [f"yellow face, {mood}, open eyes, crown" for mood in ("smiling", "laugh
 SMALL = {"size": faces.SIDE, "patch": 6, "width": 192, "layers": 4, "batch": 32, "average": 0.99, "fill": 0.1}
 MOUTH = 14  # the row of pixels from which a face is painted anew
 OPENING = "It was a bright morning, and "
+QUESTION = "Give me three names for a small boat, with a word on each."
+ANSWER = 96  # symbols at most
+FUNCTION = f'''import json
+
+
+def load_settings(path):
+    """Read settings from a JSON file."""
+{GAP}
+
+
+def save_settings(settings, path):
+    """Write settings to a JSON file."""
+    with open(path, "w") as file:
+        json.dump(settings, file)
+'''
 PAGE = """<!doctype html><meta charset="utf-8"><title>septet demo</title>
 <style>body{{font:16px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem;color:#222}}
 .grid{{display:grid;grid-template-columns:repeat(auto-fill,minmax(9rem,1fr));gap:1rem}}
@@ -68,8 +87,26 @@ def _drawn() -> Iterator[tuple[str, Outputs]]:
         yield "Icons, one for each of sixteen prompts", icons.generate(ICONS, seed=0, tile=16)
         yield "An icon finished from its first half", _finished(icons)
         yield f"Interpolation from {' to '.join(BETWEEN)}", icons.interpolate(BETWEEN, (0, 0), frames=8)
+    yield from _answered()
+    if "python" in ready:
+        python = models.load("python")
+        yield "A function completed", python.generate(given=Given(FUNCTION), seed=0, temperature=0.0)
     if "prose" in ready:
         yield "A text", models.load("prose").generate(given=Given(OPENING), seed=0)
+
+
+def _answered() -> Iterator[tuple[str, Outputs]]:
+    """An answer of the model that converses; without a network, a text by the starter must do, and that is said."""
+    try:
+        model = models.load(MODEL)
+    except Refusal as error:
+        print(f"No chat answer, but a text by the starter 'prose' ({error})")
+        return
+    began, messages = time.time(), [{"role": "user", "content": QUESTION}]
+    answer = "".join(replying(model, decoding_of(model), messages, 0, ANSWER, temperature=0.0))
+    settings = {"temperature": 0.0, "length": ANSWER, "seconds": round(time.time() - began, 2)}
+    told = record(model.name, model.digest, QUESTION, 0, settings)
+    yield f"An answer by {model.name}", Outputs([Output(answer.strip() + "\n", told, model.modality)])
 
 
 def _learned(out: Path, budget: str) -> Iterator[tuple[str, Outputs | str]]:

@@ -72,7 +72,7 @@ def generate(request: Request, settings: dict[str, Any], edit: Edit) -> None:
                 bar.update(task, completed=len(saved) + share * min(request.tile, len(queue)))
                 for output in moment.outputs:
                     saved.append(_save(output, queue.pop(0), request))
-                    texts += [output.text] if model.modality.name == "text" and len(texts) < SHOWN else []
+                    texts += [output.text] if model.modality.written and len(texts) < SHOWN else []
                 if judge is not None and moment.outputs:
                     verdicts += judge.verdicts([without_beginning(o.datum, prompt) for o in moment.outputs])
     for text in texts:
@@ -131,7 +131,7 @@ def _reference(request: Request) -> str:
 
 def _begins(model: Generator) -> bool:
     """Whether prompts are the beginning of what is drawn, as for a text model."""
-    return model.modality.name == "text" and not model.conditioner.takes_prompts
+    return model.modality.written and not model.conditioner.takes_prompts
 
 
 def _by_given(model: Generator, rows: list[Row]) -> list[tuple[str | None, list[Row]]]:

@@ -1,6 +1,8 @@
 """septet serve."""
 
 import ipaddress
+import os
+import shutil
 import sys
 from typing import Annotated, Any
 
@@ -61,6 +63,38 @@ def api(
     Server(settings).run()
 
 
+@app.command()
+def editor(
+    model: Annotated[str, typer.Option(help="A model of code: a starter's name, or your own.")] = "python",
+    setup: Annotated[
+        str | None, typer.Option(help="Print what to paste for neovim, vscode, helix or emacs, and end.")
+    ] = None,
+) -> None:
+    """A language server over stdio that completes code; editors start it."""
+    from ..space import Refusal
+
+    if setup is not None:
+        from ..serve.setups import setup as text_for
+
+        command = [shutil.which("septet") or "septet", "serve", "editor"]
+        print(
+            text_for(
+                setup,
+                command
+                if model == "python"
+                else [*command, "--model", os.path.abspath(model) if os.path.isdir(model) else model],
+            )
+        )
+        return
+    try:
+        from ..serve import editor as language
+    except ImportError as error:
+        raise Refusal(f"a language server needs more packages ({error.name}); pip install 'septet[editor]'") from error
+    from .. import models
+
+    language.server(models.load(model)).start_io()
+
+
 def _local(host: str) -> bool:
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
@@ -76,14 +110,15 @@ def _models(given: list[str]) -> tuple[Any, Any, dict[str, str]]:
     from .conversing import MODEL
     from .listing import at_hand
 
-    defaults = dict.fromkeys(("text", "fill", "infill", "embedding"), STARTERS["text"])
-    engine, defaults = Engine(models.load), {"chat": MODEL, **defaults, "image": STARTERS["vector"]}
+    defaults = dict.fromkeys(("text", "fill", "embedding"), STARTERS["text"])
+    defaults |= {"chat": MODEL, "infill": STARTERS["code"], "image": STARTERS["vector"]}
+    engine = Engine(models.load)
     for reference in reversed(given):
         with engine.using(reference) as loaded:
             model = loaded.model
             kinds = ["image"]
-            if model.modality.name == "text":
+            if model.modality.written:
                 kinds = ["text", "embedding", *(["chat"] if getattr(model.modality, "template", None) else [])]
-                kinds += ["fill", "infill"] if getattr(model.process, "fill", 0) else []
+                kinds += ["fill", "infill"] if "spans" in model.process.known else []
             defaults |= dict.fromkeys(kinds, reference)
     return engine, lambda: [*given, *(name for name, _ in at_hand())], defaults

@@ -18,7 +18,7 @@ from ..space import Refusal
 from . import RECIPES, cost, say
 
 FEW = 2000  # files below which a training starts from a starter
-BEGINNINGS = {"text": "prose", "image": "pictures"}  # starters that few files are learned from
+BEGINNINGS = {"text": "prose", "code": "python", "image": "pictures"}  # starters that few files are learned from
 LOOKED_AT = 24  # drawings whose colours decide between starters
 UNSHAPING = {"batch", "rate", "average"}  # options that leave the model's shape alone, where a recipe takes them
 
@@ -119,7 +119,7 @@ def _nearest(kind: str, recipe: str | None, source: Path, options: list[str]) ->
         return None
     tree = models.config(models.resolve(starter))
     modality: Any = models.find_part(tree["arguments"]["modality"]["part"])
-    count = sum(path.suffix.lower() in modality.extensions for path in listed(source))
+    count = sum(path.suffix.lower() in modality.extensions for path in listed(source, modality.tracked))
     if count >= FEW:
         return None
     say(f"{count:,} files are few: starting from the starter {starter!r}; --from nothing begins anew.")

@@ -5,6 +5,7 @@ Shapes: B batch, N symbols.
 
 from collections.abc import Iterable, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -83,6 +84,16 @@ class Symbols(Codec):
             return torch.tensor([self.index.get(c, 0) for c in text], dtype=torch.int64)
         assert self.tokenizer is not None
         return torch.tensor(self.tokenizer.encode(text, add_special_tokens=begun).ids, dtype=torch.int64)
+
+    def placed(self, text: str) -> tuple[np.ndarray, np.ndarray]:
+        """(n,) symbols of the whole text, and the character at which each begins."""
+        if self.kind == "bytes":
+            sizes = [len(character.encode()) for character in text]
+            return self.symbols_of(text).numpy(), np.repeat(np.arange(len(text)), sizes)
+        if self.tokenizer is None:
+            return self.symbols_of(text).numpy(), np.arange(len(text))
+        encoded = self.tokenizer.encode(text, add_special_tokens=False)
+        return np.array(encoded.ids, np.int64), np.array([begin for begin, _ in encoded.offsets], np.int64)
 
     def unknown(self, text: str) -> list[str]:
         """Characters that the codec cannot hold."""

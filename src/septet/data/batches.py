@@ -25,7 +25,8 @@ def evenly(items: Sequence[Any], most: int) -> list[Any]:
 View = Callable[[Tensor, torch.Generator], Tensor]
 
 
-def _stream(*key: int) -> np.random.Generator:
+def random_stream(*key: int) -> np.random.Generator:
+    """Random numbers that depend on the key alone."""
     return np.random.Generator(np.random.Philox(np.random.SeedSequence([part % 2**64 for part in key])))
 
 
@@ -78,7 +79,7 @@ class Batches:
 
     def _order(self, epoch: int) -> np.ndarray:
         """(batches, B) indexes of one epoch."""
-        stream = _stream(self.seed, epoch)
+        stream = random_stream(self.seed, epoch)
         order = np.resize(stream.permutation(len(self.index)), self.per_epoch * self.batch)
         if self.lengths is None:
             return order.reshape(-1, self.batch)
@@ -104,7 +105,7 @@ class Batches:
         else:
             rows = torch.from_numpy(self.items[index])
         if self.views is not None and step is not None:
-            generator = torch.Generator().manual_seed(int(_stream(self.seed, step, 1).integers(2**63)))
+            generator = torch.Generator().manual_seed(int(random_stream(self.seed, step, 1).integers(2**63)))
             rows = [self.views(row, generator) for row in rows]
             rows = rows if self.ragged else torch.stack(rows)
         return {self.name: padded(rows) if self.ragged else rows, "prompt": self.prompts[torch.from_numpy(index)]}
@@ -112,7 +113,7 @@ class Batches:
     def each_once(self) -> Iterator[dict[str, Tensor]]:
         """Every item once, unchanged, in a fixed random order: the first batches are a fair sample, however the items
         are sorted. Sequences are batched by length; a batch may be short."""
-        stream = _stream(0)
+        stream = random_stream(0)
         order = stream.permutation(len(self.index))
         if self.lengths is not None:
             order = order[np.argsort(self.lengths[order], kind="stable")]
@@ -148,12 +149,12 @@ class Windows:
 
     def at(self, step: int) -> dict[str, Tensor]:
         """The windows of a step; every place where one fits is as likely."""
-        starts = _stream(self.seed, step).integers(0, len(self.tokens) - self.length + 1, self.batch)
+        starts = random_stream(self.seed, step).integers(0, len(self.tokens) - self.length + 1, self.batch)
         return _latents(self.tokens[starts[:, None] + np.arange(self.length)])
 
     def each_once(self) -> Iterator[dict[str, Tensor]]:
         """Windows that do not overlap and cover everything, in a fixed random order; the text's last is padded."""
-        starts = _stream(0).permutation(range(0, len(self.tokens), self.length))
+        starts = random_stream(0).permutation(range(0, len(self.tokens), self.length))
         for begin in range(0, len(starts), self.batch):
             rows = [self.tokens[start : start + self.length] for start in starts[begin : begin + self.batch]]
             whole = np.full((len(rows), self.length), PADDING, np.int64)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..space import Refusal
+from .ignored import Ignored
 
 MOST_FILES = 10_000_000
 
@@ -17,40 +18,45 @@ def shown(path: Path | str) -> str:
     return "".join(c if c.isprintable() else "\ufffd" for c in text)
 
 
-def walk(root: Path) -> Iterator[Path]:
-    """Regular files below `root` in sorted order, hidden ones left out. A folder reached twice is walked once."""
+def walk(root: Path, tracked: bool = False) -> Iterator[Path]:
+    """Regular files below `root` in sorted order, hidden ones left out, and with `tracked` those that .gitignore files
+    name. A folder reached twice is walked once."""
     seen: set[tuple[int, int]] = set()
 
-    def below(folder: Path) -> Iterator[os.DirEntry[str]]:
+    def below(folder: Path, ignored: Ignored) -> Iterator[os.DirEntry[str]]:
         status = folder.stat()
         if (status.st_dev, status.st_ino) in seen:
             return
         seen.add((status.st_dev, status.st_ino))
+        ignored = ignored.below(folder) if tracked else ignored
         with os.scandir(folder) as listing:
             entries = sorted((e for e in listing if not e.name.startswith((".", "__MACOSX"))), key=lambda e: e.name)
         for entry in entries:
             try:
-                if entry.is_dir():
-                    yield from below(Path(entry.path))
+                path, is_folder = Path(entry.path), entry.is_dir()
+                if ignored(path, is_folder):
+                    continue
+                if is_folder:
+                    yield from below(path, ignored)
                 elif entry.is_file() and stat.S_ISREG(entry.stat().st_mode):
                     yield entry
             except OSError:  # a link in a loop, or a subfolder that may not be read
                 continue
 
-    for count, entry in enumerate(below(root)):
+    for count, entry in enumerate(below(root, Ignored.at(root) if tracked else Ignored())):
         if count >= MOST_FILES:
             raise Refusal(f"{shown(root)}: more than {MOST_FILES:,} files; give a smaller folder")
         yield Path(entry.path)
 
 
-def listed(root: Path) -> list[Path]:
-    """All files below a folder, or the one file that `root` is; a Refusal says what is wrong with it."""
+def listed(root: Path, tracked: bool = False) -> list[Path]:
+    """All files below a folder, as `walk` gives them, or the one file that `root` is; a Refusal says what is wrong."""
     try:
         if not root.exists():
             raise Refusal(f"{shown(root)}: no such file or folder; check the path")
         if root.is_dir():
             os.listdir(root)
-            return list(walk(root))
+            return list(walk(root, tracked))
         if not root.is_file():
             raise Refusal(f"{shown(root)}: neither a file nor a folder; give the data as files")
         with open(root, "rb"):

@@ -5,10 +5,13 @@ open nothing, and is killed when it takes longer. This file is that process, too
 """
 
 import json
+import signal
 import sys
 from typing import Any
 
-SECONDS, MEMORY_BYTES, TEXT_BYTES = 2, 512 << 20, 4 << 20
+SECONDS, MEMORY_BYTES, TEXT_BYTES = 2, 512 << 20, 4 << 20  # of processor time; a busy machine may take longer
+PATIENCE_SECONDS = 20
+TOO_LONG = "the model's chat template took over {} seconds and was stopped; use another"
 
 
 def rendered(template: str, asked: list[tuple[list[dict[str, str]], bool]], words: dict[str, str]) -> list[str]:
@@ -21,9 +24,11 @@ def rendered(template: str, asked: list[tuple[list[dict[str, str]], bool]], word
     given = json.dumps({"template": template, "asked": asked, "words": words})
     command = [sys.executable, "-I", __file__]
     try:
-        run = subprocess.run(command, input=given.encode(), capture_output=True, timeout=SECONDS)
+        run = subprocess.run(command, input=given.encode(), capture_output=True, timeout=PATIENCE_SECONDS)
     except subprocess.TimeoutExpired:
-        raise Refusal(f"the model's chat template took over {SECONDS} seconds and was stopped; use another") from None
+        raise Refusal(TOO_LONG.format(PATIENCE_SECONDS)) from None
+    if run.returncode == -getattr(signal, "SIGXCPU", 0) != 0:
+        raise Refusal(TOO_LONG.format(SECONDS))
     if run.returncode:
         lines = run.stderr.decode(errors="replace").strip().splitlines() or [f"it ended with code {run.returncode}"]
         raise Refusal(f"the model's chat template failed ({lines[-1][:200]}); use another, or plain prompts")

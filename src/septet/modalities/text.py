@@ -127,6 +127,7 @@ class Text(Modality):
     name = "text"
     extensions = (".txt", ".text", ".md", ".markdown", ".rst", ".org", ".adoc", ".tex", ".log", ".srt", *LINES)
     suffixes = (".txt",)
+    written = True
 
     def __init__(self, template: Asset | None = None, words: dict[str, str] | None = None):
         self.template, self.words = template, words or {}

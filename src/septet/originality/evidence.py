@@ -36,7 +36,7 @@ def gather(dataset: Dataset) -> Evidence:
     index = list(dict.fromkeys(dataset.training))  # canaries are trained on more than once
     training, held_out = ([modality.finish(dataset.data[i]) for i in side] for side in (index, dataset.validation))
     names = [dataset.sources[i] for i in index]
-    if modality.name == "text":
+    if modality.written:
         return fingerprinted(training, held_out, names)
     return calibrate(training, held_out, modality, names, planted=len(dataset.canaries))
 

@@ -22,9 +22,9 @@ from .reader import Reader
 class Autoregressive(Process):
     """A causal backbone with a symbol table and a head. `fill` is the share of training rows turned into
     fill-in-the-middle form (Bavarian et al. 2022), half prefix-suffix-middle, half suffix-prefix-middle; it needs the
-    markers "prefix", "suffix", "middle" and "end" in the Space. `softcap` bounds scores by c tanh(z / c). Without
-    `start`, nothing stands before the first symbol, which is never told; a draw from nothing begins after an "end".
-    With `tied`, the head is the table."""
+    markers "prefix", "suffix", "middle" and "end" in the Space; with `filled`, data come in that form and are taught as
+    they are. `softcap` bounds scores by c tanh(z / c). Without `start`, nothing stands before the first symbol, which
+    is never told; a draw from nothing begins after an "end". With `tied`, the head is the table."""
 
     noises = "uniform"
 
@@ -36,6 +36,7 @@ class Autoregressive(Process):
         softcap: float | None = 15.0,
         start: bool = True,
         tied: bool = False,
+        filled: bool = False,
     ):
         super().__init__()
         if space.symbols is None:
@@ -43,15 +44,16 @@ class Autoregressive(Process):
                 f"{type(self).__name__}: needs symbols, {space} holds real channels; use a quantised codec or a flow"
             )
         missing = {"prefix", "suffix", "middle", "end"} - set(space.markers)
-        if fill and missing:
-            raise Refusal(f"fill={fill}: the codec lacks the markers {', '.join(sorted(missing))}")
+        if (fill or filled) and missing:
+            raise Refusal(f"fill={fill}, filled={filled}: the codec lacks the markers {', '.join(sorted(missing))}")
         self.space, self.backbone, self.fill, self.softcap = space, backbone, fill, softcap
-        self.known = frozenset({"prefix", "spans"}) if fill else frozenset({"prefix"})
+        self.filled = filled
+        self.known = frozenset({"prefix", "spans"}) if fill or filled else frozenset({"prefix"})
         self.silent = [i for name, i in space.markers.items() if name != "end"]  # markers that no draw may show
         self.start = nn.Parameter(torch.randn(backbone.width) * 0.5) if start else None
         self.table = nn.Embedding(space.symbols, backbone.width)
         self.head = nn.Linear(backbone.width, space.symbols, bias=False)
-        nn.init.normal_(self.table.weight, std=0.5)
+        nn.init.normal_(self.table.weight, std=0.02 if tied else 0.5)  # a head's scores begin small
         nn.init.zeros_(self.head.weight)
         if tied:
             self.head.weight = self.table.weight

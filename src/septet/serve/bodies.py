@@ -114,8 +114,9 @@ class Extra(BaseModel):
 
 
 class Infill(Sampling):
-    """In the shape that llama.cpp's server takes."""
+    """In the shape that llama.cpp's server takes: one text is answered."""
 
+    n: Annotated[int, Field(ge=1, le=1)] = 1
     input_prefix: Text = ""
     input_suffix: Text = ""
     input_extra: Annotated[list[Extra], Field(max_length=100)] = []

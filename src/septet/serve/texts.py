@@ -56,7 +56,7 @@ def filled(model: Generator, before: str, after: str, length: int) -> Tensor:
     """(n,) symbols that ask for what stands between two texts; what is furthest from the gap is left out where not all
     fits."""
     process, codec = model.process, codec_of(model)
-    if not isinstance(process, Autoregressive) or not process.fill:
+    if not isinstance(process, Autoregressive) or "spans" not in process.known:
         raise Refusal(f"{model.name} only goes on from a text: it was not trained to fill gaps; leave the suffix out")
     room = codec.length - length - 8
     if room < 2:

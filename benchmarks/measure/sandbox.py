@@ -1,0 +1,34 @@
+"""Runs a program that nobody has read in a process of its own: isolated, short of time and memory, in an empty
+folder."""
+
+import resource
+import subprocess
+import sys
+import tempfile
+
+SECONDS, BYTES = 10, 1 << 30
+
+
+def _limited() -> None:
+    resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
+    resource.setrlimit(resource.RLIMIT_AS, (BYTES, BYTES))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
+    resource.setrlimit(resource.RLIMIT_NPROC, (64, 64))
+
+
+def passes(program: str) -> bool:
+    """Whether it ends well."""
+    with tempfile.TemporaryDirectory(prefix="septet-sandbox-") as folder:
+        try:
+            ended = subprocess.run(
+                [sys.executable, "-I", "-c", program],
+                cwd=folder,
+                env={},
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=2 * SECONDS,
+                preexec_fn=_limited,
+            )
+        except subprocess.TimeoutExpired:
+            return False
+    return ended.returncode == 0

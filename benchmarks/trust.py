@@ -1,0 +1,87 @@
+"""How much an index is to be believed, by the length of the run that it found: TRUST of completion/completer.py.
+
+    python benchmarks/trust.py [--quick] [--model python] [--cases 600]
+
+On lines of the validation packages: the weight of what the index says beside what the model says that makes the true
+symbols most likely (expectation maximisation, one weight a length), with an index of the file at hand.
+"""
+
+import sys
+import time
+from pathlib import Path
+
+import measure.report as report
+import numpy as np
+import torch
+from measure.lines import cases
+from measure.report import Figure
+from rich.progress import track
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "starters"))
+import python_code
+
+from septet import models
+from septet.completion import Completer, Index
+from septet.completion.index import LONGEST
+from septet.parts import Context
+from septet.processes.autoregressive import Autoregressive
+
+ROUNDS, PRIOR = (
+    50,
+    4,
+)  # of expectation maximisation; symbols that a length counts as having been seen at the last one's weight
+
+
+@torch.no_grad()
+def chances(model, completer: Completer, index: Index, case) -> list[tuple[int, float, float]]:
+    """(length of the run, the model's chance, the index's) of each symbol of the true line that the index says anything
+    about."""
+    index.put("file", case.before[: case.before.rfind("\n") + 1] + case.after[1:])
+    asked, told = completer.asked(case.before, case.after, 40), completer.codec.symbols_of(" " + case.line, begun=False)
+    told = told[:40]
+    row = torch.cat([asked, told])[None]
+    assert isinstance(model.process, Autoregressive)
+    scores_nV = model.process.predict(row, Context())[0, len(asked) :].float().softmax(-1)
+    found, text = [], case.before
+    for symbol, chance_V in zip(told.tolist(), scores_nV, strict=True):
+        said = index.after(text)
+        if said.followers:
+            share = said.followers[symbol] / sum(said.followers.values())
+            found.append((said.length, float(chance_V[symbol]), share))
+        text += completer.codec.text_of(torch.tensor([symbol]))
+    return found
+
+
+def main() -> None:
+    parser = report.asking(__doc__)
+    parser.add_argument("--model", default="python")
+    parser.add_argument("--cases", type=int, default=600)
+    asked, began = parser.parse_args(), time.monotonic()
+    model = models.load(asked.model).eval()
+    files = [(s.package, s.path, s.text) for s in python_code.load() if s.split == "validation"]
+    index, rows = Index(model.codec), []
+    completer = Completer(model, index)
+    for case in track(cases(files, 4 if asked.quick else asked.cases), disable=not sys.stderr.isatty()):
+        rows += chances(model, completer, index, case)
+    length_n, model_n, index_n = (np.array(column) for column in zip(*rows, strict=True))
+    trust = [0.0]
+    for length in range(1, LONGEST + 1):
+        mine, said = model_n[length_n == length], index_n[length_n == length]
+        weight = before = max(trust[-1], 0.05)
+        for _ in range(ROUNDS):
+            share = weight * said / np.maximum(weight * said + (1 - weight) * mine, 1e-30)
+            weight = float((share.sum() + PRIOR * before) / (len(share) + PRIOR))
+        trust.append(weight)
+        print(f"{length:3d} {len(mine):6d} symbols, right {np.mean(said > 0.5) if len(said) else 0:.2f}: {weight:.2f}")
+    print("TRUST =", tuple(round(weight, 2) for weight in trust))
+    weight_n = np.array(trust)[length_n]
+    both, alone = np.log(weight_n * index_n + (1 - weight_n) * model_n), np.log(np.maximum(model_n, 1e-30))
+    report.answer(
+        [Figure("nats a symbol, the model alone", -alone.mean()), Figure("- with the index", -both.mean())],
+        began,
+        asked.quick,
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,139 @@
+"""What a project's own files say after a text: the longest run of symbols at its end that stands in them as well.
+
+Shapes: n symbols of all files in a row.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..codecs.symbols import Symbols
+from ..parts import Codec
+from ..space import Refusal
+
+BITS, A_KEY, KEYS = 16, 4, 3  # a symbol's, symbols a key, and keys: the longest run is 12 symbols
+LONGEST = A_KEY * KEYS
+TAIL = 160  # characters at a text's end that are looked at
+NEAREST = 64  # places of a run that are read at most
+AHEAD = 48  # characters of a place that are read
+PARTIAL = re.compile(r"[ \t]?\w*\Z")  # the beginning of a word, which symbols of whole words do not show
+MANY, SHARE = 8, 0.25  # files changed, and their share of all symbols, from which they are sorted in with the others
+
+
+@dataclass
+class Found:
+    """The longest run at a text's end that files hold: its symbols, and how often which symbol follows."""
+
+    length: int
+    followers: Counter[int]
+
+
+class Segment:
+    """Files in a row, and their places in the order of what stands before each, the nearest symbol first."""
+
+    def __init__(self, codec: Symbols, files: dict[str, str]):
+        self.names, self.text = list(files), "\0".join(files.values()) + "\0"
+        symbols, starts = codec.placed(self.text)
+        self.symbols, self.starts = symbols.astype(np.uint64), starts
+        begins = np.cumsum([0, *(len(text) + 1 for text in files.values())])
+        self.file_of = np.searchsorted(begins, starts, side="right") - 1
+        keys = [self._key(back * A_KEY) for back in range(KEYS)]
+        self.order = np.lexsort(keys[::-1])
+        self.keys = [key[self.order] for key in keys]
+
+    def _key(self, back: int) -> np.ndarray:
+        """uint64 (n,): the symbols that stand `back` and more places before each, the nearest in the highest bits."""
+        key = np.zeros(len(self.symbols), np.uint64)
+        for place in range(A_KEY):
+            shift = back + place + 1
+            if shift < len(key):
+                key[shift:] |= self.symbols[:-shift] << np.uint64(BITS * (A_KEY - 1 - place))
+        return key
+
+    def after(self, symbols: list[int], gone: set[int]) -> tuple[int, np.ndarray]:
+        """(length, places): the longest run at the end of `symbols` that stands here, and the places that follow it;
+        files that are `gone` do not count."""
+        low, high, best = 0, len(self.order), (0, np.zeros(0, np.int64))
+        for length in range(1, min(len(symbols), LONGEST) + 1):
+            keys, place = self.keys[(length - 1) // A_KEY], (length - 1) % A_KEY
+            run = symbols[-length : len(symbols) - length + place + 1][::-1]  # those of this key, the nearest first
+            least = sum(symbol << (BITS * (A_KEY - 1 - k)) for k, symbol in enumerate(run))
+            most = least + (1 << (BITS * (A_KEY - 1 - place))) - 1
+            part = keys[low:high]
+            first = int(np.searchsorted(part, np.uint64(least)))
+            last = int(np.searchsorted(part, np.uint64(most), side="right"))
+            low, high = low + first, low + last
+            if low == high:
+                break
+            places = self.order[low:high]
+            if gone:
+                places = places[~np.isin(self.file_of[places], list(gone))]
+                if not len(places):
+                    break
+            best = length, places
+        return best
+
+
+class Index:
+    """Files by name, of which any can be changed or removed at any time."""
+
+    def __init__(self, codec: Codec, files: Mapping[str, str] | None = None):
+        if not isinstance(codec, Symbols) or (codec.space.symbols or 0) > 1 << BITS:
+            raise Refusal(f"{codec.space}: an index is for texts of at most {1 << BITS:,} different symbols")
+        self.codec, self.files = codec, dict(files or {})
+        self.settle()
+
+    def settle(self) -> None:
+        """Sort changed files in among the others; seconds for millions of symbols."""
+        self.main, self.fresh = Segment(self.codec, self.files), Segment(self.codec, {})
+        self.changed: set[str] = set()
+        self.gone: set[int] = set()
+
+    def put(self, name: str, text: str | None) -> None:
+        """A file as it is now; None: it is no more."""
+        if self.files.get(name) == text:
+            return
+        if text is None:
+            self.files.pop(name, None)
+        else:
+            self.files[name] = text
+        self.changed.add(name)
+        self.gone = {n for n, other in enumerate(self.main.names) if other in self.changed}
+        self.fresh = Segment(self.codec, {name: self.files[name] for name in self.changed if name in self.files})
+        if len(self.changed) > MANY and len(self.fresh.symbols) > SHARE * len(self.main.symbols):
+            self.settle()
+
+    def after(self, text: str, but: str | None = None) -> Found:
+        """What follows the end of a text in the files, all `but` one."""
+        text = text[-TAIL:]
+        match = PARTIAL.search(text)
+        partial = match.group() if match else ""
+        head = self.codec.symbols_of(text[: len(text) - len(partial)], begun=False).tolist()
+        found = Found(0, Counter())
+        for segment, gone in ((self.fresh, set()), (self.main, self.gone)):
+            out = {n for n, name in enumerate(segment.names) if name == but} if but is not None else set()
+            length, places = segment.after(head, gone | out)
+            if not length or length < found.length:
+                continue
+            followers = self._followers(segment, places[-NEAREST:], partial)
+            if followers and length > found.length:
+                found = Found(length, Counter())
+            found.followers.update(followers)
+        return found
+
+    def _followers(self, segment: Segment, places: np.ndarray, partial: str) -> Counter[int]:
+        """The symbols that go on after `partial` at some places."""
+        rests: Counter[str] = Counter()
+        for place in places.tolist():
+            begin = int(segment.starts[place])
+            ahead = segment.text[begin : begin + AHEAD].partition("\0")[0]
+            if len(ahead) > len(partial) and ahead.startswith(partial):
+                rests[ahead[len(partial) :]] += 1
+        found: Counter[int] = Counter()
+        for rest, count in rests.items():
+            symbols = self.codec.symbols_of(rest, begun=False)
+            found[int(symbols[0])] += count
+        return found

@@ -1,0 +1,31 @@
+"""The files of a project, as an index takes them."""
+
+from pathlib import Path
+
+from ..data.files import listed
+from ..modalities.code import Code
+from ..space import Refusal
+
+MOST_CHARACTERS = 20_000_000
+
+
+def read(root: Path) -> dict[str, str]:
+    """Text by path of the code below a folder, without secrets and without what .gitignore names; what is no text is
+    left out, and so is what is too much."""
+    found, total = {}, 0
+    for path in listed(root, tracked=True):
+        if path.suffix.lower() in Code.extensions and total < MOST_CHARACTERS:
+            text = text_of(path)
+            total += len(text or "")
+            if text is not None:
+                found[str(path.resolve())] = text
+    return found
+
+
+def text_of(path: Path) -> str | None:
+    """A file without secrets; None where it cannot be read."""
+    code = Code()
+    try:
+        return next((piece for piece, _ in code.pieces(code.read(path))), None)
+    except Refusal:
+        return None

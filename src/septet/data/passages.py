@@ -1,0 +1,105 @@
+"""Passages of files for fill-in-the-middle training: cut at characters, as a cursor cuts a file.
+
+Shapes: B batch, N symbols.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..codecs.symbols import Symbols
+from ..processes.autoregressive import arrange
+from ..space import PADDING, Refusal
+from .batches import random_stream
+
+LINES = 0.75  # the share of gaps that end with a line; the others end anywhere
+MORE_LINES = 0.3  # the chance that such a gap goes on for one more line, again and again
+WIDEST = 400  # characters of the other gaps
+AFTER = 0.3  # the share of a row that what follows a gap gets at most
+HELD_OUT = 16  # batches of held-out passages
+
+
+class Passages:
+    """Rows of at most `length` symbols: {"latents": (B, N), "prompt": (B, 0)}. The share `fill` of them asks for what
+    is missing at a cursor: half as prefix, suffix and middle, half with the suffix first (Bavarian et al. 2022); the
+    text before the cursor gets the room that the rest leaves. The others are plain passages. Every character of all
+    texts is as likely a cursor; a text's end is told by its marker. `held_out` serves `validation`."""
+
+    def __init__(
+        self,
+        texts: Sequence[str],
+        codec: Symbols,
+        batch: int,
+        seed: int = 0,
+        held_out: "Passages | None" = None,
+        length: int | None = None,
+        fill: float = 0.5,
+    ):
+        if batch < 1:
+            raise Refusal(f"batch={batch}: expected at least 1")
+        self.texts, self.codec, self.batch, self.seed, self.held_out = texts, codec, batch, seed, held_out
+        self.length, self.fill, self.mark = length or codec.length, fill, codec.space.markers
+        self.ends = np.cumsum([len(text) for text in texts])
+        if not len(texts) or self.ends[-1] < 2:
+            raise Refusal("no text to learn from: give at least one file")
+        sample = "".join(text[:1000] for text in texts[:: max(1, len(texts) // 50)])
+        self.span = int(self.length * 1.2 * len(sample) / max(1, len(codec.symbols_of(sample, begun=False))))
+
+    def at(self, step: int) -> dict[str, Tensor]:
+        """The rows of a step."""
+        stream = random_stream(self.seed, step)
+        rows = [self._row(stream) for _ in range(self.batch)]
+        whole = torch.full((self.batch, self.length), PADDING)
+        for line, row in zip(whole, rows, strict=True):
+            line[: len(row)] = row
+        return {"latents": whole, "prompt": torch.zeros(self.batch, 0, dtype=torch.int64)}
+
+    def validation(self) -> Iterator[dict[str, Tensor]]:
+        """A fixed sample of held-out passages; nothing without `held_out`."""
+        return map(self.held_out.at, range(HELD_OUT)) if self.held_out else iter(())
+
+    def _row(self, stream: np.random.Generator) -> Tensor:
+        place = int(stream.integers(self.ends[-1]))
+        which = int(np.searchsorted(self.ends, place, side="right"))
+        text = self.texts[which]
+        cursor = place - int(self.ends[which]) + len(text)
+        filled, suffix_first, numbers = stream.random() < self.fill, stream.random() < 0.5, stream.random(8)
+        if not filled:
+            return self._plain(text, cursor)
+        gap_end, room = self._gap_end(text, cursor, numbers), self.length - 4
+        middle = self.codec.symbols_of(text[cursor:gap_end], begun=False)
+        while len(middle) > room // 2:
+            gap_end -= (gap_end - cursor) // 2
+            middle = self.codec.symbols_of(text[cursor:gap_end], begun=False)
+        sides = text[max(0, cursor - self.span) : cursor], text[gap_end : gap_end + self.span]
+        prefix, suffix = (self.codec.symbols_of(side, begun=False) for side in sides)
+        suffix = suffix[: int(min(numbers[-1] * 1.5, 1) * AFTER * room)]  # as whole as it may be, or cut short
+        prefix = prefix[max(0, len(prefix) - (room - len(middle) - len(suffix))) :]
+        return arrange(prefix, suffix, middle, self.mark, suffix_first)
+
+    def _plain(self, text: str, cursor: int) -> Tensor:
+        """From the beginning of a line; where the text ends, its marker, and another beginning is not begun."""
+        begin = text.rfind("\n", 0, max(0, min(cursor, len(text) - self.span // 2))) + 1
+        row = self.codec.symbols_of(text[begin : begin + self.span], begun=False)
+        if begin + self.span >= len(text):
+            row = torch.cat([row, torch.tensor([self.mark["end"]])])
+        return row[: self.length]
+
+    @staticmethod
+    def _gap_end(text: str, cursor: int, numbers: np.ndarray) -> int:
+        """Where a gap that begins at a cursor ends."""
+        if numbers[0] >= LINES:
+            return min(len(text), cursor + 1 + int(numbers[1] * WIDEST))
+        end = _line_end(text, cursor)
+        for number in numbers[1:-1]:
+            if number >= MORE_LINES or end >= len(text):
+                break
+            end = _line_end(text, end + 1)
+        return end
+
+
+def _line_end(text: str, place: int) -> int:
+    found = text.find("\n", place)
+    return len(text) if found < 0 else found

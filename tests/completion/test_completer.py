@@ -1,0 +1,85 @@
+"""What is offered at a cursor: how far it goes, where it stops, and when nothing is said."""
+
+import pytest
+import torch
+from coder import SOURCE, completer, drawn, untaught
+
+from septet.completion import Completer, Completion
+from septet.completion.completer import _Drawing
+from septet.recipes.text_gpt import text_gpt
+from septet.space import Refusal
+
+BEFORE, AFTER = SOURCE.split("self.draught_of(boat) <")
+
+
+@pytest.fixture(scope="module")
+def taught():
+    """A completer whose project says the line already."""
+    return completer(harbour=SOURCE)
+
+
+def test_the_projects_line_is_completed(taught):
+    assert drawn(taught, BEFORE + "self.draught_of(boat)") == " < self.depth_metres"
+
+
+def test_a_name_is_completed_from_its_middle(taught):
+    assert drawn(taught, "    return boat.draught_me").startswith("tres * math.sqrt(boat.load_tonnes)")
+
+
+def test_nothing_is_said_rather_than_nonsense(taught):
+    assert taught.complete("zebra = quagga", "\n", floor=0.9) is None
+
+
+def test_the_file_at_hand_counts_and_its_gap_does_not():
+    own = completer()
+    before = "voyages = count_voyages(harbour)\nboats = 3\nvoyages = "
+    assert drawn(own, before, "\n", "mine.py").startswith("count_voyages(harbour)")
+    assert own.index is not None and own.index.files["mine.py"] == before.rpartition("voyages")[0]
+
+
+def test_it_ends_with_the_line_unless_a_block_is_wanted():
+    drawing = _Drawing(completer(), "    def f(self):\n        x = ", block=False, floor=0.0)
+    assert drawing._wanted("1\n        return x") == "1"
+    drawing.block = True
+    text = "1\n        if x:\n            y\n\n        return x\n\n    def g(self):\n        pass"
+    assert drawing._wanted(text) == "1\n        if x:\n            y\n\n        return x\n"
+
+
+def test_it_is_cut_where_it_becomes_unlikely_and_never_inside_a_word():
+    own = completer()
+    drawing = _Drawing(own, "", block=False, floor=0.5)
+    symbols = own.codec.symbols_of("boat.draught_metres").tolist()
+    texts = [own.codec.text_of(torch.tensor(symbols[:n])) for n in range(len(symbols) + 1)]
+    inside = len(symbols) - 1
+    assert texts[inside] not in ("boat.", "boat.draught_metres")
+    drawing.chances = [1.0] * inside + [0.1] * (len(symbols) - inside)
+    assert drawing.completion(symbols) == Completion("boat.", 1.0)
+    drawing.chances = [1.0] * len(symbols)
+    assert drawing.completion(symbols) == Completion("boat.draught_metres", 1.0)
+    drawing.chances = [0.1] * len(symbols)
+    assert drawing.completion(symbols) is None
+
+
+def test_who_has_left_gets_nothing_and_the_next_is_served(taught):
+    steps = iter([False, True])
+    assert taught.complete(BEFORE, "\n", left=lambda: next(steps)) is None
+    assert not taught.decoding.busy
+    assert taught.complete(BEFORE + "self.draught_of(boat)", "\n", floor=0.0) is not None
+
+
+@pytest.mark.parametrize("lines", [0, 1, 500, 2_000_000])
+def test_what_is_asked_fits_and_stays_the_same_while_a_line_is_written(lines):
+    own = Completer(untaught())
+    before = "value = harbour.admits(boat)\n" * lines + "x = " + "long" * (900 if lines == 1 else 1)
+    asked = own.asked(before, "\n" + SOURCE * (1 + lines // 100), 40)
+    assert len(asked) <= own.decoding.sites - 40
+    more = own.asked(before + " y", "\n" + SOURCE * (1 + lines // 100), 40)
+    if lines != 1:
+        shared = next((n for n, (a, b) in enumerate(zip(asked, more, strict=False)) if a != b), len(asked))
+        assert shared >= len(asked) - 3
+
+
+def test_a_model_that_fills_no_gaps_is_refused(tmp_path):
+    plain = text_gpt(["some text to learn from"] * 3, tokens="bytes", length=32, width=32, layers=1).generator
+    with pytest.raises(Refusal, match="not trained to fill gaps"):
+        Completer(plain)

@@ -1,0 +1,42 @@
+"""What .gitignore files leave out, against git itself."""
+
+import shutil
+import subprocess
+
+import pytest
+
+from septet.data.files import listed
+
+RULES = {
+    ".gitignore": "*.log\n!keep.log\n/build\ndocs/**/draft*\ntemp/\n",
+    "src/.gitignore": "*.tmp\n!/important.tmp\n",
+    "src/deep/.gitignore": "!*.log\n",
+}
+FILES = [
+    "a.py", "x.log", "keep.log", "build/b.py", "src/build/c.py", "docs/one/draft1.py", "docs/final.py", "temp/t.py",
+    "src/temp", "src/a.tmp", "src/important.tmp", "src/deep/important.tmp", "src/deep/y.log", "src/z.log",
+]  # fmt: skip
+
+
+@pytest.fixture
+def repository(tmp_path):
+    for name, content in {**RULES, **dict.fromkeys(FILES, "text\n")}.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content)
+    return tmp_path
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
+@pytest.mark.parametrize("below", [".", "src", "src/deep"])
+def test_it_leaves_out_what_git_does(repository, below):
+    subprocess.run(["git", "init", "-q"], cwd=repository, check=True)
+    folder = repository / below
+    command = ["git", "ls-files", "--others", "--exclude-standard"]
+    told = subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True).stdout.split()
+    found = [path.relative_to(folder).as_posix() for path in listed(folder, tracked=True)]
+    assert sorted(found) == sorted(name for name in told if not name.endswith(".gitignore"))
+
+
+def test_without_asking_nothing_is_left_out(repository):
+    assert len(listed(repository)) == len(FILES)
