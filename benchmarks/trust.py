@@ -22,6 +22,7 @@ import python_code
 
 from septet import models
 from septet.completion import Completer, Index
+from septet.completion.completer import A_LINE
 from septet.completion.index import LONGEST
 from septet.parts import Context
 from septet.processes.autoregressive import Autoregressive
@@ -37,8 +38,8 @@ def chances(model, completer: Completer, index: Index, case) -> list[tuple[int, 
     """(length of the run, the model's chance, the index's) of each symbol of the true line that the index says anything
     about."""
     index.put("file", case.before[: case.before.rfind("\n") + 1] + case.after[1:])
-    asked, told = completer.asked(case.before, case.after, 40), completer.codec.symbols_of(" " + case.line, begun=False)
-    told = told[:40]
+    asked = completer.asked(case.before, case.after, A_LINE)
+    told = completer.codec.symbols_of(case.line, begun=False)[:A_LINE]
     row = torch.cat([asked, told])[None]
     assert isinstance(model.process, Autoregressive)
     scores_nV = model.process.predict(row, Context())[0, len(asked) :].float().softmax(-1)

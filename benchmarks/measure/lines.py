@@ -1,7 +1,8 @@
 """Lines of code to be completed: what a cursor sees, and what stood there.
 
-A case is cut after a token of Python in a line of code, or at the line's beginning after its indentation; spaces around
-the cut belong to neither side, since models that read words with the space before them cannot begin after one.
+A case is cut after a token of Python in a line of code, or before its first; one space at the cut belongs to what is to
+be completed, since models that read words with the space before them cannot begin after one. Spaces at the ends of a
+completion do not count.
 """
 
 import io
@@ -31,7 +32,7 @@ class Case:
 def cuts(text: str) -> list[tuple[int, str, int]]:
     """(cut, what follows it in its line, end of the line): every place of a file at which a line of code can be cut. A
     comment at a line's end is left out."""
-    begins = np.cumsum([0, *(len(line) for line in text.splitlines(keepends=True))]).tolist()
+    begins = np.cumsum([0, *(len(line) + 1 for line in text.split("\n"))]).tolist()
     try:
         tokens = list(tokenize.generate_tokens(io.StringIO(text).readline))
     except (tokenize.TokenError, SyntaxError, IndentationError):
@@ -42,11 +43,11 @@ def cuts(text: str) -> list[tuple[int, str, int]]:
             continue
         row, column = following.start
         first = token.end[0] < row or token.type in SKIPPED
-        cut = begins[row - 1] + (column if first else token.end[1])
-        rest = lines[row - 1][column:].split("  #")[0].rstrip()
+        begin = column if first else token.end[1]
+        rest = lines[row - 1][begin:].split("  #")[0].rstrip()
         words = sum(character.isalnum() for character in rest)
-        if len(rest) >= LEAST and words >= 2 and '"""' not in rest:
-            found.append((cut, rest, begins[row - 1] + len(lines[row - 1])))
+        if len(rest.strip()) >= LEAST and words >= 2 and '"""' not in rest:
+            found.append((begins[row - 1] + begin, rest, begins[row - 1] + len(lines[row - 1])))
     return found
 
 
@@ -63,14 +64,15 @@ def cases(files: Sequence[tuple[str, str, str]], count: int, seed: int = 0) -> l
             places = cuts(text)
             if places and len(found) < count:
                 cut, line, end = places[int(stream.integers(len(places)))]
-                found.append(Case(package, path, text[:cut].rstrip(" "), line, text[end:]))
+                before = text[:cut].removesuffix(" ")
+                found.append(Case(package, path, before, text[len(before) : cut] + line, text[end:]))
     return found
 
 
 def exact(drawn: str, line: str) -> bool:
-    return drawn.split("\n")[0].strip() == line
+    return drawn.split("\n")[0].strip() == line.strip()
 
 
 def similarity(drawn: str, line: str) -> float:
     """2 M / T of the matching characters (Ratcliff & Metzener 1988), as in CodeXGLUE's edit similarity."""
-    return SequenceMatcher(None, drawn.split("\n")[0].strip(), line, autojunk=False).ratio()
+    return SequenceMatcher(None, drawn.split("\n")[0].strip(), line.strip(), autojunk=False).ratio()

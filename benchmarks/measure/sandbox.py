@@ -5,19 +5,20 @@ import resource
 import subprocess
 import sys
 import tempfile
+from functools import partial
 
 SECONDS, BYTES = 10, 1 << 30
 
 
-def _limited() -> None:
-    resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
+def _limited(seconds: int) -> None:
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
     resource.setrlimit(resource.RLIMIT_AS, (BYTES, BYTES))
     resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
     resource.setrlimit(resource.RLIMIT_NPROC, (64, 64))
 
 
-def passes(program: str) -> bool:
-    """Whether it ends well."""
+def passes(program: str, seconds: int = SECONDS) -> bool:
+    """Whether it ends well, within so much processor time."""
     with tempfile.TemporaryDirectory(prefix="septet-sandbox-") as folder:
         try:
             ended = subprocess.run(
@@ -26,8 +27,8 @@ def passes(program: str) -> bool:
                 env={},
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
-                timeout=2 * SECONDS,
-                preexec_fn=_limited,
+                timeout=2 * seconds,
+                preexec_fn=partial(_limited, seconds),
             )
         except subprocess.TimeoutExpired:
             return False

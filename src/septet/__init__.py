@@ -6,6 +6,7 @@ __version__ = "0.1.0"
 
 # Public name -> the module that holds it, imported at first use: `import septet` alone stays light.
 _HOMES = {
+    "Completer": "septet.completion",
     "Conversation": "septet.conversation",
     "Generator": "septet.generator",
     "Given": "septet.generator",

@@ -4,11 +4,12 @@ import pytest
 import torch
 from coder import SOURCE, completer, drawn, untaught
 
-from septet.completion import Completer, Completion
+from septet.completion import Completer, Completion, project
 from septet.completion.completer import _Drawing
 from septet.recipes.text_gpt import text_gpt
 from septet.space import Refusal
 
+NAMES = ["a.py", "src/new.py", "build/b.py", "src/my_local.py", ".hidden/c.py", "src/.d.py", "notes.txt"]
 BEFORE, AFTER = SOURCE.split("self.draught_of(boat) <")
 
 
@@ -35,6 +36,20 @@ def test_the_file_at_hand_counts_and_its_gap_does_not():
     before = "voyages = count_voyages(harbour)\nboats = 3\nvoyages = "
     assert drawn(own, before, "\n", "mine.py").startswith("count_voyages(harbour)")
     assert own.index is not None and own.index.files["mine.py"] == before.rpartition("voyages")[0]
+
+
+def test_a_secret_in_the_file_at_hand_is_not_for_other_files():
+    own = completer()
+    own.complete('API_KEY = "Zq8vLw2PxR7tY4nKbM5c"\nboats = 3\n', "\nharbour = 4\n", "settings.py", floor=0.0)
+    assert own.index is not None and own.index.files["settings.py"] == "boats = 3\nharbour = 4\n"
+
+
+def test_what_a_repository_would_not_hold_is_not_put_into_its_index(tmp_path):
+    (tmp_path / "src").mkdir()
+    (tmp_path / ".gitignore").write_text("build/\n*_local.py\n")
+    held = [name for name in NAMES if project.holds(tmp_path, tmp_path / name)]
+    assert held == ["a.py", "src/new.py"]
+    assert not project.holds(tmp_path / "src", tmp_path / "a.py")
 
 
 def test_it_ends_with_the_line_unless_a_block_is_wanted():

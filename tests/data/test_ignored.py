@@ -38,5 +38,12 @@ def test_it_leaves_out_what_git_does(repository, below):
     assert sorted(found) == sorted(name for name in told if not name.endswith(".gitignore"))
 
 
+def test_a_rule_that_cannot_be_read_is_passed_over(tmp_path):
+    (tmp_path / ".gitignore").write_text("!\n[z-a]\nback\\\n*.log\n")
+    for name in ("a.py", "x.log"):
+        (tmp_path / name).write_text("text\n")
+    assert [path.name for path in listed(tmp_path, tracked=True)] == ["a.py"]
+
+
 def test_without_asking_nothing_is_left_out(repository):
     assert len(listed(repository)) == len(FILES)

@@ -16,6 +16,9 @@ KEYS = {  # made up, in the shapes of real ones
     "a password": 'password = "correct-horse-battery"',
     "a URL": 'db = "postgres://me:pa55w0rd@db.example/boats"',
     "random letters": 'salt = "' + "qX7vB2mK9sT4wZ8nL5cJ3hF6gD1pR0yA" + '"',
+    "a token": 'token = "tk-0192-harbour-gate"',
+    "a pass phrase": 'passphrase = "correct-horse-battery"',
+    "a definition": '#define DB_PASSWORD "correct-horse"',
     "hexadecimal": 'signed = "' + "9a0364b9e99bb480dd25e1f0284c8555" + '"',
 }
 HARMLESS = [
@@ -23,13 +26,15 @@ HARMLESS = [
     "def token_of(self, key=None):",
     'print("The quick brown fox jumps over the lazy dog.")',
     "from a.very.long.module.path.of.some.package import a_function_with_a_long_name",
+    'token = "["',
+    'raise KeyError("no such key in the table of tokens")',
     'url = "https://example.org/a/page/with/a/long/path.html"',
 ]
 
 
 @pytest.mark.parametrize("kind", KEYS)
 def test_a_line_with_a_secret_is_left_out(kind):
-    assert holds_secret(KEYS[kind], "settings.py")
+    assert holds_secret(KEYS[kind])
     text = f"a = 1\n{KEYS[kind]}\nb = 2\n"
     assert without_secrets(text, "settings.py") == "a = 1\nb = 2\n"
 
@@ -39,10 +44,18 @@ def test_a_harmless_line_stays(line):
     assert without_secrets(line, "a.py") == line
 
 
+def test_a_value_in_the_next_line_and_one_without_quotes_are_found():
+    assert without_secrets('password = (\n    "correct-horse-battery"\n)\nx = 1') == "password = (\n)\nx = 1"
+    assert without_secrets("export DB_PASSWORD=correct-horse\nls", "run.sh") == "ls"
+    assert without_secrets("token = find(key)\nls", "run.py") == "token = find(key)\nls"
+
+
 def test_a_private_key_goes_whole():
     body = "MIIEowIBAAKCAQEAsomething\nplain words\n"
     key = f"-----BEGIN RSA PRIVATE KEY-----\n{body}-----END RSA PRIVATE KEY-----"
     assert without_secrets(f'a = 1\nKEY = """{key}"""\nb = 2') == "a = 1\nb = 2"
+    begun = 'if text.startswith("-----BEGIN RSA PRIVATE KEY-----"):'
+    assert without_secrets(f"{begun}\n    boats = 1\n") == "    boats = 1\n"
 
 
 def test_a_folder_of_code_is_read_without_secrets_and_what_git_ignores(tmp_path):

@@ -84,7 +84,7 @@ async def test_what_is_typed_and_saved_counts_and_a_stale_request_ends(client: L
     (project / "harbour.py").write_text("ships = every_ship_there_is(now)\n")
     saved = types.TextDocumentIdentifier((project / "harbour.py").as_uri())
     client.text_document_did_save(types.DidSaveTextDocumentParams(saved))
-    change = types.TextDocumentContentChangePartial(types.Range(end, end), "1\nships = ")
+    change = types.TextDocumentContentChangeWholeDocument("é = 1\nanchors = count_all_anchors()\nanchors = 1\nships = ")
     version = types.VersionedTextDocumentIdentifier(1, document.uri)
     client.text_document_did_change(types.DidChangeTextDocumentParams(version, [change]))
     end = types.Position(3, 8)
@@ -104,7 +104,7 @@ def test_nothing_is_drawn_for_who_has_left(how: str, monkeypatch):
             editor.completer, "complete", lambda text, *rest: drawn.append(text) or complete(text, *rest)
         )
         editor.worker.submit(before.wait)
-        tasks = [asyncio.create_task(editor.complete(text, "", "a.py", False)) for text in ("x = ", "y = ")]
+        tasks = [asyncio.create_task(editor.complete(text, "", None, False, "inline")) for text in ("x = ", "y = ")]
         await asyncio.sleep(0.05)
         tasks[1].cancel() if how == "cancelled" else None
         before.set()

@@ -7,7 +7,8 @@ const { pathToFileURL } = require("url");
 const [extension, project, text] = process.argv.slice(2);
 const manifest = require(path.join(extension, "package.json"));
 const uriOf = (file) => ({ fsPath: file, toString: () => pathToFileURL(file).href });
-const document = { uri: uriOf(path.join(project, "basin.py")), version: 0, languageId: "python", getText: () => text };
+let shown = "", changed;
+const document = { uri: uriOf(path.join(project, "basin.py")), version: 0, languageId: "python", getText: () => shown };
 let provider;
 const nothing = () => ({ dispose() {} });
 const vscode = {
@@ -19,7 +20,7 @@ const vscode = {
     workspaceFolders: [{ uri: uriOf(project), name: "project" }],
     getConfiguration: () => ({ get: (name) => manifest.contributes.configuration.properties[`septet.${name}`].default }),
     textDocuments: [document],
-    onDidOpenTextDocument: nothing, onDidChangeTextDocument: nothing,
+    onDidOpenTextDocument: nothing, onDidChangeTextDocument: (handler) => { changed = handler; return nothing(); },
     onDidSaveTextDocument: nothing, onDidCloseTextDocument: nothing,
   },
   languages: { registerInlineCompletionItemProvider: (_, given) => { provider = given; return nothing(); } },
@@ -29,6 +30,9 @@ Module._load = (name, ...rest) => (name === "vscode" ? vscode : load(name, ...re
 
 (async () => {
   await require(extension).activate({ subscriptions: [] });
+  shown = text;
+  document.version += 1;
+  changed({ document });
   const lines = text.split("\n");
   const position = { line: lines.length - 1, character: lines[lines.length - 1].length };
   const token = { onCancellationRequested: nothing };

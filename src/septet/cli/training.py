@@ -17,7 +17,7 @@ from ..pace import process_started
 from ..space import Refusal
 from . import RECIPES, cost, say
 
-FEW = 2000  # files below which a training starts from a starter
+FEW = {"image": 2000, "vector": 2000}  # files below which a training starts from a starter; of code, any number
 BEGINNINGS = {"text": "prose", "code": "python", "image": "pictures"}  # starters that few files are learned from
 LOOKED_AT = 24  # drawings whose colours decide between starters
 UNSHAPING = {"batch", "rate", "average"}  # options that leave the model's shape alone, where a recipe takes them
@@ -120,9 +120,10 @@ def _nearest(kind: str, recipe: str | None, source: Path, options: list[str]) ->
     tree = models.config(models.resolve(starter))
     modality: Any = models.find_part(tree["arguments"]["modality"]["part"])
     count = sum(path.suffix.lower() in modality.extensions for path in listed(source, modality.tracked))
-    if count >= FEW:
+    if count >= FEW.get(kind, count + 1):
         return None
-    say(f"{count:,} files are few: starting from the starter {starter!r}; --from nothing begins anew.")
+    few = " are few" if kind in FEW else ""
+    say(f"{count:,} files{few}: starting from the starter {starter!r}; --from nothing begins anew.")
     return starter
 
 

@@ -96,13 +96,11 @@ class Index:
         """A file as it is now; None: it is no more."""
         if self.files.get(name) == text:
             return
-        if text is None:
-            self.files.pop(name, None)
-        else:
-            self.files[name] = text
-        self.changed.add(name)
-        self.gone = {n for n, other in enumerate(self.main.names) if other in self.changed}
-        self.fresh = Segment(self.codec, {name: self.files[name] for name in self.changed if name in self.files})
+        changed, others = {*self.changed, name}, {n: t for n, t in self.files.items() if n != name}
+        files = others if text is None else others | {name: text}
+        self.fresh = Segment(self.codec, {name: files[name] for name in changed if name in files})
+        self.files, self.changed = files, changed
+        self.gone = {n for n, other in enumerate(self.main.names) if other in changed}
         if len(self.changed) > MANY and len(self.fresh.symbols) > SHARE * len(self.main.symbols):
             self.settle()
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from ..data.files import listed
+from ..data.ignored import Ignored
 from ..modalities.code import Code
 from ..space import Refusal
 
@@ -29,3 +30,15 @@ def text_of(path: Path) -> str | None:
         return next((piece for piece, _ in code.pieces(code.read(path))), None)
     except Refusal:
         return None
+
+
+def holds(root: Path, path: Path) -> bool:
+    """Whether `read` would take a file, which need not be there yet."""
+    if path.suffix.lower() not in Code.extensions or not path.is_relative_to(root):
+        return False
+    ignored, place = Ignored.at(root), root
+    for part in path.relative_to(root).parts:
+        ignored, place = ignored.below(place), place / part
+        if part.startswith(".") or ignored(place, place != path):
+            return False
+    return True

@@ -1,5 +1,6 @@
 """What a repository leaves out, by its .gitignore files."""
 
+import re
 from pathlib import Path
 
 from pathspec import GitIgnoreSpec
@@ -38,7 +39,7 @@ class Ignored:
             lines = file.read_text(errors="replace").splitlines()
         except OSError:
             return self
-        return Ignored((*self.rules, (folder.resolve(), GitIgnoreSpec.from_lines(lines))))
+        return Ignored((*self.rules, (folder.resolve(), GitIgnoreSpec.from_lines(filter(_is_rule, lines)))))
 
     def __call__(self, path: Path, is_folder: bool) -> bool:
         """Whether a file or folder is left out."""
@@ -50,3 +51,12 @@ class Ignored:
             if said is not None:
                 return said
         return False
+
+
+def _is_rule(line: str) -> bool:
+    """Whether a line can be read; git passes over others."""
+    try:
+        GitIgnoreSpec.from_lines([line])
+    except (ValueError, re.error):
+        return False
+    return True

@@ -5,8 +5,17 @@ import re
 from typing import Any
 
 NO_SECRETS = ("IPPublicDetector",)  # detectors of what is none
-LIKELY = re.compile(r"""["'`]|://|[\w+/.~-]{16}|pass|pwd|secret|token|key""", re.IGNORECASE)  # others are not looked at
-BLOCK_BEGIN, BLOCK_END = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY"), re.compile(r"-----END [A-Z ]*PRIVATE KEY")
+LIKELY = re.compile(
+    r"""["'`=]|://|[\w+/.~-]{16}|pass|pwd|secret|token|key""", re.IGNORECASE
+)  # others are not looked at
+BARE = (".sh", ".bash", ".zsh", ".fish", ".ini", ".env", ".ps1", ".tf")  # files whose values need no quotes
+QUOTED, UNQUOTED = "a.py", "a.ini"  # names by which the detectors know how values are written
+NAMED = re.compile(
+    r"""(pass_?(word|phrase)|passwd|secret|token|api_?key)\w*["']?\s*[:=(]?\s*["'][^"'\s]{8,}["']""", re.I
+)
+GOES_ON = re.compile(r"""(=|:|\()\s*$""")  # a line whose value stands in the next
+BLOCK = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY.*?-----END [A-Z ]*PRIVATE KEY[^\n]*", re.DOTALL)
+REMEMBERED = 1 << 16  # lines
 
 
 @functools.cache
@@ -19,19 +28,29 @@ def _detectors() -> list[Any]:
     return [initialize.from_plugin_classname(name) for name in sorted(names) if name not in NO_SECRETS]
 
 
-def holds_secret(line: str, name: str = "") -> bool:
-    """Whether a line, out of a file of that name, holds one."""
+@functools.lru_cache(REMEMBERED)
+def holds_secret(line: str, bare: bool = False) -> bool:
+    """Whether a line holds one; in `bare` files values need no quotes."""
     if not LIKELY.search(line):
         return False
+    if NAMED.search(line):
+        return True
+    name = UNQUOTED if bare else QUOTED
     return any(detector.analyze_line(filename=name, line=line, line_number=1) for detector in _detectors())
 
 
 def without_secrets(text: str, name: str = "") -> str:
-    """A text without the lines that hold one; of a private key, all lines."""
-    kept, inside = [], False
-    for line in text.split("\n"):
-        inside = inside or BLOCK_BEGIN.search(line) is not None
-        if not inside and not holds_secret(line, name):
-            kept.append(line)
-        inside = inside and BLOCK_END.search(line) is None
-    return "\n".join(kept)
+    """The text of a file of that name without the lines that hold one; of a private key, all lines."""
+    bare, lines = name.lower().endswith(BARE), text.split("\n")
+    out = set()
+    for found in BLOCK.finditer(text):
+        first = text.count("\n", 0, found.start())
+        out |= set(range(first, first + found.group().count("\n") + 1))
+    for number, line in enumerate(lines):
+        if number not in out and holds_secret(line, bare):
+            out.add(number)
+            continue
+        following = lines[number + 1].strip() if number + 1 < len(lines) and GOES_ON.search(line) else ""
+        if following and holds_secret(f"{line.rstrip(' (')} {following}", bare):
+            out.add(number + 1)
+    return "\n".join(line for number, line in enumerate(lines) if number not in out)

@@ -12,26 +12,33 @@ from pygls.uris import to_fs_path
 
 from ..completion import FLOOR, Completer, Completion, Index, project
 from ..generator import Generator
-from ..modalities.code import Code
 from ..output import version
+from ..space import Refusal
+
+TRIGGERS = [".", "(", "=", " "]
 
 
 class Editor:
-    """Completes what is open in an editor, one request at a time: a newer one ends those before it."""
+    """Completes what is open in an editor, one request at a time; a newer one of its kind ends those before it. The
+    index belongs to the worker: nothing else touches it."""
 
     def __init__(self, model: Generator, floor: float = FLOOR):
         self.floor, self.completer = floor, Completer(model, Index(model.codec))
         self.worker = ThreadPoolExecutor(1, "completing")
-        self.newest: threading.Event | None = None  # set when nobody waits for the answer any more
+        self.newest: dict[str, threading.Event] = {}  # of each kind; set when nobody waits for the answer any more
+        self.root: Path | None = None
+        self.saved: set[Path] = set()  # while the project is being read
 
-    async def complete(self, before: str, after: str, name: str, block: bool) -> Completion | None:
-        if self.newest is not None:
-            self.newest.set()
-        left = self.newest = threading.Event()
+    async def complete(self, before: str, after: str, path: Path | None, block: bool, kind: str) -> Completion | None:
+        """What stands between two texts of a file; one that is not the project's is not put into the index."""
+        if kind in self.newest:
+            self.newest[kind].set()
+        left = self.newest[kind] = threading.Event()
 
         def work() -> Completion | None:
             if left.is_set():
                 return None
+            name = str(path) if path and self.root and project.holds(self.root, path) else None
             return self.completer.complete(before, after, name, block, self.floor, left.is_set)
 
         try:
@@ -42,42 +49,59 @@ class Editor:
 
     def learn(self, root: Path, told: Callable[[str], None]) -> None:
         """Index a project, in a thread of its own; completions are drawn meanwhile."""
+        self.root = root
 
         def work() -> None:
-            files = project.read(root)
-            index = Index(self.completer.codec, files)
-            self.worker.submit(setattr, self.completer, "index", index)
-            told(f"septet: {len(files):,} files of {root} indexed, {len(index.main.symbols):,} symbols")
+            try:
+                index = Index(self.completer.codec, project.read(root))
+            except Refusal as error:
+                told(f"septet: nothing is indexed: {error}")
+                return
+            self.worker.submit(self._take, index)
+            told(f"septet: {len(index.files):,} files of {root} indexed, {len(index.main.symbols):,} symbols")
 
         threading.Thread(target=work, name="indexing", daemon=True).start()
 
+    def _take(self, index: Index) -> None:
+        self.completer.index = index
+        for path in self.saved:
+            self._put(path)
+
+    def _put(self, path: Path) -> None:
+        if self.completer.index is not None and self.root and project.holds(self.root, path):
+            self.completer.index.put(str(path), project.text_of(path))
+
     def save(self, path: Path) -> None:
-        """A file as it was saved."""
-        assert self.completer.index is not None
-        text = project.text_of(path) if path.suffix.lower() in Code.extensions else None
-        self.worker.submit(self.completer.index.put, str(path.resolve()), text)
+        """A file as it is on the disk now: saved, or closed without."""
+        self.saved.add(path)
+        self.worker.submit(self._put, path)
 
 
 def server(model: Generator, floor: float = FLOOR) -> LanguageServer:
     """To be started with start_io() or start_tcp()."""
-    editor, lsp = Editor(model, floor), LanguageServer("septet", version())
+    editor = Editor(model, floor)
+    lsp = LanguageServer("septet", version(), text_document_sync_kind=types.TextDocumentSyncKind.Full)
     _following(lsp, editor)
 
-    async def at(uri: str, position: types.Position, block: bool) -> Completion | None:
-        document = lsp.workspace.get_text_document(uri)
-        text, cursor = document.source, document.offset_at_position(position)
-        return await editor.complete(text[:cursor], text[cursor:], _name(uri), block)
+    async def at(uri: str, position: types.Position, block: bool, kind: str) -> Completion | None:
+        lines = lsp.workspace.get_text_document(uri).source.replace("\r\n", "\n").split("\n")
+        number = min(position.line, len(lines) - 1)
+        line = lines[number].encode("utf-16-le", "surrogatepass")  # in whose units positions are
+        ends = line[: 2 * position.character], line[2 * position.character :]
+        left, right = (end.decode("utf-16-le", "replace") for end in ends)
+        before, after = "\n".join([*lines[:number], left]), "\n".join([right, *lines[number + 1 :]])
+        return await editor.complete(*(_whole(text) for text in (before, after)), _path(uri), block, kind)
 
     @lsp.feature(types.TEXT_DOCUMENT_INLINE_COMPLETION, types.InlineCompletionOptions())
     async def inline(params: types.InlineCompletionParams) -> types.InlineCompletionList:
         block = params.context.trigger_kind == types.InlineCompletionTriggerKind.Invoked
-        found = await at(params.text_document.uri, params.position, block)
+        found = await at(params.text_document.uri, params.position, block, "inline")
         here = types.Range(params.position, params.position)
         return types.InlineCompletionList([types.InlineCompletionItem(found.text, range=here)] if found else [])
 
-    @lsp.feature(types.TEXT_DOCUMENT_COMPLETION, types.CompletionOptions(trigger_characters=[".", "(", "=", " "]))
+    @lsp.feature(types.TEXT_DOCUMENT_COMPLETION, types.CompletionOptions(trigger_characters=TRIGGERS))
     async def completion(params: types.CompletionParams) -> types.CompletionList:
-        found = await at(params.text_document.uri, params.position, block=False)
+        found = await at(params.text_document.uri, params.position, False, "menu")
         if found is None:
             return types.CompletionList(is_incomplete=True, items=[])
         word = lsp.workspace.get_text_document(params.text_document.uri).word_at_position(params.position)
@@ -90,7 +114,7 @@ def server(model: Generator, floor: float = FLOOR) -> LanguageServer:
 
 
 def _following(lsp: LanguageServer, editor: Editor) -> None:
-    """The index follows the project: all of it from the beginning, then every file as it is saved."""
+    """The index follows the project: all of it from the beginning, then every file as it is saved or closed."""
 
     def told(sentence: str) -> None:
         lsp.window_log_message(types.LogMessageParams(types.MessageType.Info, sentence))
@@ -99,16 +123,24 @@ def _following(lsp: LanguageServer, editor: Editor) -> None:
     def initialized(params: types.InitializedParams) -> None:
         roots = [to_fs_path(folder.uri) for folder in lsp.workspace.folders.values()] or [lsp.workspace.root_path]
         for root in filter(None, roots[:1]):
-            editor.learn(Path(root), told)
+            editor.learn(Path(root).resolve(), told)
 
     @lsp.feature(types.TEXT_DOCUMENT_DID_SAVE)
     def saved(params: types.DidSaveTextDocumentParams) -> None:
-        path = to_fs_path(params.text_document.uri)
-        if path:
-            editor.save(Path(path))
+        if path := _path(params.text_document.uri):
+            editor.save(path)
+
+    @lsp.feature(types.TEXT_DOCUMENT_DID_CLOSE)
+    def closed(params: types.DidCloseTextDocumentParams) -> None:
+        if path := _path(params.text_document.uri):
+            editor.save(path)
 
 
-def _name(uri: str) -> str:
-    """Of a file in the index."""
+def _path(uri: str) -> Path | None:
     path = to_fs_path(uri)
-    return str(Path(path).resolve()) if path else uri
+    return Path(path).resolve() if path else None
+
+
+def _whole(text: str) -> str:
+    """Without halves of characters, which nothing can encode."""
+    return text.encode("utf-8", "replace").decode()

@@ -37,7 +37,7 @@ def setup(editor: str, command: list[str]) -> str:
     if editor not in EDITORS:
         raise Refusal(f"--setup {editor}: expected one of {', '.join(EDITORS)}")
     if editor == "neovim":
-        words = "{ " + ", ".join(json.dumps(word) for word in command) + " }"
+        words = "{ " + ", ".join(json.dumps(word, ensure_ascii=False) for word in command) + " }"
         return NEOVIM.format(folder=FILES, command=words)
     if editor == "helix":
         return HELIX.format(program=json.dumps(command[0]), arguments=json.dumps(command[1:]))

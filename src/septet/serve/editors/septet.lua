@@ -72,7 +72,7 @@ function M.showing() return shown and shown.text or nil end
 local function map(key, action)
   vim.keymap.set("i", key, function()
     if not action() then
-      vim.api.nvim_feedkeys(vim.api.nvim_replace_termcodes(key, true, false, true), "n", false)
+      vim.api.nvim_feedkeys(vim.api.nvim_replace_termcodes(key, true, false, true), "in", false) -- before what is waiting
     end
   end, { desc = "septet" })
 end
@@ -83,7 +83,7 @@ function M.setup(options)
   vim.api.nvim_create_autocmd("FileType", { group = group, pattern = M.options.filetypes, callback = function(event)
     vim.lsp.start({
       name = "septet", cmd = M.options.cmd,
-      root_dir = vim.fs.root(event.buf, { ".git", "pyproject.toml" }) or vim.fn.getcwd(),
+      root_dir = vim.fs.root(event.buf, { ".git", "pyproject.toml" }), -- without one, nothing is indexed
     }, { bufnr = event.buf })
   end })
   vim.api.nvim_create_autocmd({ "TextChangedI", "CursorMovedI" }, { group = group, callback = function()

@@ -12,9 +12,17 @@ class Connection {
     this.next = 1;
     this.buffer = Buffer.alloc(0);
     this.process.stdout.on("data", (data) => this.read(data));
-    this.process.on("error", (error) => vscode.window.showErrorMessage(`septet: ${error.message}`));
-    this.process.on("exit", () => { for (const { resolve } of this.waiting.values()) resolve(null); this.waiting.clear(); });
+    this.process.stderr.on("data", (data) => { this.said = data.toString().trim().split("\n").pop() || this.said; });
+    this.process.on("error", (error) => this.end(error.message));
+    this.process.on("exit", (code) => this.end(code ? this.said ?? `the server ended with code ${code}` : null));
     this.process.stdin.on("error", () => {});
+  }
+
+  end(reason) {
+    this.gone = true;
+    for (const { resolve } of this.waiting.values()) resolve(null);
+    this.waiting.clear();
+    if (reason) vscode.window.showErrorMessage(`septet: ${reason}`);
   }
 
   read(data) {
@@ -43,6 +51,7 @@ class Connection {
   notify(method, params) { this.send({ method, params }); }
 
   request(method, params, token) {
+    if (this.gone) return Promise.resolve(null);
     const id = this.next++;
     return new Promise((resolve) => {
       this.waiting.set(id, { resolve });
@@ -59,9 +68,10 @@ async function activate(context) {
   const root = vscode.workspace.workspaceFolders?.[0]?.uri;
   const server = new Connection(settings.get("command"), root?.fsPath);
   context.subscriptions.push({ dispose: () => server.process.kill() });
-  await server.request("initialize", {
+  const begun = await server.request("initialize", {
     processId: process.pid, rootUri: root?.toString() ?? null, capabilities: {}, workspaceFolders: folders,
   });
+  if (!begun) return;
   server.notify("initialized", {});
   const ours = (document) => languages.includes(document.languageId);
   const identified = (document) => ({ uri: document.uri.toString(), version: document.version });
@@ -71,9 +81,8 @@ async function activate(context) {
   vscode.workspace.textDocuments.forEach(open);
   context.subscriptions.push(
     vscode.workspace.onDidOpenTextDocument(open),
-    vscode.workspace.onDidChangeTextDocument(({ document, contentChanges }) => ours(document) && server.notify(
-      "textDocument/didChange",
-      { textDocument: identified(document), contentChanges: contentChanges.map(({ range, text }) => ({ range, text })) },
+    vscode.workspace.onDidChangeTextDocument(({ document }) => ours(document) && server.notify(
+      "textDocument/didChange", { textDocument: identified(document), contentChanges: [{ text: document.getText() }] },
     )),
     vscode.workspace.onDidSaveTextDocument((document) => ours(document) && server.notify(
       "textDocument/didSave", { textDocument: identified(document) },
