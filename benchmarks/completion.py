@@ -99,7 +99,7 @@ def counted(codec: Symbols, texts: list[str], validation: list[Case]) -> Draw:
 
 
 def left_to_right(model: Generator) -> Draw:
-    decoding = decoding_of(model, bits=16)
+    decoding = decoding_of(model)
     assert isinstance(model.codec, Symbols)
     codec: Symbols = model.codec
 

@@ -1,4 +1,4 @@
-"""How much an index is to be believed, by the length of the run that it found: TRUST of completion/completer.py.
+"""How much an index is to be believed, by the length of the run that it found: TRUST of completion/drawing.py.
 
     python benchmarks/trust.py [--quick] [--model python] [--cases 600]
 

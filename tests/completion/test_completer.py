@@ -5,7 +5,7 @@ import torch
 from coder import SOURCE, completer, drawn, untaught
 
 from septet.completion import Completer, Completion, project
-from septet.completion.completer import _Drawing
+from septet.completion.drawing import Drawing
 from septet.recipes.text_gpt import text_gpt
 from septet.space import Refusal
 
@@ -52,17 +52,32 @@ def test_what_a_repository_would_not_hold_is_not_put_into_its_index(tmp_path):
     assert not project.holds(tmp_path / "src", tmp_path / "a.py")
 
 
+def drawing_of(own: Completer, before: str, floor: float) -> Drawing:
+    return Drawing(own.codec, own.index, before, own.pieces, False, floor)
+
+
+@pytest.mark.parametrize("before", ["    return boat.draught_me", "    return ", "        ", "x = boat.load_tonnes"])
+def test_what_has_begun_is_kept_to_and_not_offered_again(taught, before):
+    drawing = drawing_of(taught, before, 0.0)
+    assert drawing.read + drawing.begun == before and drawing.begun
+    found = taught.complete(before, "\n", floor=0.0)
+    assert found is None or not (drawing.begun.strip() and found.text.startswith(drawing.begun))
+    drawing.adjust(torch.zeros(taught.codec.space.symbols), [])
+    assert drawing.chances[0] > 1 / taught.codec.space.symbols
+
+
 def test_it_ends_with_the_line_unless_a_block_is_wanted():
-    drawing = _Drawing(completer(), "    def f(self):\n        x = ", block=False, floor=0.0)
+    drawing = drawing_of(completer(), "    def f(self):\n        x = ", 0.0)
     assert drawing._wanted("1\n        return x") == "1"
     drawing.block = True
     text = "1\n        if x:\n            y\n\n        return x\n\n    def g(self):\n        pass"
     assert drawing._wanted(text) == "1\n        if x:\n            y\n\n        return x\n"
+    assert drawing._wanted("1\n        y = 2\n        y = 2\n        y = 2") == "1\n        y = 2"
 
 
 def test_it_is_cut_where_it_becomes_unlikely_and_never_inside_a_word():
     own = completer()
-    drawing = _Drawing(own, "", block=False, floor=0.5)
+    drawing = drawing_of(own, "", 0.5)
     symbols = own.codec.symbols_of("boat.draught_metres").tolist()
     texts = [own.codec.text_of(torch.tensor(symbols[:n])) for n in range(len(symbols) + 1)]
     inside = len(symbols) - 1

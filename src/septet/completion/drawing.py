@@ -1,0 +1,117 @@
+"""One completion while it is drawn: what a cursor stands in is drawn anew, the index is mixed in, the end is found.
+
+Shapes: V symbols.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..codecs.symbols import Symbols
+from .index import Index
+
+# How much the index is believed by the length of the run it found, in symbols: benchmarks/trust.py, made monotone.
+TRUST = (0.0, 0.05, 0.17, 0.18, 0.24, 0.3, 0.31, 0.36, 0.41, 0.5, 0.5, 0.55, 0.55)
+BEGUN = re.compile(r"[ \t]?\w*\Z")  # what a cursor stands in: symbols of whole words would not begin after it
+TOKEN = re.compile(r"""\w+|"[^"\n]*"|'[^'\n]*'|\s+|.""", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Completion:
+    """A text for the cursor, and the chance that the model gives its last line."""
+
+    text: str
+    chance: float
+
+
+class Drawing:
+    """`before` is the text up to the cursor, of which the model reads all but what has `begun`, a space or a word; that
+    is drawn once more, and nothing else is allowed there. `pieces` are the texts of all symbols."""
+
+    def __init__(
+        self, codec: Symbols, index: Index | None, before: str, pieces: Sequence[str], block: bool, floor: float
+    ):
+        self.codec, self.index, self.pieces, self.block, self.floor = codec, index, pieces, block, floor
+        found = BEGUN.search(before)
+        self.begun = found.group() if found else ""
+        self.read, self.line = before[: len(before) - len(self.begun)], before[before.rfind("\n") + 1 :]
+        self.chances: list[float] = []  # of the symbols drawn
+
+    def adjust(self, scores_V: Tensor, drawn: list[int]) -> None:
+        chance_V, text = scores_V.softmax(-1), self._text(drawn)
+        if self.index is not None:
+            found = self.index.after(self.read + text)
+            if found.followers:
+                trust = TRUST[min(found.length, len(TRUST) - 1)]
+                followers = torch.tensor(list(found.followers))
+                counts = torch.tensor(list(found.followers.values()), dtype=torch.float32)
+                chance_V = chance_V * (1 - trust)
+                chance_V[followers] += trust * counts / counts.sum()
+        chance_V = self._as_begun(chance_V, self.begun[len(text) :])
+        self.chances.append(float(chance_V.max()))
+        scores_V.copy_(chance_V.log())
+
+    def _as_begun(self, chance_V: Tensor, rest: str) -> Tensor:
+        """The chances of what agrees with the rest of what has begun; all, where nothing does."""
+        if not rest:
+            return chance_V
+        agree = [
+            n for n, piece in enumerate(self.pieces) if piece and (piece.startswith(rest) or rest.startswith(piece))
+        ]
+        kept_V = torch.zeros_like(chance_V)
+        kept_V[agree] = chance_V[agree]
+        total = kept_V.sum()
+        return kept_V / total if total > 0 else chance_V
+
+    def over(self, drawn: list[int]) -> bool:
+        """Whether what was drawn goes beyond what is wanted, or has become unlikely."""
+        text = self._text(drawn)
+        return len(self._wanted(text)) < len(text) or self._likely(drawn)[0] < len(drawn)
+
+    def completion(self, drawn: list[int]) -> Completion | None:
+        """What is wanted of it, back to where it is likely, and to the end of a token."""
+        wanted = self._wanted(self._text(drawn))
+        count, chance = self._likely(drawn)
+        text = self._text(drawn[:count])
+        if not text.startswith(wanted):
+            border = max((m.end() for m in TOKEN.finditer(wanted) if m.end() <= len(text)), default=0)
+            wanted = wanted[:border].rstrip()
+        offered = wanted[len(self.begun) :] if wanted.startswith(self.begun) else ""
+        return Completion(offered, chance) if offered.strip() else None
+
+    def _text(self, drawn: list[int]) -> str:
+        return self.codec.text_of(torch.tensor(drawn, dtype=torch.int64))
+
+    def _likely(self, drawn: list[int]) -> tuple[int, float]:
+        """How many symbols come before the chance of their line falls below the floor, and the chance there."""
+        chance = 1.0
+        for count, (symbol, one) in enumerate(zip(drawn, self.chances, strict=True)):
+            begun = 1.0 if "\n" in self._text([symbol]) else chance
+            if begun * one < self.floor:
+                return count, chance
+            chance = begun * one
+        return len(drawn), chance
+
+    def _wanted(self, text: str) -> str:
+        """Up to the end of the line; of a block, up to a line that is shallower than that of the cursor, to a second
+        empty one, or to one that says the same as the line before."""
+        if not self.block:
+            return text.partition("\n")[0]
+        depth = _depth(self.line)
+        first, *lines = text.split("\n")
+        kept = [first]
+        for number, line in enumerate(lines, 1):
+            going_on = number == len(lines)  # its end has not been drawn
+            shallow = _depth(line) < depth if line.strip() else not going_on and not kept[-1].strip()
+            again = line.strip() and not going_on and line.strip() == kept[-1].strip()
+            if shallow or again:
+                break
+            kept.append(line)
+        return "\n".join(kept)
+
+
+def _depth(line: str) -> int:
+    return len(line) - len(line.lstrip())
