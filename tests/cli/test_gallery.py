@@ -71,9 +71,11 @@ def test_it_shows_a_text(gallery: Path):
 
 @pytest.mark.skipif("python" not in SHIPPED, reason="the starter python is not in this checkout")
 def test_it_shows_a_completed_function(gallery: Path):
-    code = html.unescape(re.findall(r"<pre>(.*?)</pre>", sections(gallery)["A function completed"], re.S)[0])
-    body = code.partition('JSON file."""\n')[2].partition("def save_settings")[0]
-    assert code.startswith("import json\n") and "json.load" in body
+    code = html.unescape(
+        re.findall(r"<pre>(.*?)</pre>", sections(gallery)["A function completed, as in an editor"], re.S)[0]
+    )
+    assert code.startswith(page_of.BEFORE) and code.endswith(page_of.AFTER)
+    assert code.removeprefix(page_of.BEFORE).startswith("self.length_metres = length_metres")
 
 
 def test_it_shows_an_answer_with_its_record(gallery: Path):

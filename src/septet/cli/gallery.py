@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from .. import folders, models, runs
-from ..codecs.symbols import GAP
+from ..completion import Completer, Index
 from ..conversation import decoding_of, replying
 from ..generator import Generator, Given
 from ..output import Output, Outputs, record
@@ -35,19 +35,13 @@ MOUTH = 14  # the row of pixels from which a face is painted anew
 OPENING = "It was a bright morning, and "
 QUESTION = "Give me three names for a small boat, with a word on each."
 ANSWER = 96  # symbols at most
-FUNCTION = f'''import json
+BEFORE = '''class Boat:
+    """A boat with a name and a length in metres."""
 
-
-def load_settings(path):
-    """Read settings from a JSON file."""
-{GAP}
-
-
-def save_settings(settings, path):
-    """Write settings to a JSON file."""
-    with open(path, "w") as file:
-        json.dump(settings, file)
-'''
+    def __init__(self, name, length_metres):
+        self.name = name
+        '''
+AFTER = "\n\n    def __repr__(self):\n        return self.name\n"
 PAGE = """<!doctype html><meta charset="utf-8"><title>septet demo</title>
 <style>body{{font:16px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem;color:#222}}
 .grid{{display:grid;grid-template-columns:repeat(auto-fill,minmax(9rem,1fr));gap:1rem}}
@@ -89,8 +83,7 @@ def _drawn() -> Iterator[tuple[str, Outputs]]:
         yield f"Interpolation from {' to '.join(BETWEEN)}", icons.interpolate(BETWEEN, (0, 0), frames=8)
     yield from _answered()
     if "python" in ready:
-        python = models.load("python")
-        yield "A function completed", python.generate(given=Given(FUNCTION), seed=0, temperature=0.0)
+        yield "A function completed, as in an editor", _completed(models.load("python"))
     if "prose" in ready:
         yield "A text", models.load("prose").generate(given=Given(OPENING), seed=0)
 
@@ -107,6 +100,19 @@ def _answered() -> Iterator[tuple[str, Outputs]]:
     settings = {"temperature": 0.0, "length": ANSWER, "seconds": round(time.time() - began, 2)}
     told = record(model.name, model.digest, QUESTION, 0, settings)
     yield f"An answer by {model.name}", Outputs([Output(answer.strip() + "\n", told, model.modality)])
+
+
+def _completed(python: Generator) -> Outputs:
+    """What stands between BEFORE and AFTER."""
+    began, completer = time.time(), Completer(python, Index(python.codec))
+    found = completer.complete(BEFORE, AFTER, "boat.py", block=True)
+    settings = {
+        "after": AFTER,
+        "chance": round(found.chance, 3) if found else 0,
+        "seconds": round(time.time() - began, 2),
+    }
+    told = record(python.name, python.digest, BEFORE, 0, settings)
+    return Outputs([Output(f"{BEFORE}{found.text if found else ''}{AFTER}", told, python.modality)])
 
 
 def _learned(out: Path, budget: str) -> Iterator[tuple[str, Outputs | str]]:
@@ -149,6 +155,7 @@ def _figure(output: Output, path: Path) -> str:
     record = html.escape(json.dumps(output.record, indent=1))
     prompt = html.escape(str(output.record["prompt"] or ""))
     if isinstance(output.datum, str):
+        prompt = "" if output.datum.startswith(str(output.record["prompt"])) else prompt  # it is seen in the text
         shown = f"<pre>{html.escape(output.datum)}</pre>"
     else:
         shown = f'<img src="{html.escape(path.name)}" alt="{prompt}">'

@@ -76,15 +76,9 @@ def editor(
     if setup is not None:
         from ..serve.setups import setup as text_for
 
-        command = [shutil.which("septet") or "septet", "serve", "editor"]
-        print(
-            text_for(
-                setup,
-                command
-                if model == "python"
-                else [*command, "--model", os.path.abspath(model) if os.path.isdir(model) else model],
-            )
-        )
+        named = os.path.abspath(model) if os.path.isdir(model) else model
+        more = [] if model == "python" else ["--model", named]
+        print(text_for(setup, [shutil.which("septet") or os.path.abspath(sys.argv[0]), "serve", "editor", *more]))
         return
     try:
         from ..serve import editor as language
