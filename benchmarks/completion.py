@@ -196,17 +196,16 @@ def own(model: Generator, budget: str, count: int) -> list[Figure]:
             file.parent.mkdir(parents=True, exist_ok=True)
             more = "".join(f'{begin}{key}"\n' for begin, key in keys[number :: len(learned)])
             file.write_text(text + "\n" + more)
-        before = judged("before, the file at hand", completing(model, {}), found)
+        said, before = project.read(repository), judged("before, the file at hand", completing(model, {}), found)
+        index_alone, _ = judged("before, with an index", completing(model, said), found)  # training changes the model
         began = time.monotonic()
         adapted = runs.train(repository, "code_gpt", Path(place) / "own", budget=budget, start=model)
         seconds = time.monotonic() - began
         began = time.monotonic()
-        said = project.read(repository)
         draw = completing(adapted, said)
         indexing = time.monotonic() - began
         figures, rate = judged("learned, with an index", draw, found)
         alone, _ = judged("learned, the file at hand", completing(adapted, {}), found)
-        index_alone, _ = judged("before, with an index", completing(model, said), found)
         leaked = sum(
             key in key[:some] + draw(Case("", "", begin + key[:some], "", "\n"))
             for begin, key in keys

@@ -13,14 +13,18 @@ import statistics
 import sys
 import tempfile
 import time
+import uuid
+from contextlib import suppress
 from pathlib import Path
 
 import measure.report as report
 import numpy as np
 from lsprotocol import types
 from measure.report import Figure
+from pygls.exceptions import JsonRpcException
 from pygls.lsp.client import LanguageClient
 
+INLINE = types.TEXT_DOCUMENT_INLINE_COMPLETION
 SOURCE = Path(__file__).parent.parent / "src" / "septet"
 LINES = 1000
 
@@ -38,7 +42,7 @@ class Session:
 
     def __init__(self, folder: Path, text: str, model: str):
         self.folder, self.text, self.model, self.version = folder, text, model, 0
-        self.uri = (folder / "long.py").as_uri()
+        self.uri, self.asked = (folder / "long.py").as_uri(), ""
         self.client, self.indexed = LanguageClient("benchmark", "1"), asyncio.Event()
 
     async def begin(self) -> None:
@@ -66,17 +70,19 @@ class Session:
         await asyncio.wait_for(self.indexed.wait(), 60)
 
     def insert(self, line: int, column: int, text: str, until: int | None = None) -> None:
-        """Text in place of what stands from a column to another."""
-        self.version += 1
-        place = types.Range(types.Position(line, column), types.Position(line, column if until is None else until))
+        """Text in place of what stands from a column to another; the file is sent whole, as the server wants it."""
+        lines = self.text.split("\n")
+        lines[line] = lines[line][:column] + text + lines[line][column if until is None else until :]
+        self.text, self.version = "\n".join(lines), self.version + 1
         version = types.VersionedTextDocumentIdentifier(self.version, self.uri)
-        change = types.TextDocumentContentChangePartial(place, text)
+        change = types.TextDocumentContentChangeWholeDocument(self.text)
         self.client.text_document_did_change(types.DidChangeTextDocumentParams(version, [change]))
 
     async def ask(self, line: int, column: int, kind=types.InlineCompletionTriggerKind.Automatic) -> str:
         document, context = types.TextDocumentIdentifier(self.uri), types.InlineCompletionContext(kind)
         asked = types.InlineCompletionParams(context, document, types.Position(line, column))
-        found = await self.client.text_document_inline_completion_async(asked)
+        self.asked = str(uuid.uuid4())
+        found = await self.client.protocol.send_request_async(INLINE, asked, msg_id=self.asked)
         items = found.items if isinstance(found, types.InlineCompletionList) else []
         return str(items[0].insert_text) if items else ""
 
@@ -121,10 +127,12 @@ async def cancelled(session: Session, places: list[tuple[int, str]]) -> list[flo
         usual = time.monotonic() - began
         task = asyncio.create_task(session.ask(other, len(line) // 2, types.InlineCompletionTriggerKind.Invoked))
         await asyncio.sleep(0.005)
-        task.cancel()
+        session.client.cancel_request(types.CancelParams(session.asked))
         began = time.monotonic()
         await session.ask(number, len(whole))
         seconds.append(max(0.0, time.monotonic() - began - usual))
+        with suppress(JsonRpcException):  # it was cancelled
+            await task
     return seconds
 
 

@@ -60,12 +60,13 @@ def test_of_near_duplicates_the_held_out_one_stays():
 
 def test_a_line_is_cut_after_a_token_and_put_together_again():
     found = cases([("harbour", "a.py", SOURCE)], 40)
-    assert {case.line for case in found} >= {"import math", "math.sin(tide) * 2", "(tide, chart):"}
+    assert {case.line.strip() for case in found} >= {"import math", "math.sin(tide) * 2", "(tide, chart):"}
     for case in found:
-        whole = f"{case.before} {case.line}{case.after}".replace("  # roughly", "").replace("  # in metres", "")
+        whole = f"{case.before}{case.line}{case.after}".replace("  # roughly", "").replace("  # in metres", "")
         plain = SOURCE.replace("  # roughly", "").replace("  # in metres", "")
         assert "".join(whole.split()) == "".join(plain.split())
-        assert not case.before.endswith(" ") and "words" not in case.line
+        assert case.line.startswith(" ") or not case.before.endswith(" ")
+        assert "words" not in case.line
     assert not cuts('x = ("unended')
 
 

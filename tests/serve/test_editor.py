@@ -107,6 +107,7 @@ def test_nothing_is_drawn_for_who_has_left(how: str, monkeypatch):
         tasks = [asyncio.create_task(editor.complete(text, "", None, False, "inline")) for text in ("x = ", "y = ")]
         await asyncio.sleep(0.05)
         tasks[1].cancel() if how == "cancelled" else None
+        await asyncio.sleep(0.05)
         before.set()
         return await asyncio.gather(*tasks, return_exceptions=True)
 

@@ -90,7 +90,7 @@ def server(model: Generator, floor: float = FLOOR) -> LanguageServer:
         ends = line[: 2 * position.character], line[2 * position.character :]
         left, right = (end.decode("utf-16-le", "replace") for end in ends)
         before, after = "\n".join([*lines[:number], left]), "\n".join([right, *lines[number + 1 :]])
-        return await editor.complete(*(_whole(text) for text in (before, after)), _path(uri), block, kind)
+        return await editor.complete(_whole(before), _whole(after), _path(uri), block, kind)
 
     @lsp.feature(types.TEXT_DOCUMENT_INLINE_COMPLETION, types.InlineCompletionOptions())
     async def inline(params: types.InlineCompletionParams) -> types.InlineCompletionList:
