@@ -90,6 +90,15 @@ def test_it_is_cut_where_it_becomes_unlikely_and_never_inside_a_word():
     assert drawing.completion(symbols) is None
 
 
+def test_of_several_lines_only_whole_ones_are_offered():
+    own = completer()
+    drawing = drawing_of(own, "", 0.5)
+    drawing.block = True
+    symbols = own.codec.symbols_of("boat = 1\nself.depth_metres").tolist()
+    drawing.chances = [1.0] * (len(symbols) - 2) + [0.1] * 2
+    assert drawing.completion(symbols) == Completion("boat = 1", 1.0)
+
+
 def test_who_has_left_gets_nothing_and_the_next_is_served(taught):
     steps = iter([False, True])
     assert taught.complete(BEFORE, "\n", left=lambda: next(steps)) is None

@@ -79,6 +79,7 @@ class Drawing:
         if not text.startswith(wanted):
             border = max((m.end() for m in TOKEN.finditer(wanted) if m.end() <= len(text)), default=0)
             wanted = wanted[:border].rstrip()
+            wanted = wanted.rpartition("\n")[0] or wanted  # of several lines, whole ones
         offered = wanted[len(self.begun) :] if wanted.startswith(self.begun) else ""
         return Completion(offered, chance) if offered.strip() else None
 
