@@ -1,4 +1,4 @@
-"""Builds the Python code that the `python` starter learns from: python starters/python_code.py [OUT.json] [ARCHIVES].
+"""Builds the Python code that the `python` starter learns from: python starters/python_code.py [OUT.jsonl] [ARCHIVES].
 
 From the standard library and from permissively licensed packages, whole packages on one side each."""
 

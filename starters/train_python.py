@@ -15,9 +15,8 @@ from septet.fitting import Settings
 from septet.generator import Generator
 from septet.modalities.code import Code
 from septet.recipes import Plan, Stage
-from septet.recipes.code_gpt import begun
+from septet.recipes.code_gpt import SETTINGS, begun
 
-SETTINGS = {"temperature": 0.2, "min_p": 0.05}
 FACTS = {
     "summary": "Completes Python at a cursor, a line or a block, knowing what stands before and after it.",
     "license": "apache-2.0",

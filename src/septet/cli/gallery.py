@@ -48,8 +48,8 @@ PAGE = """<!doctype html><meta charset="utf-8"><title>septet demo</title>
 figure{{margin:0;padding:.5rem;border:1px solid #ddd;border-radius:.5rem}}
 img{{width:100%;max-width:8rem;display:block;margin:auto;image-rendering:pixelated}}figcaption{{font-size:.85rem}}
 pre{{white-space:pre-wrap}}details pre{{font-size:.7rem;overflow-wrap:anywhere}}</style>
-<h1>Made by septet</h1><p>Every file below was drawn on this machine by a model that ships with septet. None was picked;
-unfold a record to see the model, prompt and seed that make it again.
+<h1>Made by septet</h1><p>Every file below was drawn on this machine by a model that ships with septet, or that it
+fetched. None was picked; unfold a record to see the model, prompt and seed that make it again.
 The emoji are by a model that was trained on the spot.</p>{sections}
 """
 

@@ -123,3 +123,7 @@ class Symbols(Codec):
             return "".join(self.characters[i] for i in kept)
         assert self.tokenizer is not None
         return self.tokenizer.decode(kept, skip_special_tokens=False)
+
+    def pieces_of(self, symbols: Iterable[int]) -> list[str]:
+        """Each symbol's own text."""
+        return [self.text_of(torch.tensor([symbol])) for symbol in symbols]

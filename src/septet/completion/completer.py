@@ -33,7 +33,7 @@ class Completer:
         if not isinstance(process, Autoregressive) or not fills or not isinstance(codec, Symbols):
             raise Refusal(f"{model.name} cannot complete code: it was not trained to fill gaps; choose another model")
         self.codec, self.mark, self.index = codec, process.space.markers, index
-        self.pieces = [codec.text_of(torch.tensor([n])) for n in range(codec.plain)]
+        self.pieces = codec.pieces_of(range(codec.plain))
         self.decoding = Decoding(process, rows=2, bits=bits)
 
     def complete(

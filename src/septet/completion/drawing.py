@@ -11,11 +11,10 @@ import torch
 from torch import Tensor
 
 from ..codecs.symbols import Symbols
-from .index import Index
+from .index import BEGUN, Index
 
 # How much the index is believed by the length of the run it found, in symbols: benchmarks/trust.py, made monotone.
 TRUST = (0.0, 0.05, 0.17, 0.18, 0.24, 0.3, 0.31, 0.36, 0.41, 0.5, 0.5, 0.55, 0.55)
-BEGUN = re.compile(r"[ \t]?\w*\Z")  # what a cursor stands in: symbols of whole words would not begin after it
 TOKEN = re.compile(r"""\w+|"[^"\n]*"|'[^'\n]*'|\s+|.""", re.DOTALL)
 
 
@@ -90,7 +89,7 @@ class Drawing:
         """How many symbols come before the chance of their line falls below the floor, and the chance there."""
         chance = 1.0
         for count, (symbol, one) in enumerate(zip(drawn, self.chances, strict=True)):
-            begun = 1.0 if "\n" in self._text([symbol]) else chance
+            begun = 1.0 if symbol < len(self.pieces) and "\n" in self.pieces[symbol] else chance
             if begun * one < self.floor:
                 return count, chance
             chance = begun * one

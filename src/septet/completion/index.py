@@ -19,7 +19,7 @@ LONGEST = A_KEY * KEYS
 TAIL = 160  # characters at a text's end that are looked at
 NEAREST = 64  # places of a run that are read at most
 AHEAD = 48  # characters of a place that are read
-PARTIAL = re.compile(r"[ \t]?\w*\Z")  # the beginning of a word, which symbols of whole words do not show
+BEGUN = re.compile(r"[ \t]?\w*\Z")  # a space or a word at a text's end: symbols of whole words do not begin after it
 MANY, SHARE = 8, 0.25  # files changed, and their share of all symbols, from which they are sorted in with the others
 
 
@@ -107,7 +107,7 @@ class Index:
     def after(self, text: str, but: str | None = None) -> Found:
         """What follows the end of a text in the files, all `but` one."""
         text = text[-TAIL:]
-        match = PARTIAL.search(text)
+        match = BEGUN.search(text)
         partial = match.group() if match else ""
         head = self.codec.symbols_of(text[: len(text) - len(partial)], begun=False).tolist()
         found = Found(0, Counter())

@@ -23,7 +23,7 @@ def walk(root: Path, tracked: bool = False) -> Iterator[Path]:
     name. A folder reached twice is walked once."""
     seen: set[tuple[int, int]] = set()
 
-    def below(folder: Path, ignored: Ignored) -> Iterator[os.DirEntry[str]]:
+    def below(folder: Path, ignored: Ignored) -> Iterator[Path]:
         status = folder.stat()
         if (status.st_dev, status.st_ino) in seen:
             return
@@ -39,14 +39,14 @@ def walk(root: Path, tracked: bool = False) -> Iterator[Path]:
                 if is_folder:
                     yield from below(path, ignored)
                 elif entry.is_file() and stat.S_ISREG(entry.stat().st_mode):
-                    yield entry
+                    yield path
             except OSError:  # a link in a loop, or a subfolder that may not be read
                 continue
 
-    for count, entry in enumerate(below(root, Ignored.at(root) if tracked else Ignored())):
+    for count, path in enumerate(below(root, Ignored.at(root) if tracked else Ignored())):
         if count >= MOST_FILES:
             raise Refusal(f"{shown(root)}: more than {MOST_FILES:,} files; give a smaller folder")
-        yield Path(entry.path)
+        yield path
 
 
 def listed(root: Path, tracked: bool = False) -> list[Path]:

@@ -16,6 +16,8 @@ from ..processes.autoregressive import Autoregressive
 from ..space import Refusal
 from . import Plan, Stage
 
+SETTINGS = {"temperature": 0.2, "min_p": 0.05}  # of a draw
+
 
 def code_gpt(
     source: Any,
@@ -61,4 +63,4 @@ def begun(
     torch.manual_seed(seed)
     backbone = Transformer(width, layers, heads=max(1, width // 64), dropout=dropout)
     process = Autoregressive(codec.space, backbone, softcap=None, tied=True, filled=True)
-    return Generator(modality, codec, process, Nothing(), settings={"temperature": 0.2, "min_p": 0.05})
+    return Generator(modality, codec, process, Nothing(), settings=dict(SETTINGS))

@@ -5,7 +5,7 @@ import time
 import uuid
 from typing import Any
 
-from .texts import Choice, Texts, shown
+from .texts import Choice, Texts
 
 
 class Answer:
@@ -56,7 +56,7 @@ class Answer:
         self.seen[choice] = begin + len(chances)
         codec, entries = choice.telling.codec, []
         for chance in chances:
-            words = shown(codec, [chance.symbol, *(symbol for symbol, _ in chance.best)])
+            words = codec.pieces_of([chance.symbol, *(symbol for symbol, _ in chance.best)])
             best = [(word, value) for word, (_, value) in zip(words[1:], chance.best, strict=True)]
             entries.append((words[0], chance.logarithm, best))
         if self.chat:

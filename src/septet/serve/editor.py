@@ -27,7 +27,8 @@ class Editor:
         self.worker = ThreadPoolExecutor(1, "completing")
         self.newest: dict[str, threading.Event] = {}  # of each kind; set when nobody waits for the answer any more
         self.root: Path | None = None
-        self.saved: set[Path] = set()  # while the project is being read
+        self.saved: set[Path] = set()  # which may have been read before
+        self.held: dict[Path, bool] = {}  # whether a file is the project's
 
     async def complete(self, before: str, after: str, path: Path | None, block: bool, kind: str) -> Completion | None:
         """What stands between two texts of a file; one that is not the project's is not put into the index."""
@@ -38,7 +39,7 @@ class Editor:
         def work() -> Completion | None:
             if left.is_set():
                 return None
-            name = str(path) if path and self.root and project.holds(self.root, path) else None
+            name = str(path) if path and self._holds(path) else None
             return self.completer.complete(before, after, name, block, self.floor, left.is_set)
 
         try:
@@ -62,18 +63,25 @@ class Editor:
 
         threading.Thread(target=work, name="indexing", daemon=True).start()
 
+    def _holds(self, path: Path) -> bool:
+        """Whether a file is the project's; the rules are read once for each, until a file is saved."""
+        if self.root is not None and path not in self.held:
+            self.held[path] = project.holds(self.root, path)
+        return self.held.get(path, False)
+
     def _take(self, index: Index) -> None:
         self.completer.index = index
-        for path in self.saved:
+        for path in list(self.saved):
             self._put(path)
 
     def _put(self, path: Path) -> None:
-        if self.completer.index is not None and self.root and project.holds(self.root, path):
+        self.saved.add(path)
+        self.held.clear()  # the rules may have changed
+        if self.completer.index is not None and self._holds(path):
             self.completer.index.put(str(path), project.text_of(path))
 
     def save(self, path: Path) -> None:
         """A file as it is on the disk now: saved, or closed without."""
-        self.saved.add(path)
         self.worker.submit(self._put, path)
 
 

@@ -5,14 +5,13 @@ Shapes: n symbols, V symbols.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from ..codecs.symbols import Symbols
 from ..constraints import Constraint
 from ..conversation import Telling, requested
 from ..generator import Generator
@@ -152,8 +151,3 @@ def _bias(asked: dict[str, float], symbols: int) -> tuple[Tensor, Tensor] | None
     if wrong is not None:
         raise Refusal(f"logit_bias {wrong!r}: expected the number of a token, 0 to {symbols - 1:,}")
     return torch.tensor([int(name) for name in asked]), torch.tensor(list(asked.values()))
-
-
-def shown(codec: Symbols, symbols: Sequence[int]) -> list[str]:
-    """Each symbol's own text."""
-    return [codec.text_of(torch.tensor([symbol])) for symbol in symbols]
