@@ -3,7 +3,7 @@
     python benchmarks/trust.py [--quick] [--model python] [--cases 600]
 
 On lines of the validation packages: the weight of what the index says beside what the model says that makes the true
-symbols most likely (expectation maximisation, one weight a length), with an index of the file at hand.
+symbols most likely (expectation maximisation, one weight a length), with an index of the package's files.
 """
 
 import sys
@@ -23,27 +23,26 @@ import python_code
 from septet import models
 from septet.completion import Completer, Index
 from septet.completion.completer import A_LINE
+from septet.completion.drawing import Drawing
 from septet.completion.index import LONGEST
 from septet.parts import Context
 from septet.processes.autoregressive import Autoregressive
 
-ROUNDS, PRIOR = (
-    50,
-    4,
-)  # of expectation maximisation; symbols that a length counts as having been seen at the last one's weight
+ROUNDS = 50  # of expectation maximisation
+PRIOR = 4  # symbols that a length counts as having been seen at the last one's weight
 
 
 @torch.no_grad()
 def chances(model, completer: Completer, index: Index, case) -> list[tuple[int, float, float]]:
-    """(length of the run, the model's chance, the index's) of each symbol of the true line that the index says anything
-    about."""
-    index.put("file", case.before[: case.before.rfind("\n") + 1] + case.after[1:])
-    asked = completer.asked(case.before, case.after, A_LINE)
-    told = completer.codec.symbols_of(case.line, begun=False)[:A_LINE]
+    """(length of the run, the model's chance, the index's) of each symbol of the true line, and of what had begun at
+    the cursor, that the index says anything about."""
+    drawing = Drawing(completer.codec, index, case.before, completer.pieces, False, 0.0)
+    asked = completer.asked(drawing.read, case.after, A_LINE)
+    told = completer.codec.symbols_of(drawing.begun + case.line, begun=False)[:A_LINE]
     row = torch.cat([asked, told])[None]
     assert isinstance(model.process, Autoregressive)
     scores_nV = model.process.predict(row, Context())[0, len(asked) :].float().softmax(-1)
-    found, text = [], case.before
+    found, text = [], drawing.read
     for symbol, chance_V in zip(told.tolist(), scores_nV, strict=True):
         said = index.after(text)
         if said.followers:
@@ -60,10 +59,13 @@ def main() -> None:
     asked, began = parser.parse_args(), time.monotonic()
     model = models.load(asked.model).eval()
     files = [(s.package, s.path, s.text) for s in python_code.load() if s.split == "validation"]
-    index, rows = Index(model.codec), []
-    completer = Completer(model, index)
+    beside = {package: {path: text for name, path, text in files if name == package} for package, _, _ in files}
+    completer, indexes, rows = Completer(model), {name: Index(model.codec, beside[name]) for name in beside}, []
     for case in track(cases(files, 4 if asked.quick else asked.cases), disable=not sys.stderr.isatty()):
+        index = completer.index = indexes[case.package]
+        completer.opened(case.before, case.after, case.path)
         rows += chances(model, completer, index, case)
+        index.put(case.path, beside[case.package][case.path])
     length_n, model_n, index_n = (np.array(column) for column in zip(*rows, strict=True))
     trust = [0.0]
     for length in range(1, LONGEST + 1):

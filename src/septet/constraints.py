@@ -25,11 +25,24 @@ class Vocabulary:
         except ImportError as error:
             raise Refusal("a schema or pattern needs the package llguidance; pip install 'septet[serve]'") from error
         self.end = codec.space.markers["end"]
-        if codec.tokenizer is not None:
-            count = codec.tokenizer.get_vocab_size()
-            self.tokens = llguidance.LLTokenizer(codec.tokenizer.to_str(), n_vocab=count, eos_token=self.end)
-        else:
-            self.tokens = llguidance.LLTokenizer(llguidance.TokenizerWrapper(_Plain(codec)))
+        try:
+            if codec.tokenizer is not None:
+                self.tokens = llguidance.LLTokenizer(_marked(codec), eos_token=self.end)
+            else:
+                self.tokens = llguidance.LLTokenizer(llguidance.TokenizerWrapper(_Plain(codec)))
+        except ValueError as error:
+            raise Refusal(f"this model's tokenizer cannot keep to a schema or pattern ({error})") from error
+
+
+def _marked(codec: Symbols) -> str:
+    """tokenizer.json with the markers that the codec adds after it."""
+    from tokenizers import Tokenizer
+
+    assert codec.tokenizer is not None
+    tokenizer = Tokenizer.from_str(codec.tokenizer.to_str())
+    added = sorted((n, name) for name, n in codec.space.markers.items() if n >= tokenizer.get_vocab_size())
+    tokenizer.add_special_tokens([f"<|{name}|>" for _, name in added])
+    return tokenizer.to_str()
 
 
 class _Plain:

@@ -3,6 +3,7 @@
 Shapes: n symbols.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -130,6 +131,7 @@ class Telling:
         assert isinstance(model.codec, Symbols)
         self.codec, self.request, self.stop = model.codec, request, [each for each in stop if each]
         self.told, self.ended, self.stopped = "", False, False
+        self.kept: int | None = None  # symbols, where a stop ended it
         self.held = max((len(each) for each in self.stop), default=1) - 1  # characters that may begin a stop
 
     def fresh(self) -> str:
@@ -141,23 +143,38 @@ class Telling:
         text, self.stopped = (text[: min(ends)], True) if ends else (text, False)
         self.ended = self.stopped or done
         ready = text if self.ended else text[: len(text) - self.held]
+        if self.stopped:
+            self._count(min(ends))
         before, self.told = self.told, max(self.told, ready, key=len)
         return self.told[len(before) :]
+
+    def _count(self, end: int) -> None:
+        """Leave out the symbols behind the one that a stop at the character `end` stands in."""
+        drawn = torch.tensor(self.request.drawn, dtype=torch.int64)
+        self.kept = bisect_left(range(len(drawn)), True, key=lambda n: len(self.codec.text_of(drawn[:n])) > end)
+
+    @property
+    def count(self) -> int:
+        """How many of the symbols drawn are told of; some more may have been drawn since a stop."""
+        return len(self.request.drawn) if self.kept is None else self.kept
 
 
 def prompt_of(model: Generator, messages: list[dict[str, str]], length: int) -> Tensor:
     """(n,) symbols of the conversation, without its oldest messages where all do not fit."""
     assert isinstance(model.modality, Text) and isinstance(model.codec, Symbols)
-    sites = model.codec.length
-    kept = list(messages)
-    while True:
-        symbols = model.codec.symbols_of(model.modality.conversation(kept), begun=False)
-        if len(symbols) + length <= sites:
-            return symbols
-        old = next((n for n, message in enumerate(kept[:-1]) if message["role"] != "system"), None)
-        if old is None:
-            raise Refusal(
-                f"{len(symbols):,} symbols and {length:,} to come: the model reads {sites:,}; say less, or give a "
-                "smaller length"
-            )
-        del kept[old]
+    modality, codec, sites = model.modality, model.codec, model.codec.length
+
+    def since(begin: int) -> Tensor:
+        kept = [m for n, m in enumerate(messages) if n >= begin or m["role"] == "system"]
+        return codec.symbols_of(modality.conversation(kept), begun=False)
+
+    # What is left begins with what the user says, since many templates refuse anything else.
+    begins = [0, *(n for n, message in enumerate(messages) if n and message["role"] == "user")]
+    symbols = since(0)
+    if length < sites < len(symbols) + length:
+        fewest = bisect_left(begins, True, 1, key=lambda begin: len(since(begin)) + length <= sites)
+        symbols = since(begins[min(fewest, len(begins) - 1)])
+    if len(symbols) + length > sites:
+        told = f"{len(symbols):,} symbols and {length:,} to come: the model reads {sites:,}"
+        raise Refusal(f"{told}; say less, or give a smaller length")
+    return symbols

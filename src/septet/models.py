@@ -3,7 +3,7 @@
 import functools
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -52,13 +52,18 @@ def save(
     contents |= _own_files(model, dtype, folder)
     if log is not None and log.exists():
         contents[LOG] = log.read_bytes()
-    clash = sorted(folders.foreign(folder) & set(contents) - {LOG})
-    if clash:
-        raise Refusal(f"{folder} holds a {clash[0]} that is no septet model's; choose another folder for the model")
+    refuse_foreign(folder, contents)
     with folders.refusing(folder):
         folders.sweep(folder.parent, folder.name)
     folders.swap(folders.stage(contents, folder), folder)
     return folder
+
+
+def refuse_foreign(folder: Path, names: Collection[str]) -> None:
+    """Refuses a folder in which one of these names is that of a file which belongs to no model."""
+    clash = sorted(folders.foreign(folder) & set(names))
+    if clash:
+        raise Refusal(f"{folder} holds a {clash[0]} that is no septet model's; choose another folder for the model")
 
 
 def _own_files(model: nn.Module, dtype: torch.dtype | None, folder: Path) -> dict[str, bytes]:
@@ -136,7 +141,13 @@ def _published(reference: str | Path, folder: Path) -> Any:
 def _adapted(folder: Path, arguments: dict[str, Any]) -> Any:
     from .openweights import adapted
 
-    model = adapted.read(folder, arguments, load)
+    def whole(reference: str) -> Any:
+        below = resolve(reference)
+        if not openweights.published(below) and config(below)["part"] == openweights.ADAPTED:
+            raise Refusal("it holds adapters itself, and no whole model")
+        return load(reference)
+
+    model = adapted.read(folder, arguments, whole)
     model.name, model.digest = folder.name, digest(folder)
     return model
 

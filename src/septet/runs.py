@@ -33,6 +33,7 @@ from .streams import checked_seed
 
 KEEP = ("best", "last")  # weights
 COPIES = 5  # of the weights while they are trained: themselves, gradients, averages, the optimiser's and the best
+SAVED = {models.CARD, models.CONFIG, models.WEIGHTS, models.LOG, "run.json", "previews.png", evidence.EVIDENCE}
 UNITS = {"h": 3600, "m": 60, "s": 1}
 
 
@@ -82,8 +83,8 @@ class Run:
     Give `budget`, a time for everything, or `steps`, of all stages together. `seed` is 0 if left out. `start` is a
     model to go on from. `resume` goes on with the run that was interrupted: what is left out is as it was there, what
     differs is refused. `canaries`: see data.canaries. `keep`: the "best" weights by the held-out loss, as is done if it
-    is left out, or the "last". `keep_evidence`: see originality.evidence. `device`: see devices.device_of. `began` is
-    when a budget's clock started, seconds since the epoch; now, if left out.
+    is left out, or the "last". `keep_evidence`: see originality.evidence; it is kept if that is left out. `device`: see
+    devices.device_of. `began` is when a budget's clock started, seconds since the epoch; now, if left out.
     """
 
     def __init__(
@@ -101,7 +102,7 @@ class Run:
         device: str = "auto",
         canaries: int | None = None,
         keep: str | None = None,
-        keep_evidence: bool = True,
+        keep_evidence: bool | None = None,
         **options: Any,
     ):
         if (budget is None) == (steps is None) and not (resume and budget is None):
@@ -111,8 +112,11 @@ class Run:
         if steps is not None and not 1 <= steps <= 10**9:
             raise Refusal(f"steps={steps}: expected 1 to 1,000,000,000")
         self.folder = Path(out)
+        if self.folder.name in ("", ".."):
+            raise Refusal(f"{out}: expected a folder of the model's own, such as models/mine")
         if self.folder.exists() and not self.folder.is_dir():
             raise Refusal(f"{self.folder} is a file; choose another folder for the model")
+        models.refuse_foreign(self.folder, SAVED)
         self.source, self.recipe, self.start, self.resume = source, recipes.find(recipe), start, resume
         self.options, self.seed = recipes.checked(self.recipe, options), seed if seed is None else checked_seed(seed)
         self.seconds, self.steps = None if budget is None else seconds_of(budget), steps
@@ -141,7 +145,11 @@ class Run:
             source = Planted(self.source, begun["canaries"]) if begun.get("canaries") else self.source
             plan = self.recipe(source, seed=seed, start=self.start, seconds=seconds, **options)
         plan.generator.to(self.device)
-        kept, remark = self._evidence(plan)
+        if not self.resume:
+            self._empty()
+        kept, remark = {}, []
+        if begun.get("evidence") is not False and len(plan.dataset.data):
+            kept, remark = self._evidence(plan)
         told = [*plan.dataset.report, *survey.sentences(survey.survey(plan.dataset)), advice.advice(plan.dataset)]
         for sentence in filter(None, [*told, *remark]):
             yield Progress("data", None, 0.0, sentence)
@@ -159,30 +167,33 @@ class Run:
         yield self._save(plan, course, previews, options, kept)
 
     def _evidence(self, plan: Plan) -> tuple[dict[str, bytes], list[str]]:
-        """The file by which outputs will be judged, and a sentence where there is none."""
-        path = self.root / evidence.EVIDENCE
-        if not self.evidence or not len(plan.dataset.data):
-            return {}, []
+        """The file by which outputs will be judged, and a sentence where they cannot be."""
+        path, told = self.root / evidence.EVIDENCE, []
         if not (self.resume and path.exists()):
             try:
-                folders.write(path, evidence.content(evidence.gather(plan.dataset)))
+                found = evidence.gather(plan.dataset)
+                folders.write(path, evidence.content(found))
+                found.verdicts([])  # refuses where too little calibrates
             except Refusal as error:
-                return {}, [f"What it draws will not be judged for originality: {error}."]
-        return {evidence.EVIDENCE: path.read_bytes()}, []
+                told = [f"What it draws will not be judged for originality: {error}."]
+        return {evidence.EVIDENCE: path.read_bytes()} if path.exists() else {}, told
 
     def _begun(self) -> dict[str, Any]:
-        """What this run began with; the run folder is emptied for one that begins now."""
+        """What this run began with."""
         asked = {"recipe": self.recipe.__name__, "options": self.options, "seed": self.seed, "steps": self.steps}
-        asked |= {"seconds": self.seconds, "canaries": self.canaries, "keep": self.keep}
+        asked |= {"seconds": self.seconds, "canaries": self.canaries, "keep": self.keep, "evidence": self.evidence}
         asked |= {"start": None if self.start is None else self.start.digest or "unsaved"}
         if self.resume:
             return resuming.agreed(self.root, asked, recipes.options(self.recipe))
+        return asked | {"seed": self.seed or 0}
+
+    def _empty(self) -> None:
+        """Make room for a run that begins now."""
         for left in self.root.iterdir():
             if left.is_dir():
                 shutil.rmtree(left)
             elif left.name != "lock":
                 left.unlink()
-        return asked | {"seed": self.seed or 0}
 
     def _save(self, plan: Plan, course: Course, previews: Previews, options: dict, kept: dict[str, bytes]) -> Progress:
         facts = {

@@ -89,12 +89,12 @@ class StageRun:
         course, stage = self.course, self.stage
         self.root.mkdir(parents=True, exist_ok=True)
         state, facts = self._restored()
+        course.before = max(course.before, facts.get("elapsed_seconds", 0.0))
         if facts.get("finished"):
             stage.learner.load_state_dict(state["learner"])
             stage.learner.eval()
             self._end(facts["summary"])
             return
-        course.before = max(course.before, facts.get("elapsed_seconds", 0.0))
         self.previews.restore(facts.get("previews", 0))
         batches, pace = stage.batches(), self._pace(facts)
         count, kept = (state["numbers"]["step"], state["numbers"]["best_step"]) if state else (0, 0)

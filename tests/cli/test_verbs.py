@@ -128,6 +128,16 @@ def test_a_text_is_gone_on_with_and_filled(said, shop, tmp_path: Path):
     assert record["seed"] == 9 and record["model_sha256"] == models.digest(shop["writer"])
 
 
+def test_the_lines_of_texts_are_marked(said, tmp_path: Path):
+    (tmp_path / "names.txt").write_text("".join(f"{a}{b}{c}\n" for a in "KMTV" for b in "aeio" for c in "lnrs"))
+    said("train", "text", "names.txt", "tokens=characters", "length=64", "batch=16", "--steps", 60, "--out", "names")
+    told = said("generate", "names", "lines=yes", "temperature=1.5", "--count", 4)
+    known = set((tmp_path / "names.txt").read_text().split())
+    marks = dict(line.rsplit("  ", 1)[::-1] for line in told.splitlines() if line.startswith(("new", "in your data")))
+    assert {name for name, mark in marks.items() if "data" in mark} == known & set(marks) != set() != set(marks) - known
+    assert "cannot be told" in said("generate", "prose", "Once", "length=40", "lines=yes")
+
+
 def test_a_run_is_resumed_by_its_folder_alone(said, shop, tmp_path: Path):
     words: dict[str, Any] = {"source": shop["pictures"], "recipe": "image_diffusion", "out": tmp_path / "mine"}
     run = iter(runs.Run(**words, steps=6, seed=3, checkpoint_seconds=0.0, size=8, **TINY))

@@ -36,6 +36,18 @@ def test_each_line_is_an_item(tmp_path: Path):
     assert found[1].datum == "plain" and json.loads(found[2].datum) == {"messages": TALK[:2]}
 
 
+def test_lines_without_a_word_are_passed_over_and_bad_ones_named(tmp_path: Path):
+    lines = ['{"text": "plain"}', '{"text": " "}', "", '{"text": "more"}']
+    assert [item.datum for item in read(written(tmp_path, *lines), Text(), held_out=0)] == ["plain", "more"]
+    with pytest.raises(Refusal, match="line 5 holds half of a character"):
+        read(written(tmp_path, *lines, '{"text": "\\ud800"}'), Text())
+
+
+def test_of_a_conversation_the_replies_count_as_the_models_words():
+    said = json.dumps({"messages": TALK})
+    assert talker().modality.finish(said) == "ho\nyes" and Text().finish(said) == said
+
+
 def test_a_conversation_may_stand_among_other_keys(tmp_path: Path):
     found = read(written(tmp_path, json.dumps({"id": 7, "messages": TALK[:2]})), Text())
     assert messages_of(found[0].datum) == TALK[:2]

@@ -4,7 +4,7 @@ import pytest
 from talkers import talker
 
 from septet import Conversation
-from septet.conversation import decoding_of, replying
+from septet.conversation import Telling, decoding_of, prompt_of, replying, requested
 from septet.generator import Generator
 from septet.modalities.text import Text
 from septet.space import Refusal
@@ -30,12 +30,33 @@ def test_a_stop_text_ends_the_reply_before_it():
     assert whole(model, seed=3, stop=[stop, "not there"]) == said[: said.index(stop)]
 
 
+def test_symbols_behind_a_stop_do_not_count():
+    model = talker()
+    request = requested(model, model.codec.symbols_of("x"), 20, 0, {})
+    telling = Telling(model, request, ["cd", "e"])
+    request.drawn = model.codec.symbols_of("abcdef").tolist()
+    assert (telling.fresh(), telling.stopped, telling.count) == ("ab", True, 3)
+
+
 def test_a_conversation_keeps_both_sides_and_forgets_the_oldest_when_full():
     talk = Conversation(talker(96), [{"role": "system", "content": "be brief"}])
     for turn in range(4):
         said = "".join(talk.reply("x" * 20, seed=turn, length=30))
         assert talk.messages[-1] == {"role": "assistant", "content": said}
     assert [m["role"] for m in talk.messages] == ["system"] + ["user", "assistant"] * 4
+
+
+def test_what_is_left_of_a_long_conversation_begins_with_what_the_user_says(monkeypatch):
+    model, rendered = talker(128), []
+    said = [{"role": ("user", "assistant")[n % 2], "content": f"{n:03d}"} for n in range(301)]
+    whole = model.modality.conversation
+    monkeypatch.setattr(model.modality, "conversation", lambda kept: rendered.append(kept) or whole(kept))
+    symbols = prompt_of(model, [{"role": "system", "content": "brief"}, *said], 60)
+    assert len(symbols) <= 68 and len(rendered) < 12
+    text = model.codec.text_of(symbols)
+    assert text.startswith("s:brief\nu:") and text.endswith("u:300\na:") and text.count("\n") % 2 == 0
+    with pytest.raises(Refusal, match="the model reads 128"):
+        prompt_of(model, said, 128)
 
 
 def test_what_can_never_fit_is_refused_and_nothing_is_kept():

@@ -31,6 +31,10 @@ def test_words_loop_controls_and_helpers_are_there():
     assert chat_template.rendered(template, [(SAID * 3, True)], {"bos_token": "<s>"}) == [said]
 
 
+def test_half_a_character_becomes_a_question_mark():
+    assert chat_template.rendered("{{ '\\ud800' }}", [([], False)], {}) == ["?"]
+
+
 def test_the_bound_on_a_text_is_one_on_each():
     template, third = "{{ messages[0]['content'] }}", chat_template.TEXT_BYTES // 3
     said = [([{"role": "user", "content": "a" * third}], True)] * 4

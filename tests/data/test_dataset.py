@@ -161,6 +161,15 @@ def test_the_end_of_a_single_text_is_held_out(tmp_path: Path):
     assert "its last 10% is held out" in " ".join(dataset.report)
 
 
+def test_of_few_texts_near_duplicates_are_never_cut(tmp_path: Path):
+    one, other = ("".join(f"{word} {n} of {n * n % 97}\n" for n in range(300)) for word in ("line", "verse"))
+    for name, text in (("v1", one), ("v2", one + "line 300\n" * 20), ("other", other)):
+        (tmp_path / f"{name}.txt").write_text(text)
+    dataset = read(tmp_path, Text())
+    assert [dataset.sources[i] for i in dataset.validation] == ["other.txt#end"] and len(dataset.training) == 3
+    assert dataset[0].datum + dataset[3].datum == other and "of each of 1 the last 10%" in " ".join(dataset.report)
+
+
 def test_a_folder_of_texts_splits_by_file(tmp_path: Path):
     random = np.random.default_rng(0)
     for n in range(20):

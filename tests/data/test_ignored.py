@@ -8,7 +8,7 @@ import pytest
 from septet.data.files import listed
 
 RULES = {
-    ".gitignore": "*.log\n!keep.log\n/build\ndocs/**/draft*\ntemp/\n",
+    ".gitignore": "\ufeff*.log\n!keep.log\n/build\ndocs/**/draft*\ntemp/\n",
     "src/.gitignore": "*.tmp\n!/important.tmp\n",
     "src/deep/.gitignore": "!*.log\n",
 }

@@ -70,3 +70,9 @@ def test_held_out_passages_are_a_fixed_sample(codec):
 def test_nothing_to_learn_from_is_refused(codec):
     with pytest.raises(Refusal, match="at least one file"):
         Passages([], codec, 2)
+
+
+@pytest.mark.parametrize("length", [1, 15])
+def test_rows_too_short_for_a_gap_are_refused(codec, length: int):
+    with pytest.raises(Refusal, match=f"length={length}"):
+        Passages(TEXTS, codec, 16, length=length)

@@ -1,5 +1,6 @@
 """Adapters change nothing at first, hold all that is learned, and are read by the library that made the form."""
 
+import json
 from pathlib import Path
 
 import peft
@@ -9,8 +10,9 @@ import transformers
 from bytewise import SHAPE, tokenizer
 
 import septet
+from septet import folders, models
 from septet.backbones import adapters
-from septet.openweights import writing
+from septet.openweights import adapted, writing
 from septet.parts import Context
 from septet.space import Refusal
 
@@ -30,7 +32,7 @@ def folder(request, tmp_path: Path) -> Path:
     return tmp_path / "base"
 
 
-def adapted(folder: Path) -> septet.Generator:
+def changed(folder: Path) -> septet.Generator:
     """The model with adapters that have learned something."""
     model = septet.load(folder)
     adapters.attach(model, model.process.backbone, rank=4, alpha=8.0)
@@ -63,7 +65,7 @@ def test_new_adapters_change_nothing_and_are_all_that_is_trained_and_saved(folde
 @pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing")  # peft asks transformers in a way that is going
 @torch.no_grad()
 def test_the_library_peft_reads_the_adapters(folder: Path, tmp_path: Path):
-    model = adapted(folder)
+    model = changed(folder)
     (tmp_path / "adapter").mkdir()
     for name, content in writing.peft_files(model, str(folder)).items():
         (tmp_path / "adapter" / name).write_bytes(content)
@@ -75,7 +77,7 @@ def test_the_library_peft_reads_the_adapters(folder: Path, tmp_path: Path):
 
 @torch.no_grad()
 def test_an_exported_model_is_the_same_in_transformers_and_here(folder: Path, tmp_path: Path):
-    model = adapted(folder)
+    model = changed(folder)
     writing.export(model, tmp_path / "whole", torch.float32)
     theirs = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "whole", dtype=torch.float32).eval()
     assert float((theirs(IDS).logits[:, :-1] - scores(model)).abs().max()) < 1e-4
@@ -96,3 +98,26 @@ def test_what_cannot_be_adapted_or_exported_is_refused(folder: Path, tmp_path: P
         writing.peft_files(model, "base")
     with pytest.raises(Refusal, match="no language model|parts that no other"):
         writing.export(septet.load("prose"), tmp_path / "x")
+
+
+@pytest.mark.parametrize(
+    "change, said",
+    [
+        ({"rank": "abc"}, "does not say which model"),
+        ({"alpha": []}, "does not say which model"),
+        ({"reference": "own"}, "holds adapters itself"),
+        (None, "does not say which model"),
+    ],
+)
+def test_adapters_that_belong_nowhere_are_refused(change: dict | None, said: str, folder: Path, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    model = adapted.begun(septet.load("base"), 2, 4.0)
+    models.save(model, "own", card={})
+    assert septet.load("own").base == model.base
+    tree = json.loads(Path("own/config.json").read_text())
+    tree["arguments"] = [1] if change is None else tree["arguments"] | {"base": tree["arguments"]["base"] | change}
+    names = [path.name for path in Path("own").iterdir() if path.name != "manifest.json"]
+    contents = {name: Path("own", name).read_bytes() for name in names} | {"config.json": json.dumps(tree).encode()}
+    folders.swap(folders.stage(contents, Path("own")), Path("own"))
+    with pytest.raises(Refusal, match=said):
+        septet.load("own")

@@ -15,6 +15,7 @@ from running import TINY, finish, log, same
 
 from septet import models, runs
 from septet.fitting import Settings
+from septet.originality.evidence import EVIDENCE
 from septet.recipes import Plan, text_gpt
 from septet.space import Refusal
 
@@ -145,6 +146,30 @@ def test_a_run_is_not_resumed_on_other_data(source: Path, tmp_path: Path):
     (tmp_path / "other.txt").write_text("quite another text, of some length. " * 30)
     with pytest.raises(Refusal, match="data have changed"):
         finish(arguments | {"source": tmp_path / "other.txt", "resume": True})
+
+
+@pytest.mark.parametrize("wrong", [{"source": "missing.txt"}, {"tokens": "7"}])
+def test_a_training_that_is_refused_leaves_an_interrupted_one(wrong: dict[str, Any], source: Path, tmp_path: Path):
+    arguments = left_over(source, tmp_path / "model")
+    with pytest.raises(Refusal):
+        finish(arguments | wrong)
+    finish(arguments | {"resume": True})
+    finish(left_over(source, tmp_path / "whole"))
+    assert same(tmp_path / "whole", tmp_path / "model")
+
+
+def test_no_evidence_is_remembered_on_resuming(source: Path, tmp_path: Path):
+    left_over(source, tmp_path / "model", keep_evidence=False)
+    finish({"source": source, "recipe": "text_gpt", "out": tmp_path / "model", "resume": True})
+    assert not (tmp_path / "model" / EVIDENCE).exists()
+
+
+@pytest.mark.parametrize("name", ["README.md", "training.jsonl"])
+def test_a_file_of_ones_own_is_in_the_way_before_any_work(name: str, source: Path, tmp_path: Path):
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(Refusal, match=f"holds a {name} that is no septet model's"):
+        runs.Run(source, "text_gpt", tmp_path, steps=2)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
 def test_nothing_to_resume_is_refused_and_leaves_nothing(source: Path, tmp_path: Path):

@@ -16,12 +16,14 @@ import openai
 import pytest
 import torch
 import uvicorn
+from coder import untaught
 from PIL import Image
 from talkers import filler, talker
 
 from septet import embed, models
 from septet.conversation import decoding_of, replying
 from septet.generator import Generator
+from septet.serve import api
 from septet.serve.api import Server, application
 from septet.serve.engine import Engine
 
@@ -30,6 +32,7 @@ MODELS = {
     "talker": lambda: talker(256),
     "long": lambda: talker(8192),
     "filler": filler,
+    "coder": untaught,
     "icons": lambda: models.load("icons"),
 }
 DEFAULTS = {"chat": "talker", "text": "talker", "fill": "filler", "infill": "filler", "embedding": "talker"}
@@ -111,6 +114,9 @@ def test_several_choices_differ_and_a_stop_text_ends_them(running: Running):
     stop = texts[0][8:10]
     stopped = asked(running, stop=[stop]).choices[0]
     assert stopped.message.content == texts[0][: texts[0].index(stop)] and stopped.finish_reason == "stop"
+    several = asked(running, n=3, stop=[text[8:10] for text in texts], logprobs=True)
+    counts = [len(choice.logprobs.content) for choice in several.choices]
+    assert several.usage.completion_tokens == sum(counts)
 
 
 def test_chances_are_those_of_the_model_and_a_bias_forces_a_token(running: Running):
@@ -142,6 +148,12 @@ def test_a_schema_and_a_pattern_are_kept_to(running: Running):
     assert re.fullmatch("[a-c]{5}!", text.choices[0].text)
 
 
+def test_a_pattern_is_kept_to_by_a_model_with_markers_of_its_own(running: Running):
+    extra = {"response_format": {"type": "regex", "regex": "[a-c]{5}!"}}
+    found = running.client.completions.create(model="coder", prompt="x", seed=1, max_tokens=20, extra_body=extra)
+    assert re.fullmatch("[a-c]{5}!", found.choices[0].text) and found.choices[0].finish_reason == "stop"
+
+
 def test_completions_go_on_and_fill_gaps(running: Running):
     plain = running.client.completions.create(model="talker", prompt=["a", "b"], max_tokens=5, seed=1, echo=True)
     assert [choice.text[0] for choice in plain.choices] == ["a", "b"]
@@ -150,6 +162,13 @@ def test_completions_go_on_and_fill_gaps(running: Running):
     body = {"input_prefix": "ab", "input_suffix": "cd", "n_predict": 5, "seed": 1}
     status, filled = running.post("/infill", json.dumps(body).encode())
     assert (status, filled["content"], filled["stop"]) == (200, gap.choices[0].text, True)
+    stream = running.client.completions.create(model="talker", prompt=["a", "b"], max_tokens=5, echo=True, stream=True)
+    firsts = {piece.choices[0].index: piece.choices[0].text for piece in reversed(list(stream))}
+    assert firsts == {0: "a", 1: "b"}
+    empty = running.client.completions.create(model="talker", prompt="a", n=None, max_tokens=None, stream=None)
+    assert len(empty.choices) == 1
+    with pytest.raises(openai.BadRequestError, match="at most 8 at a time"):
+        running.client.completions.create(model="talker", prompt=["a", "b", "c"], n=3)
     with pytest.raises(openai.BadRequestError, match="was not trained to fill gaps"):
         running.client.completions.create(model="talker", prompt="ab", suffix="cd")
 
@@ -159,6 +178,8 @@ def test_embeddings_are_those_of_the_library(running: Running):
     points = torch.tensor([entry.embedding for entry in found.data])
     assert torch.allclose(points, embed(talker(256), ["one", "another text"]), atol=1e-6)
     assert found.usage.prompt_tokens == 15
+    with pytest.raises(openai.BadRequestError, match="makes 32; leave it out"):
+        running.client.embeddings.create(model="talker", input="one", dimensions=4)
 
 
 @pytest.mark.skipif("icons" not in models.starters(), reason="the starter icons is not in this checkout")
@@ -175,7 +196,7 @@ def schema_of(schema: dict) -> dict:
 
 
 REFUSED = {
-    "no such model": ({"model": "gpt-9"}, 404, "expected one of talker, long, filler, icons"),
+    "no such model": ({"model": "gpt-9"}, 404, "expected one of talker, long, filler, coder, icons"),
     "a model that does not converse": ({"model": "filler"}, 400, "was not taught to converse"),
     "a model without words": ({"model": "icons"}, 400, "converse|no language model"),
     "too many choices": ({"n": 1000}, 400, "n: "),
@@ -189,6 +210,8 @@ REFUSED = {
         400,
         "schema",
     ),
+    "a bias on a number without end": ({"logit_bias": {"9" * 5000: 1}}, 400, "expected the number of a token"),
+    "tools": ({"tools": [{"type": "function", "function": {"name": "f"}}]}, 400, "tools"),
     "a schema that is missing": ({"response_format": {"type": "json_schema"}}, 400, "is missing"),
 }
 
@@ -213,6 +236,53 @@ def test_without_the_key_nothing_is_told():
         assert server.client.models.list().data
         with pytest.raises(openai.AuthenticationError, match="key is missing or wrong"):
             openai.OpenAI(base_url=f"{server.base}/v1", api_key="guess", max_retries=0).models.list()
+    finally:
+        server.stop()
+
+
+def test_a_model_that_is_being_loaded_keeps_nobody_from_others():
+    loading, free = threading.Event(), threading.Event()
+
+    def slowly(reference: str) -> Generator:
+        if reference == "slow":
+            loading.set()
+            assert free.wait(20)
+        return talker()
+
+    def use(reference: str) -> None:
+        with engine.using(reference):
+            pass
+
+    engine = Engine(slowly)
+    use("quick")
+    threads = [threading.Thread(target=use, args=["slow"]) for _ in range(2)]
+    [thread.start() for thread in threads]
+    assert loading.wait(20)
+    use("quick")
+    use("another")
+    free.set()
+    [thread.join() for thread in threads]
+    assert set(engine.loaded) == {"quick", "another", "slow"} and not any(one.users for one in engine.loaded.values())
+
+
+def test_who_does_not_read_what_is_sent_has_left(monkeypatch):
+    monkeypatch.setattr(api, "READ_SECONDS", 0.5)
+    server = Running()
+    try:
+        body = {"model": "long", "messages": HEY, "max_tokens": 8000, "n": 8, "logprobs": True, "top_logprobs": 20}
+        content = json.dumps(body | {"stream": True, "logit_bias": {"65": 100}}).encode()
+        lines = ["POST /v1/chat/completions HTTP/1.1", "host: x", "content-type: application/json"]
+        head = "\r\n".join([*lines, f"content-length: {len(content)}", "", ""])
+        with socket.create_connection(server.uvicorn.servers[0].sockets[0].getsockname()[:2]) as silent:
+            silent.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            silent.sendall(head.encode() + content)
+            deadline = time.monotonic() + 60
+            while not server.engine.taken and time.monotonic() < deadline:
+                time.sleep(0.02)
+            assert server.engine.taken == 8
+            while server.engine.taken and time.monotonic() < deadline:
+                time.sleep(0.05)
+            assert server.engine.taken == 0
     finally:
         server.stop()
 

@@ -93,6 +93,27 @@ async def test_what_is_typed_and_saved_counts_and_a_stale_request_ends(client: L
     assert told(answers[-1]).startswith("every_ship_there_is(now)")
 
 
+@pytest.mark.asyncio
+@pytest.mark.parametrize("encoding", list(types.PositionEncodingKind))
+async def test_positions_count_in_the_units_agreed_upon(encoding: types.PositionEncodingKind, project: Path):
+    general = types.GeneralClientCapabilities(position_encodings=[encoding])
+    folder = types.WorkspaceFolder(project.as_uri(), "project")
+    asked = types.InitializeParams(types.ClientCapabilities(general=general), workspace_folders=[folder])
+    client = pytest_lsp.make_test_lsp_client()
+    await client.start_io(*SERVER)
+    try:
+        found = await client.initialize_session(asked)
+        assert found.capabilities.position_encoding == encoding
+        line = 'name = "\U0001f600é"; boats = count_'
+        document, _ = opened(client, project, f'x = "a"; boats = count_all_boats(x)\n{line})')
+        sizes = {"utf-8": len(line.encode()), "utf-16": len(line.encode("utf-16-le")) // 2, "utf-32": len(line)}
+        place = types.Position(1, sizes[encoding.value])
+        answer = await client.text_document_inline_completion_async(inline(document, place))
+        assert told(answer).startswith("all_boats(x)")
+    finally:
+        await client.shutdown_session()
+
+
 @pytest.mark.parametrize("how", ["cancelled", "overtaken"])
 def test_nothing_is_drawn_for_who_has_left(how: str, monkeypatch):
     drawn = []

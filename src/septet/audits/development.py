@@ -1,7 +1,7 @@
 """View: how the model came along while it was trained."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ def view(audited: Audited) -> Section | None:
     if not frames and not curves:
         return None
     told = ["The same prompts and seeds, drawn at moments while it was trained."] if frames else []
-    told += [_overfitting(curves["held out"])] if curves.get("held out") else []
+    told += [_overfitting(curves["held out"], _kept_before_the_end(audited.run))] if curves.get("held out") else []
     chart = charts.lines(curves, "seconds", "loss")
     return Section("training", "Over training", told, frames=frames, chart=chart, figures=curves)
 
@@ -65,12 +65,18 @@ def _rows(path: Path) -> Iterator[dict[str, Any]]:
             yield row
 
 
-def _overfitting(held_out: list[tuple[float, float]]) -> str:
+def _kept_before_the_end(run: Mapping[str, Any]) -> bool:
+    """Whether the weights are those of a step before the last of the last stage."""
+    *_, last = (run.get("stages") or {"": {}}).values()
+    return (last.get("kept_step") or 0) < (last.get("steps") or 0)
+
+
+def _overfitting(held_out: list[tuple[float, float]], kept: bool) -> str:
     best = min(held_out, key=lambda point: point[1])
     if best[0] < 0.9 * held_out[-1][0] and held_out[-1][1] > 1.01 * best[1]:
         return (
             f"The held-out loss was least after {best[0]:,.0f} s and rose from there: the model began to learn its "
-            "training data by heart. The weights of that moment were kept."
+            "training data by heart." + " The weights of that moment were kept." * kept
         )
     if held_out[-1][1] < 0.99 * held_out[len(held_out) * 3 // 4][1]:
         return "The held-out loss fell to the end: more training would learn more."

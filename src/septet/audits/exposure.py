@@ -29,7 +29,7 @@ def view(audited: Audited) -> Section | None:
         return None
     found: dict[int, list[float]] = {}
     for seed, loss in enumerate(losses):
-        rank = 1 + sum(rival < loss for rival in rivals)
+        rank = 1 + sum(rival <= loss for rival in rivals)  # what a codec cannot tell apart is not kept
         found.setdefault(canaries.times(seed), []).append(math.log2((RIVALS + 1) / rank))
     means = {times: sum(exposures) / len(exposures) for times, exposures in sorted(found.items())}
     most = math.log2(RIVALS + 1)

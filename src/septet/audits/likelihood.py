@@ -15,6 +15,7 @@ from ..codecs.symbols import Symbols
 from ..data.batches import Windows, evenly
 from ..data.dataset import Dataset
 from ..generator import Generator
+from ..modalities.text import Text, messages_of
 from ..recipes.text_gpt import stream
 from ..space import Refusal
 
@@ -30,12 +31,12 @@ def measure(model: Generator, dataset: Dataset) -> dict[str, Any] | None:
     codec = model.codec if isinstance(model.codec, Symbols) else None
     found: dict[str, Any] = {"unit": "nats a symbol" if model.process.space.discrete else "validation loss"}
     for name, index in (("held_out", dataset.validation), ("training", dataset.training)):
-        batches = _batches(model, dataset, index) if codec is None else _windows(codec, dataset, index)
+        batches = _batches(model, dataset, index) if codec is None else _windows(model, codec, dataset, index)
         loss = _mean_loss(model, batches)
         if loss is None:
             return None
         found[name] = loss
-    if codec is not None:
+    if codec is not None and not any(messages_of(item.datum) for item in dataset):  # of these the replies alone count
         found |= _a_byte(codec, found["held_out"], [dataset[i].datum for i in dataset.validation])
         pair = (b"\n".join(dataset[i].datum.encode() for i in part) for part in (dataset.training, dataset.validation))
         found["baseline_bits_a_byte"] = baseline(*pair)
@@ -48,8 +49,9 @@ def _a_byte(codec: Symbols, nats: float, texts: list[str]) -> dict[str, float]:
     return {"perplexity": math.exp(min(nats, 700.0)), "bits_a_byte": nats * symbols / size / math.log(2)}
 
 
-def _windows(codec: Symbols, dataset: Dataset, index: Sequence[int]) -> Iterator[dict[str, Any]]:
-    symbols = stream(codec, [dataset[i].datum for i in index])[: MOST_WINDOWS * codec.length]
+def _windows(model: Generator, codec: Symbols, dataset: Dataset, index: Sequence[int]) -> Iterator[dict[str, Any]]:
+    modality = model.modality if isinstance(model.modality, Text) else None
+    symbols = stream(codec, [dataset[i].datum for i in index], modality)[: MOST_WINDOWS * codec.length]
     return Windows(symbols, codec.length, BATCH).each_once() if len(symbols) > 1 else iter(())
 
 

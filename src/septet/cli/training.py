@@ -39,7 +39,7 @@ class Request:
     resume: bool
     canaries: int | None
     keep: str | None
-    evidence: bool
+    evidence: bool | None
     device: str
 
 
@@ -78,7 +78,7 @@ def _train(request: Request, folder: Path, began: float) -> None:
     length |= {"canaries": request.canaries, "keep": request.keep, "keep_evidence": request.evidence}
     first = None if reference in (None, "nothing") else models.load(reference)
     last = follow(runs.training(source, name, folder, seed=request.seed, start=first, **length, **chosen))
-    say(f"{last.message}.\nCost: {cost(began)}.", f"septet generate {folder} {_example(last.model)} --count 4")
+    say(f"{last.message}.\nCost: {cost(began)}.", f"septet generate {folder}{_example(last.model)} --count 4")
 
 
 def _recipe_name(kind: str, recipe: str | None) -> str | None:
@@ -147,7 +147,7 @@ def _begun_from(begun: dict[str, Any]) -> str | None:
 
 
 def _example(model: Generator | None) -> str:
-    return '"a prompt of your own"' if model is not None and model.conditioner.takes_prompts else ""
+    return ' "a prompt of your own"' if model is not None and model.conditioner.takes_prompts else ""
 
 
 def follow(run: Any) -> runs.Progress:

@@ -46,6 +46,8 @@ class Symbols(Codec):
             if tokenizer is None:
                 raise Refusal("kind='bpe' needs a tokenizer")
             self.tokenizer = Tokenizer.from_str(tokenizer.content)
+            self.tokenizer.no_truncation()
+            self.tokenizer.no_padding()
             plain = self.tokenizer.get_vocab_size()
         own = {name: plain + i for i, name in enumerate(MARKERS)} if markers is None else markers
         self.markers, self.plain = frozenset(own.values()), plain

@@ -48,8 +48,8 @@ class Completer:
         """The rest of the line between two texts, or with `block` the lines up to a shallower one, each as far as its
         chance stays above `floor`; None where nothing is left. `name` is the file's in the index, where what is open in
         the editor counts. Gives up between two steps when the asker has `left`."""
-        if self.index is not None and name is not None:
-            self.index.put(name, _beside(before, after, name))
+        if name is not None:
+            self.opened(before, after, name)
         most = min(A_BLOCK if block else A_LINE, self.decoding.sites // 3)
         drawing = Drawing(self.codec, self.index, before, self.pieces, block, floor)
         request = Request(self.asked(drawing.read, after, most), torch.zeros(1), Filter(temperature=0), most)
@@ -63,6 +63,14 @@ class Completer:
             if not request.done and drawing.over(request.drawn):
                 self.decoding.drop(request)
         return drawing.completion(request.drawn)
+
+    def opened(self, before: str, after: str, name: str) -> None:
+        """Let the index hold a file as it is around a cursor, without the cursor's line and without secrets; one that
+        is too large is left out."""
+        if self.index is None:
+            return
+        text = before[: before.rfind("\n") + 1] + after.partition("\n")[2]
+        self.index.put(name, without_secrets(text, name) if len(text) <= MOST_CHARACTERS else None)
 
     def asked(self, before: str, after: str, most: int) -> Tensor:
         """(n,) symbols that ask for what is missing: suffix first, so that what is typed comes last and all that stands
@@ -81,10 +89,3 @@ class Completer:
         prefix = self.codec.symbols_of(text, begun=False)
         prefix = prefix[max(0, len(prefix) - (room - len(suffix))) :]
         return arrange(prefix, suffix, prefix[:0], self.mark, suffix_first=True)[:-1]
-
-
-def _beside(before: str, after: str, name: str) -> str | None:
-    """A file without the line of the cursor and without secrets; None where it is too large."""
-    if len(before) + len(after) > MOST_CHARACTERS:
-        return None
-    return without_secrets(before[: before.rfind("\n") + 1] + after.partition("\n")[2], name)

@@ -18,6 +18,8 @@ from .sources import Entry, opened
 from .store import Store
 
 FEW = 10  # fewer items than this are not parted into training and held-out ones
+END = "#end"  # of the source of a datum's held-out end
+NOTHING = "all of one colour", "nothing in them can be learned"  # of pictures, and of texts, that are left out
 LISTED = 20  # skipped files that the report names
 
 
@@ -145,8 +147,8 @@ def read(
     for entry in found.entries:
         harvest.add(entry)
     if not harvest.prompts:
-        first = f"; first: {harvest.skipped[0]}" if harvest.skipped else "; all of one colour" if harvest.empty else ""
-        raise Refusal(f"{found.name}: nothing could be read of {harvest.entries:,} {modality.name} items{first}")
+        why = [*harvest.skipped[:1], *[NOTHING[modality.written]] * harvest.empty, "there are none"][0]
+        raise Refusal(f"{found.name}: nothing could be read of {harvest.entries:,} {modality.name} items; first: {why}")
     data: Any = harvest.store.finished()
     modality, lessons = modality.learned(data)
     if modality is not harvest.modality:
@@ -185,7 +187,7 @@ def _account(harvest: _Harvest) -> Iterator[str]:
         named = "; ".join(harvest.skipped[:LISTED]) + ("; ..." if len(harvest.skipped) > LISTED else "")
         yield f"{len(harvest.skipped):,} of {harvest.entries:,} could not be read and were skipped: {named}"
     if harvest.empty:
-        yield f"{harvest.empty:,} held nothing but one colour."
+        yield f"{harvest.empty:,} were left out: {NOTHING[harvest.modality.written]}."
     if harvest.copies:
         yield f"{len(harvest.copies):,} exact duplicates were dropped."
     for remark, count in sorted(harvest.remarks.items()):
@@ -195,9 +197,6 @@ def _account(harvest: _Harvest) -> Iterator[str]:
 def _split(dataset: Dataset, harvest: _Harvest, held_out: float, seed: int) -> None:
     """Groups of near duplicates in random order go to the held-out side until it has its share."""
     count = len(dataset)
-    if held_out and count < FEW and all(harvest.modality.cut(item.datum, held_out) for item in dataset):
-        _cut(dataset, held_out)
-        return
     sketched = [i for i, s in enumerate(harvest.signatures) if s is not _NO_SIGNATURE]
     sketch_of = functools.lru_cache(1 << 17)(lambda i: harvest.modality.sketch(dataset.data[i]))
     groups = near(np.stack(harvest.signatures), sketch_of, sketched)
@@ -207,6 +206,9 @@ def _split(dataset: Dataset, harvest: _Harvest, held_out: float, seed: int) -> N
         dataset.report.append(
             f"{sum(map(len, twins)):,} items have near duplicates, in {len(twins):,} groups; each stays on one side."
         )
+    if held_out and count < FEW and all(harvest.modality.cut(item.datum, held_out) for item in dataset):
+        _cut(dataset, held_out)
+        return
     want = max(1, round(count * held_out)) if held_out and count >= FEW else 0
     chosen: list[int] = []
     for index in np.random.Generator(np.random.Philox(key=[seed % 2**64, 0])).permutation(len(members)):
@@ -230,11 +232,14 @@ def _members(groups: Groups, count: int) -> list[list[int]]:
 
 
 def _cut(dataset: Dataset, held_out: float) -> None:
-    """Few long data: the end of each is held out."""
-    parts = [dataset.modality.cut(datum, held_out) or (datum, datum) for datum in dataset.data]
-    count = len(parts)
-    dataset.data = [start for start, _ in parts] + [end for _, end in parts]
-    dataset.prompts, dataset.sources = dataset.prompts * 2, [*dataset.sources, *(f"{s}#end" for s in dataset.sources)]
-    dataset.training, dataset.validation = list(range(count)), list(range(count, 2 * count))
-    whose = "its last" if count == 1 else f"of each of {count} the last"
+    """Few long data: the end of each is held out, but of near duplicates, whose ends stand in each other."""
+    twins, count = {i for group in dataset.twins for i in group}, len(dataset)
+    apart = [i for i in range(count) if i not in twins]
+    for i in apart:
+        dataset.data[i], end = dataset.modality.cut(dataset.data[i], held_out) or (dataset.data[i], "")
+        dataset.data.append(end)
+    dataset.prompts += [dataset.prompts[i] for i in apart]
+    dataset.sources += [f"{dataset.sources[i]}{END}" for i in apart]
+    dataset.training, dataset.validation = list(range(count)), list(range(count, count + len(apart)))
+    whose = "its last" if count == 1 else f"of each of {len(apart)} the last"
     dataset.report.append(f"Split by position: {whose} {held_out:.0%} is held out.")

@@ -36,7 +36,7 @@ class Ignored:
         try:
             if not file.is_file() or file.stat().st_size > LONGEST_BYTES:
                 return self
-            lines = file.read_text(errors="replace").splitlines()
+            lines = file.read_text(encoding="utf-8-sig", errors="replace").splitlines()
         except OSError:
             return self
         return Ignored((*self.rules, (folder.resolve(), GitIgnoreSpec.from_lines(filter(_is_rule, lines)))))

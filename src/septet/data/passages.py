@@ -18,6 +18,7 @@ LINES = 0.75  # the share of gaps that end with a line; the others end anywhere
 MORE_LINES = 0.3  # the chance that such a gap goes on for one more line, again and again
 WIDEST = 400  # characters of the other gaps
 AFTER = 0.3  # the share of a row that what follows a gap gets at most
+SHORTEST = 16  # symbols of a row, of which a gap of one character always takes less than half
 HELD_OUT = 16  # batches of held-out passages
 
 
@@ -37,10 +38,11 @@ class Passages:
         length: int | None = None,
         fill: float = 0.5,
     ):
-        if batch < 1:
-            raise Refusal(f"batch={batch}: expected at least 1")
+        length = length or codec.length
+        if batch < 1 or length < SHORTEST:
+            raise Refusal(f"batch={batch}, length={length}: expected at least 1 and {SHORTEST}")
         self.texts, self.codec, self.batch, self.seed, self.held_out = texts, codec, batch, seed, held_out
-        self.length, self.fill, self.mark = length or codec.length, fill, codec.space.markers
+        self.length, self.fill, self.mark = length, fill, codec.space.markers
         self.ends = np.cumsum([len(text) for text in texts])
         if not len(texts) or self.ends[-1] < 2:
             raise Refusal("no text to learn from: give at least one file")

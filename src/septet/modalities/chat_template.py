@@ -59,7 +59,7 @@ def _main() -> None:
     )
 
     def raise_exception(message: str) -> None:
-        raise TemplateError(message)
+        raise TemplateError(str(message)[:300])
 
     environment.globals["raise_exception"] = raise_exception
     environment.globals["strftime_now"] = lambda form: datetime.now().strftime(form)
@@ -75,7 +75,7 @@ def _main() -> None:
                 size += len(piece)
                 if size > TEXT_BYTES:
                     raise TemplateError(f"it made more than {TEXT_BYTES:,} characters")
-            texts.append("".join(pieces))
+            texts.append("".join(pieces).encode("utf-8", "replace").decode())
     except MemoryError:
         sys.exit("it took too much memory")
     except Exception as error:  # whatever a stranger's program may raise

@@ -182,11 +182,25 @@ class Text(Modality):
         return value
 
     def pieces(self, datum: str) -> list[tuple[str, tuple[str, ...]]]:
-        """The text; of JSON lines, each line's."""
+        """The text; of JSON lines, each line's that holds any."""
         if not isinstance(datum, Lines):
             return [(datum, ())]
-        lines = [line for line in datum.split("\n") if line.strip()]
-        return [(self.take(_of_line(line, number)), ()) for number, line in enumerate(lines, 1)]
+        lines = enumerate(datum.split("\n"), 1)
+        texts = [(number, _of_line(line, number)) for number, line in lines if line.strip()]
+        return [(self._of(text, number), ()) for number, text in texts if text.strip()]
+
+    def _of(self, text: str, number: int) -> str:
+        try:
+            return self.take(text)
+        except Refusal as error:
+            raise Refusal(f"line {number} {error}") from error
+
+    def finish(self, datum: str) -> str:
+        """Of a conversation what a model that converses learns to say, its replies; any other text as it is."""
+        messages = messages_of(datum) if self.template is not None else None
+        if messages is None:
+            return datum
+        return "\n".join(message["content"] for message in messages if message["role"] == "assistant")
 
     def canary(self, seed: int) -> str:
         """Random words of small letters."""

@@ -38,18 +38,19 @@ def files(model: Generator, version: str) -> dict[str, bytes]:
 
 def read(folder: Path, arguments: dict[str, Any], load: Callable[[str], Generator]) -> Generator:
     """The base, found by its reference, with the adapters of `folder`."""
-    told = arguments.get("base")
-    if not isinstance(told, dict) or not {"reference", "digest", "rank", "alpha"} <= set(told):
+    told = arguments.get("base") if isinstance(arguments, dict) else None
+    kinds = {"reference": str, "digest": str, "rank": int, "alpha": float | int}
+    if not isinstance(told, dict) or not all(isinstance(told.get(name), kind) for name, kind in kinds.items()):
         raise Refusal(f"{folder} does not say which model its adapters belong to; use another copy")
     try:
-        base = load(str(told["reference"]))
+        base = load(told["reference"])
     except Refusal as error:
         raise Refusal(f"{folder} holds adapters of {told['reference']}, which cannot be read: {error}") from error
     if base.digest != told["digest"]:
         raise Refusal(
             f"{folder} holds adapters of {told['reference']} as it was ({told['digest']}); it has changed since"
         )
-    model = begun(base, int(told["rank"]), float(told["alpha"]))
+    model = begun(base, told["rank"], float(told["alpha"]))
     found = _weights(folder)
     header = {name: {"shape": tuple(tensor.shape), "dtype": tensor.dtype} for name, tensor in found.items()}
     weights.check(header, model.state_dict(), folder, ADAPTER)

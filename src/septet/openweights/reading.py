@@ -24,6 +24,7 @@ from .architectures import GGUF, HUGGING_FACE, Shape
 
 CONFIG, INDEX, WEIGHTS = "config.json", "model.safetensors.index.json", "model.safetensors"
 SETTINGS = {"temperature": 0.7, "top_p": 0.9}  # where the publisher gives none
+FOUR_BITS = ("Q4_0", "Q4_1")
 TABLE = "token_embd.weight"  # in GGUF
 DROPPED = ("rotary_emb.inv_freq",)  # computed, not learned
 
@@ -51,6 +52,10 @@ class Checkpoint:
             raise Refusal(f"{self.where}: the symbol that ends a text is {str(self.end)[:40]}, of {symbols:,} in all")
         markers = tokens.markers_of(self.tokenizer, self.end)
         codec = Symbols(self.shape.sites, "bpe", tokenizer=self.tokenizer, markers=markers, symbols=symbols)
+        if codec.plain > symbols:
+            raise Refusal(
+                f"{self.where}: its tokenizer has {codec.plain:,} symbols, its table {symbols:,}; use another copy"
+            )
         with torch.device("meta"):
             backbone = Transformer(**self.shape.transformer)
             process = Autoregressive(codec.space, backbone, softcap=None, start=False, tied=tied)
@@ -111,7 +116,9 @@ def _of_folder(folder: Path) -> Checkpoint:
         raise Refusal(f"{folder} holds no {tokens.NAME}, which this version needs; save the tokenizer in that form")
     generation = told(folder / "generation_config.json") if (folder / "generation_config.json").is_file() else {}
     end = generation.get("eos_token_id", config.get("eos_token_id"))
-    end = end[0] if isinstance(end, list) and end else end
+    if isinstance(end, list) and end:  # of several the one that ends what is said in a conversation
+        named = tokens.end_of_folder(folder, tokenizer)
+        end = named if named in end else end[0]
     settings = {name: generation[name] for name in ("temperature", "top_p", "top_k") if generation.get(name)}
 
     def weight(own: str) -> Tensor:
@@ -153,7 +160,7 @@ def _of_gguf(path: Path) -> Checkpoint:
     def grid(name: str) -> Grid | None:
         own = f"backbone.{name}"
         kind = file.entries[names[own]].kind if own in names else ""
-        if kind not in ("Q4_0", "Q4_1"):
+        if kind not in FOUR_BITS:
             return None
         scale, shift, numbers = (torch.from_numpy(a) for a in gguf.blocks(file.raw(names[own]), kind))
         return ordered(own, scale), ordered(own, shift), ordered(own, numbers.flatten(1).to(torch.int32))
@@ -161,7 +168,9 @@ def _of_gguf(path: Path) -> Checkpoint:
     tokenizer, end = tokens.of_metadata(file.metadata, where), file.metadata.get("tokenizer.ggml.eos_token_id")
     text = Text(*tokens.chat_of_metadata(file.metadata))
     digest = _digest([path])
-    return Checkpoint(where, path.stem, digest, shape, names, weight, text, tokenizer, end, SETTINGS, grid)
+    fours = any(file.entries[name].kind in FOUR_BITS for own, name in names.items() if own.startswith("backbone."))
+    kept = grid if fours else None  # of others, all would have to be rounded
+    return Checkpoint(where, path.stem, digest, shape, names, weight, text, tokenizer, end, SETTINGS, kept)
 
 
 def halved(weight: Tensor, heads: int) -> Tensor:

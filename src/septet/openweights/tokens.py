@@ -85,6 +85,14 @@ def chat_of_folder(folder: Path) -> tuple[Asset | None, dict[str, str]]:
     return (Asset(TEMPLATE, template) if isinstance(template, str) else None), words
 
 
+def end_of_folder(folder: Path, asset: Asset) -> int | None:
+    """The symbol that tokenizer_config.json calls the end."""
+    from tokenizers import Tokenizer
+
+    _, words = chat_of_folder(folder)
+    return Tokenizer.from_str(asset.content).token_to_id(words.get("eos_token", ""))
+
+
 def _texts(value: Any) -> bool:
     return isinstance(value, list) and bool(value) and all(isinstance(item, str) for item in value)
 

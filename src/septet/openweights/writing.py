@@ -111,6 +111,8 @@ def config_of(process: Autoregressive, codec: Symbols) -> dict[str, Any]:
         "max_position_embeddings": codec.length,
         "rms_norm_eps": shape["epsilon"],
         "rope_parameters": rotary,
+        "rope_theta": shape["rotary_base"],  # here transformers 4 looks
+        "rope_scaling": rotary if "factor" in rotary else None,
         "tie_word_embeddings": _tied(process),
         "eos_token_id": codec.space.markers["end"],
         "bos_token_id": None,

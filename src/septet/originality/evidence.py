@@ -7,6 +7,7 @@ whether it was trained on, or piece short texts together. Where that matters, tr
 import json
 import zlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,12 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from ..codecs.symbols import GAP
-from ..data.dataset import Dataset
+from ..data.dataset import END, Dataset
 from ..parts import Modality
 from ..space import Refusal
 from . import reduced
 from .fingerprints import Fingerprints, fingerprinted
+from .lines import hashed, stand
 from .nearness import Calibration, calibrate
 
 EVIDENCE = "evidence.safetensors"
@@ -37,7 +39,11 @@ def gather(dataset: Dataset) -> Evidence:
     training, held_out = ([modality.finish(dataset.data[i]) for i in side] for side in (index, dataset.validation))
     names = [dataset.sources[i] for i in index]
     if modality.written:
-        return fingerprinted(training, held_out, names)
+        whole: dict[str, str] = {}  # with the ends that are held out
+        for i, text in zip((*index, *dataset.validation), (*training, *held_out), strict=True):
+            name = dataset.sources[i].removesuffix(END)
+            whole[name] = whole.get(name, "") + text
+        return replace(fingerprinted(training, held_out, names), line_l=hashed(whole.values()))
     return calibrate(training, held_out, modality, names, planted=len(dataset.canaries))
 
 
@@ -54,7 +60,7 @@ def content(evidence: Evidence) -> bytes:
     kept: dict[str, np.ndarray] = {"names": np.frombuffer(names, np.uint8)}
     facts = {"format": FORMAT, "held_out": str(evidence.held_out), "kind": type(evidence).__name__}
     if isinstance(evidence, Fingerprints):
-        kept |= {name: getattr(evidence, name) for name in ("hash_k", "place_k", "start_n")}
+        kept |= {name: getattr(evidence, name) for name in ("hash_k", "place_k", "start_n", "line_l")}
         kept |= {f"honest.{length}": longest for length, longest in evidence.honest.items()}
     else:
         kept |= {"scale": evidence.scale_W1[:, 0].astype(np.float64), "honest": evidence.honest_n.astype(np.float64)}
@@ -66,7 +72,19 @@ def content(evidence: Evidence) -> bytes:
 
 
 def load(folder: Path, modality: Modality) -> Evidence | None:
-    """The evidence in a model's folder; None where there is none. What cannot be evidence is a Refusal."""
+    """What outputs of the model in a folder are judged by; None where nothing was kept, or too little to judge by. What
+    cannot be evidence is a Refusal."""
+    found = _read(folder, modality)
+    return None if isinstance(found, Fingerprints) and not found.honest else found
+
+
+def lines_marked(folder: Path, modality: Modality, lines: Sequence[str]) -> list[bool] | None:
+    """Whether each line stands in the texts that the model in a folder learned from; None where that is not known."""
+    found = _read(folder, modality)
+    return stand(lines, found.line_l) if isinstance(found, Fingerprints) and len(found.line_l) else None
+
+
+def _read(folder: Path, modality: Modality) -> Evidence | None:
     path = Path(folder) / EVIDENCE
     if not path.is_file():
         return None
@@ -76,7 +94,8 @@ def load(folder: Path, modality: Modality) -> Evidence | None:
         if facts.get("format") != FORMAT:
             raise ValueError(f"format {facts.get('format')!r}, and this septet reads {FORMAT}")
         found = _restored(facts, kept, modality)
-        found.verdicts([modality.canary(0)])  # it can be used at all: as many features as this version makes
+        if not isinstance(found, Fingerprints) or found.honest:
+            found.verdicts([modality.canary(0)])  # it can be used at all: as many features as this version makes
         return found
     except (SafetensorError, LookupError, ValueError, TypeError, RuntimeError, OSError, zlib.error) as error:
         raise Refusal(f"{path} cannot be read as evidence ({error}); train the model again to have it") from error
@@ -88,9 +107,10 @@ def _restored(facts: Mapping[str, str], kept: Mapping[str, np.ndarray], modality
         honest = {
             int(name.removeprefix("honest.")): array for name, array in kept.items() if name.startswith("honest.")
         }
-        if len(kept["start_n"]) != len(names) or len(kept["hash_k"]) != len(kept["place_k"]) or not honest:
+        if len(kept["start_n"]) != len(names) or len(kept["hash_k"]) != len(kept["place_k"]):
             raise ValueError("its parts do not belong together")
-        return Fingerprints(names, kept["hash_k"], kept["place_k"], kept["start_n"], honest, held_out)
+        line_l = kept.get("line_l", np.zeros(0, np.uint64))  # lines came to be kept later
+        return Fingerprints(names, kept["hash_k"], kept["place_k"], kept["start_n"], honest, held_out, line_l)
     features = []
     while f"codes_RA.{len(features)}" in kept:
         end = f".{len(features)}"

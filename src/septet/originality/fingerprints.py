@@ -4,7 +4,7 @@ Shapes: n characters or runs of a text, k kept runs of all training texts.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 import numpy as np
@@ -35,7 +35,8 @@ class Copied:
 @dataclass(frozen=True)
 class Fingerprints:
     """`hash_k`, in order, and where in the training texts, one after another, each kept run begins; `start_n` is where
-    each text does. `honest` are the longest spans of held-out pieces, by the length of the pieces."""
+    each text does. `honest` are the longest spans of held-out pieces, by the length of the pieces; `line_l` are the
+    hashes of all lines."""
 
     names: Sequence[str]
     hash_k: np.ndarray
@@ -43,9 +44,14 @@ class Fingerprints:
     start_n: np.ndarray
     honest: dict[int, np.ndarray]
     held_out: int
+    line_l: np.ndarray = field(default_factory=lambda: np.zeros(0, np.uint64))
 
     def verdicts(self, data: Sequence[str]) -> list[Verdict]:
-        """One for each text, by its longest copied span."""
+        """One for each text, by its longest copied span; refuses where too little was held out to calibrate."""
+        if not self.honest:
+            raise Refusal(
+                f"too little held-out text to calibrate: fewer than {FEWEST} pieces of {LENGTHS[0]} characters"
+            )
         return [self._verdict(normalised(text)) for text in data]
 
     def _verdict(self, text: str) -> Verdict:
@@ -83,7 +89,7 @@ class Fingerprints:
 
 
 def fingerprinted(training: Sequence[str], held_out: Sequence[str], names: Sequence[str]) -> Fingerprints:
-    """What `Fingerprints.verdicts` needs; refuses where too little is held out."""
+    """What `Fingerprints.verdicts` needs."""
     texts = [normalised(text) for text in training]
     start_n = np.cumsum([0] + [len(text) + 1 for text in texts])[:-1]
     hash_n = grams("\n".join(texts), RUN)  # a run over a border holds a newline, which no normalised text does
@@ -97,8 +103,6 @@ def fingerprinted(training: Sequence[str], held_out: Sequence[str], names: Seque
         if len(pieces) >= FEWEST:
             chosen = pieces[:: -(-len(pieces) // PIECES)]
             kept.honest[length] = np.array([_longest(kept._copied(piece)) for piece in chosen], np.float64)
-    if not kept.honest:
-        raise Refusal(f"too little held-out text to calibrate: fewer than {FEWEST} pieces of {LENGTHS[0]} characters")
     return kept
 
 

@@ -56,6 +56,8 @@ class Calibration:
 
     def verdicts(self, data: Sequence[Any]) -> list[Verdict]:
         """One for each datum. What equals a training item in content is a copy whatever its p."""
+        if not len(data):
+            return []
         found = _nearness(data, self.features_W, self.modality)
         scores_WQ = found.ratio_WQ / self.scale_W1
         p_Q, way_Q = p_values(scores_WQ.min(0), self.honest_n), scores_WQ.argmin(0)

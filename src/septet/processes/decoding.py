@@ -3,6 +3,7 @@
 Shapes: R rows, n symbols, V symbols, N sites.
 """
 
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -66,7 +67,14 @@ class Decoding:
 
     def compile_meanwhile(self) -> None:
         """The same in a thread of its own, while this one goes on drawing."""
-        threading.Thread(target=self.compile, name="compiling", daemon=True).start()
+
+        def compile_all() -> None:
+            try:
+                self.compile()
+            except Exception as error:  # a C++ compiler fails in many ways; drawing goes on without
+                logging.getLogger("septet").info("steps are not compiled: %s", str(error).split("\n")[0])
+
+        threading.Thread(target=compile_all, name="compiling", daemon=True).start()
 
     def admit(self, request: Request) -> None:
         """Take a request; its turn comes when a row is free."""

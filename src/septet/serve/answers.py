@@ -52,7 +52,7 @@ class Answer:
         if choice.request.alternatives is None:
             return None
         begin = self.seen.get(choice, 0)
-        chances = choice.request.chances[begin:]
+        chances = choice.request.chances[begin : choice.telling.count]
         self.seen[choice] = begin + len(chances)
         codec, entries = choice.telling.codec, []
         for chance in chances:

@@ -15,6 +15,8 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, StreamingResponse
 from starlette.exceptions import HTTPException
 from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import ClientDisconnect
+from starlette.types import Message
 
 from ..output import version
 from ..space import Refusal
@@ -23,6 +25,7 @@ from .engine import END, Busy, Closing, Engine, Job, Loaded
 from .limits import Limits
 
 RETRY_SECONDS = 1  # after which one that was turned away may ask again
+READ_SECONDS = 20  # after which a client that does not read what is sent has left
 GONE = 499  # the status, never read by anybody, of a client that left
 
 Made = TypeVar("Made")
@@ -94,8 +97,15 @@ class Stream(StreamingResponse):
         self.stack = stack
 
     async def __call__(self, scope, receive, send) -> None:
+        async def sent(message: Message) -> None:
+            async with asyncio.timeout(READ_SECONDS):
+                await send(message)
+
         async with self.stack:
-            await super().__call__(scope, receive, send)
+            try:
+                await super().__call__(scope, receive, sent)
+            except* (TimeoutError, ClientDisconnect):  # it does not read, or is gone
+                pass
 
 
 async def unless_gone(request: Request, work: Awaitable[Made]) -> Made:

@@ -4,7 +4,7 @@ and its clients expect."""
 import secrets
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 CHARACTERS = 200_000  # of a text
 MOST_TOKENS = 8192  # of an answer
@@ -28,6 +28,12 @@ class Body(BaseModel):
     model_config = ConfigDict(extra="ignore", strict=False)
 
     model: Annotated[str, Field(max_length=300)] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _given(cls, data: Any) -> Any:
+        """Null stands for what is left out."""
+        return {name: value for name, value in data.items() if value is not None} if isinstance(data, dict) else data
 
 
 class Schema(BaseModel):
@@ -66,6 +72,8 @@ class Sampling(Body):
     stream: bool = False
     stream_options: StreamOptions | None = None
     response_format: Format | None = None
+    tools: Annotated[list[Any], Field(max_length=0)] = []  # no model here calls any
+    functions: Annotated[list[Any], Field(max_length=0)] = []
 
     @property
     def stops(self) -> list[str]:
@@ -105,6 +113,7 @@ class Completion(Sampling):
     suffix: Text | None = None
     max_tokens: Tokens = 64
     echo: bool = False
+    best_of: Annotated[int, Field(ge=1, le=1)] = 1
     logprobs: Annotated[int, Field(ge=0, le=5)] | None = None
 
 
@@ -126,6 +135,7 @@ class Infill(Sampling):
 
 class Embeddings(Body):
     input: Text | Annotated[list[Annotated[str, Field(max_length=20_000)]], Field(min_length=1, max_length=256)]
+    dimensions: Annotated[int, Field(ge=1, le=1 << 20)] | None = None
     encoding_format: Literal["float", "base64"] = "float"
 
 

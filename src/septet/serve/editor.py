@@ -92,11 +92,11 @@ def server(model: Generator, floor: float = FLOOR) -> LanguageServer:
     _following(lsp, editor)
 
     async def at(uri: str, position: types.Position, block: bool, kind: str) -> Completion | None:
-        lines = lsp.workspace.get_text_document(uri).source.replace("\r\n", "\n").split("\n")
-        number = min(position.line, len(lines) - 1)
-        line = lines[number].encode("utf-16-le", "surrogatepass")  # in whose units positions are
-        ends = line[: 2 * position.character], line[2 * position.character :]
-        left, right = (end.decode("utf-16-le", "replace") for end in ends)
+        document = lsp.workspace.get_text_document(uri)
+        lines = document.source.replace("\r\n", "\n").split("\n")
+        found = document.position_codec.position_from_client_units(lines, position)  # in the units agreed upon
+        number, line = found.line, lines[found.line]
+        left, right = line[: found.character], line[found.character :]
         before, after = "\n".join([*lines[:number], left]), "\n".join([right, *lines[number + 1 :]])
         return await editor.complete(_whole(before), _whole(after), _path(uri), block, kind)
 

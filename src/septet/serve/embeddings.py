@@ -8,10 +8,10 @@ import numpy as np
 from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 
-from ..embedding import embed
+from ..embedding import embed, reading
+from ..space import Refusal
 from .api import Server
 from .bodies import Embeddings
-from .engine import codec_of
 
 
 def routes(server: Server) -> APIRouter:
@@ -23,7 +23,10 @@ def routes(server: Server) -> APIRouter:
         async with AsyncExitStack() as stack:
             server.places(stack, 1)
             loaded = await server.model(stack, body.model, "embedding")
-            codec = codec_of(loaded.model)
+            process, codec = reading(loaded.model)
+            width = process.backbone.width
+            if body.dimensions not in (None, width):
+                raise Refusal(f"dimensions {body.dimensions}: {loaded.model.name} makes {width}; leave it out")
             counts = await run_in_threadpool(lambda: [len(codec.symbols_of(text)) for text in texts])
             steps = (embed(loaded.model, [text])[0].numpy() for text in texts)
             points = await server.work(request, loaded, steps)

