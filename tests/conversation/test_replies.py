@@ -1,6 +1,7 @@
 """Replies: whole characters, stops, a context that fills up, and messages that are no messages."""
 
 import pytest
+from coder import codec_of
 from talkers import talker
 
 from septet import Conversation
@@ -32,9 +33,10 @@ def test_a_stop_text_ends_the_reply_before_it():
 
 def test_symbols_behind_a_stop_do_not_count():
     model = talker()
-    request = requested(model, model.codec.symbols_of("x"), 20, 0, {})
+    codec = codec_of(model)
+    request = requested(model, codec.symbols_of("x"), 20, 0, {})
     telling = Telling(model, request, ["cd", "e"])
-    request.drawn = model.codec.symbols_of("abcdef").tolist()
+    request.drawn = codec.symbols_of("abcdef").tolist()
     assert (telling.fresh(), telling.stopped, telling.count) == ("ab", True, 3)
 
 
@@ -49,11 +51,11 @@ def test_a_conversation_keeps_both_sides_and_forgets_the_oldest_when_full():
 def test_what_is_left_of_a_long_conversation_begins_with_what_the_user_says(monkeypatch):
     model, rendered = talker(128), []
     said = [{"role": ("user", "assistant")[n % 2], "content": f"{n:03d}"} for n in range(301)]
-    whole = model.modality.conversation
-    monkeypatch.setattr(model.modality, "conversation", lambda kept: rendered.append(kept) or whole(kept))
+    whole = Text.conversation
+    monkeypatch.setattr(Text, "conversation", lambda text, kept: rendered.append(kept) or whole(text, kept))
     symbols = prompt_of(model, [{"role": "system", "content": "brief"}, *said], 60)
     assert len(symbols) <= 68 and len(rendered) < 12
-    text = model.codec.text_of(symbols)
+    text = codec_of(model).text_of(symbols)
     assert text.startswith("s:brief\nu:") and text.endswith("u:300\na:") and text.count("\n") % 2 == 0
     with pytest.raises(Refusal, match="the model reads 128"):
         prompt_of(model, said, 128)

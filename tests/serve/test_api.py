@@ -5,73 +5,18 @@ import io
 import json
 import re
 import socket
-import threading
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from typing import Any
 
 import openai
 import pytest
 import torch
-import uvicorn
-from coder import untaught
 from PIL import Image
-from talkers import filler, talker
+from serving import HEY, Running
+from talkers import talker
 
 from septet import embed, models
 from septet.conversation import decoding_of, replying
-from septet.generator import Generator
-from septet.serve import api
-from septet.serve.api import Server, application
-from septet.serve.engine import Engine
-
-HEY = [{"role": "user", "content": "hey"}]
-MODELS = {
-    "talker": lambda: talker(256),
-    "long": lambda: talker(8192),
-    "filler": filler,
-    "coder": untaught,
-    "icons": lambda: models.load("icons"),
-}
-DEFAULTS = {"chat": "talker", "text": "talker", "fill": "filler", "infill": "filler", "embedding": "talker"}
-
-
-def loaded(reference: str) -> Generator:
-    return MODELS[reference]()
-
-
-class Running:
-    """A server in a thread, at a free port."""
-
-    def __init__(self, places: int = 8, key: str | None = None):
-        self.engine = Engine(loaded, places)
-        server = Server(self.engine, lambda: list(MODELS), DEFAULTS | {"image": "icons"})
-        settings = uvicorn.Config(application(server, key), port=0, log_level="error", lifespan="on")
-        self.uvicorn = uvicorn.Server(settings)
-        self.thread = threading.Thread(target=self.uvicorn.run)
-        self.thread.start()
-        while not self.uvicorn.started:
-            time.sleep(0.01)
-        port = self.uvicorn.servers[0].sockets[0].getsockname()[1]
-        self.base = f"http://127.0.0.1:{port}"
-        self.client: Any = openai.OpenAI(base_url=f"{self.base}/v1", api_key=key or "none", max_retries=0)
-
-    def post(self, path: str, body: bytes) -> tuple[int, dict]:
-        headers = {"content-type": "application/json"}
-        asked = urllib.request.Request(self.base + path, body, headers)
-        try:
-            with urllib.request.urlopen(asked, timeout=30) as answer:
-                return answer.status, json.load(answer)
-        except urllib.error.HTTPError as error:
-            with error:
-                return error.code, json.load(error)
-
-    def stop(self) -> None:
-        self.client.close()
-        self.uvicorn.should_exit = True
-        self.thread.join()
 
 
 @pytest.fixture(scope="module")
@@ -228,81 +173,3 @@ def test_what_cannot_be_done_is_one_sentence(running: Running, name: str):
 def test_bodies_that_are_no_json_or_too_long_are_refused(running: Running):
     assert running.post("/v1/completions", b"{")[0] == 400
     assert running.post("/v1/completions", b'"' + b"x" * 5_000_000 + b'"')[0] == 413
-
-
-def test_without_the_key_nothing_is_told():
-    server = Running(key="secret")
-    try:
-        assert server.client.models.list().data
-        with pytest.raises(openai.AuthenticationError, match="key is missing or wrong"):
-            openai.OpenAI(base_url=f"{server.base}/v1", api_key="guess", max_retries=0).models.list()
-    finally:
-        server.stop()
-
-
-def test_a_model_that_is_being_loaded_keeps_nobody_from_others():
-    loading, free = threading.Event(), threading.Event()
-
-    def slowly(reference: str) -> Generator:
-        if reference == "slow":
-            loading.set()
-            assert free.wait(20)
-        return talker()
-
-    def use(reference: str) -> None:
-        with engine.using(reference):
-            pass
-
-    engine = Engine(slowly)
-    use("quick")
-    threads = [threading.Thread(target=use, args=["slow"]) for _ in range(2)]
-    [thread.start() for thread in threads]
-    assert loading.wait(20)
-    use("quick")
-    use("another")
-    free.set()
-    [thread.join() for thread in threads]
-    assert set(engine.loaded) == {"quick", "another", "slow"} and not any(one.users for one in engine.loaded.values())
-
-
-def test_who_does_not_read_what_is_sent_has_left(monkeypatch):
-    monkeypatch.setattr(api, "READ_SECONDS", 0.5)
-    server = Running()
-    try:
-        body = {"model": "long", "messages": HEY, "max_tokens": 8000, "n": 8, "logprobs": True, "top_logprobs": 20}
-        content = json.dumps(body | {"stream": True, "logit_bias": {"65": 100}}).encode()
-        lines = ["POST /v1/chat/completions HTTP/1.1", "host: x", "content-type: application/json"]
-        head = "\r\n".join([*lines, f"content-length: {len(content)}", "", ""])
-        with socket.create_connection(server.uvicorn.servers[0].sockets[0].getsockname()[:2]) as silent:
-            silent.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            silent.sendall(head.encode() + content)
-            deadline = time.monotonic() + 60
-            while not server.engine.taken and time.monotonic() < deadline:
-                time.sleep(0.02)
-            assert server.engine.taken == 8
-            while server.engine.taken and time.monotonic() < deadline:
-                time.sleep(0.05)
-            assert server.engine.taken == 0
-    finally:
-        server.stop()
-
-
-def test_who_finds_no_place_is_told_to_come_back_and_leaving_frees_it():
-    server = Running(places=2)
-    try:
-        long = {"model": "long", "messages": HEY, "max_tokens": 8000, "logit_bias": {"65": 100}}
-        streams = [server.client.chat.completions.create(**long, stream=True) for _ in range(2)]
-        [next(iter(stream)) for stream in streams]
-        with pytest.raises(openai.RateLimitError, match="places are taken"):
-            asked(server)
-        for stream in streams:
-            stream.close()
-        deadline = time.monotonic() + 10
-        while server.engine.taken and time.monotonic() < deadline:
-            time.sleep(0.02)
-        assert server.engine.taken == 0 and asked(server).choices
-        server.engine.close()
-        with pytest.raises(openai.InternalServerError, match="closing down"):
-            asked(server)
-    finally:
-        server.stop()

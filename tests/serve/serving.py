@@ -1,0 +1,67 @@
+"""The API with small models, in a thread of this process."""
+
+import json
+import threading
+import time
+import urllib.error
+import urllib.request
+from typing import Any
+
+import openai
+import uvicorn
+from coder import untaught
+from talkers import filler, talker
+
+from septet import models
+from septet.generator import Generator
+from septet.serve.api import Server, application
+from septet.serve.engine import Engine
+
+HEY = [{"role": "user", "content": "hey"}]
+MODELS = {
+    "talker": lambda: talker(256),
+    "long": lambda: talker(8192),
+    "filler": filler,
+    "coder": untaught,
+    "icons": lambda: models.load("icons"),
+}
+DEFAULTS = {"chat": "talker", "text": "talker", "fill": "filler", "infill": "filler", "embedding": "talker"}
+
+
+def loaded(reference: str) -> Generator:
+    return MODELS[reference]()
+
+
+class Running:
+    """A server in a thread, at a free port."""
+
+    def __init__(self, places: int = 8, key: str | None = None):
+        self.engine = Engine(loaded, places)
+        server = Server(self.engine, lambda: list(MODELS), DEFAULTS | {"image": "icons"})
+        settings = uvicorn.Config(application(server, key), port=0, log_level="error", lifespan="on")
+        self.uvicorn = uvicorn.Server(settings)
+        self.thread = threading.Thread(target=self.uvicorn.run)
+        self.thread.start()
+        while not self.uvicorn.started:
+            time.sleep(0.01)
+        port = self.uvicorn.servers[0].sockets[0].getsockname()[1]
+        self.base = f"http://127.0.0.1:{port}"
+        self.client: Any = openai.OpenAI(base_url=f"{self.base}/v1", api_key=key or "none", max_retries=0)
+
+    def post(self, path: str, body: bytes) -> tuple[int, dict]:
+        headers = {"content-type": "application/json"}
+        asked = urllib.request.Request(self.base + path, body, headers)
+        try:
+            with urllib.request.urlopen(asked, timeout=30) as answer:
+                return answer.status, json.load(answer)
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, json.load(error)
+
+    def chat(self, model: str = "talker", **more: Any) -> Any:
+        return self.client.chat.completions.create(model=model, messages=HEY, **more)
+
+    def stop(self) -> None:
+        self.client.close()
+        self.uvicorn.should_exit = True
+        self.thread.join()

@@ -1,0 +1,93 @@
+"""Who is let in, who waits, and who is no longer waited for."""
+
+import json
+import socket
+import threading
+import time
+
+import openai
+import pytest
+from serving import HEY, Running
+from talkers import talker
+
+from septet.generator import Generator
+from septet.serve import api
+from septet.serve.engine import Engine
+
+
+def test_without_the_key_nothing_is_told():
+    server = Running(key="secret")
+    try:
+        assert server.client.models.list().data
+        with pytest.raises(openai.AuthenticationError, match="key is missing or wrong"):
+            openai.OpenAI(base_url=f"{server.base}/v1", api_key="guess", max_retries=0).models.list()
+    finally:
+        server.stop()
+
+
+def test_a_model_that_is_being_loaded_keeps_nobody_from_others():
+    loading, free = threading.Event(), threading.Event()
+
+    def slowly(reference: str) -> Generator:
+        if reference == "slow":
+            loading.set()
+            assert free.wait(20)
+        return talker()
+
+    def use(reference: str) -> None:
+        with engine.using(reference):
+            pass
+
+    engine = Engine(slowly)
+    use("quick")
+    threads = [threading.Thread(target=use, args=["slow"]) for _ in range(2)]
+    [thread.start() for thread in threads]
+    assert loading.wait(20)
+    use("quick")
+    use("another")
+    free.set()
+    [thread.join() for thread in threads]
+    assert set(engine.loaded) == {"quick", "another", "slow"} and not any(one.users for one in engine.loaded.values())
+
+
+def test_who_does_not_read_what_is_sent_has_left(monkeypatch):
+    monkeypatch.setattr(api, "READ_SECONDS", 0.5)
+    server = Running()
+    try:
+        body = {"model": "long", "messages": HEY, "max_tokens": 8000, "n": 8, "logprobs": True, "top_logprobs": 20}
+        content = json.dumps(body | {"stream": True, "logit_bias": {"65": 100}}).encode()
+        lines = ["POST /v1/chat/completions HTTP/1.1", "host: x", "content-type: application/json"]
+        head = "\r\n".join([*lines, f"content-length: {len(content)}", "", ""])
+        with socket.create_connection(server.uvicorn.servers[0].sockets[0].getsockname()[:2]) as silent:
+            silent.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            silent.sendall(head.encode() + content)
+            deadline = time.monotonic() + 60
+            while not server.engine.taken and time.monotonic() < deadline:
+                time.sleep(0.02)
+            assert server.engine.taken == 8
+            while server.engine.taken and time.monotonic() < deadline:
+                time.sleep(0.05)
+            assert server.engine.taken == 0
+    finally:
+        server.stop()
+
+
+def test_who_finds_no_place_is_told_to_come_back_and_leaving_frees_it():
+    server = Running(places=2)
+    try:
+        long = {"model": "long", "messages": HEY, "max_tokens": 8000, "logit_bias": {"65": 100}}
+        streams = [server.client.chat.completions.create(**long, stream=True) for _ in range(2)]
+        [next(iter(stream)) for stream in streams]
+        with pytest.raises(openai.RateLimitError, match="places are taken"):
+            server.chat(max_tokens=40)
+        for stream in streams:
+            stream.close()
+        deadline = time.monotonic() + 10
+        while server.engine.taken and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert server.engine.taken == 0 and server.chat(max_tokens=40).choices
+        server.engine.close()
+        with pytest.raises(openai.InternalServerError, match="closing down"):
+            server.chat(max_tokens=40)
+    finally:
+        server.stop()
