@@ -14,6 +14,7 @@ _HOMES = {
     "Refusal": "septet.space",
     "embed": "septet.embedding",
     "load": "septet.models",
+    "nearest": "septet.embedding",
     "train": "septet.runs",
     "training": "septet.runs",
 }

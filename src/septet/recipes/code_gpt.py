@@ -49,7 +49,7 @@ def code_gpt(
     length = min(length, codec.length)
     held_out = Passages(texts[2], codec, batch, seed, length=length, fill=fill) if texts[2] else None
     passages = Passages(texts[1], codec, batch, seed, held_out, length, fill)
-    settings = Settings(rate=rate or 0.005, average=0.99, compile=seconds is not None and seconds >= 600)
+    settings = Settings(rate=rate or 0.01, average=0.99, compile=seconds is not None and seconds >= 600)
     facts = {"characters": sum(map(len, texts[1])), "held_out_characters": sum(map(len, texts[2]))}
     return Plan(start, [Stage("gpt", start, lambda: passages, settings)], dataset, facts, previews=[None] * 2)
 
