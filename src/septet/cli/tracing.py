@@ -14,7 +14,7 @@ from ..originality import evidence
 from ..references import is_pickle, starters
 from ..space import Refusal
 from . import cost, say
-from .auditing import data_of, run_of, source_of
+from .learned import data_of, run_of, source_of
 
 NAME = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
