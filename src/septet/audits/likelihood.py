@@ -21,13 +21,16 @@ from ..space import Refusal
 
 BATCH = 16
 MOST, MOST_WINDOWS = 256, 1024  # items, and windows of text, from each side
+LONGEST = 512  # symbols of a window
+WORK = 4 * 10**12  # symbols times parameters that are read of a side: 30,000 symbols by a model of 135 M
+CELLS = 1 << 27  # scores that are held at a time
 ORDER = 3  # bytes of context of the baseline
 BASELINE_BYTES = 20_000_000  # of training text, its last ones, that the baseline counts
 
 
 def measure(model: Generator, dataset: Dataset) -> dict[str, Any] | None:
     """Losses on held-out and training data, a unit of `unit`; None where the process has no validation loss or nothing
-    is held out. At most `MOST` items, or `MOST_WINDOWS` windows of text, of each."""
+    is held out. At most `MOST` items, or `MOST_WINDOWS` windows of text, of each; fewer by a large model."""
     codec = model.codec if isinstance(model.codec, Symbols) else None
     found: dict[str, Any] = {"unit": "nats a symbol" if model.process.space.discrete else "validation loss"}
     for name, index in (("held_out", dataset.validation), ("training", dataset.training)):
@@ -51,8 +54,11 @@ def _a_byte(codec: Symbols, nats: float, texts: list[str]) -> dict[str, float]:
 
 def _windows(model: Generator, codec: Symbols, dataset: Dataset, index: Sequence[int]) -> Iterator[dict[str, Any]]:
     modality = model.modality if isinstance(model.modality, Text) else None
-    symbols = stream(codec, [dataset[i].datum for i in index], modality)[: MOST_WINDOWS * codec.length]
-    return Windows(symbols, codec.length, BATCH).each_once() if len(symbols) > 1 else iter(())
+    length = min(codec.length, LONGEST)
+    rows = max(1, min(BATCH, CELLS // (length * (codec.space.symbols or 1))))
+    most = min(MOST_WINDOWS * length, max(length, WORK // max(1, model.size)))
+    symbols = stream(codec, [dataset[i].datum for i in index], modality)[:most]
+    return Windows(symbols, length, rows).each_once() if len(symbols) > 1 else iter(())
 
 
 def _batches(model: Generator, dataset: Dataset, index: Sequence[int]) -> Iterator[dict[str, Any]]:
