@@ -10,14 +10,13 @@ symbol in windows of 256 symbols that do not overlap, before and after `septet t
 
 import gzip
 import re
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 
 import measure.report as report
 import torch
+from measure.command import said
 from measure.report import Figure
 
 from septet import models
@@ -52,15 +51,6 @@ def nats(model: Generator, text: str) -> float:
     return float(torch.cat(found).mean())
 
 
-def told(words: list[str], folder: Path) -> str:
-    """What a command of septet says; ends the benchmark where it fails."""
-    command = [str(Path(sys.executable).with_name("septet")), *words]
-    run = subprocess.run(command, stdout=subprocess.PIPE, text=True, cwd=folder)
-    if run.returncode:
-        raise SystemExit(f"{' '.join(words)} ended with code {run.returncode}; its message stands above")
-    return run.stdout
-
-
 def main() -> None:
     parser = report.asking(__doc__)
     parser.add_argument("--budget", default="15m")
@@ -77,11 +67,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="septet-personal-") as place:
         folder = Path(place)
         (folder / "style.txt").write_text(whole[:STYLE])
-        words = ["train", "text", "style.txt", "--from", SMOLLM, "--out", "own", "--seed", str(asked.seed)]
-        print(told([*words, "--budget", "30s" if asked.quick else asked.budget], folder))
+        words = ["train", "text", "style.txt", "--from", SMOLLM, "--out", "own", "--seed", asked.seed]
+        print(said([*words, "--budget", "30s" if asked.quick else asked.budget], folder))
         own = models.load(folder / "own")
         after = {name: nats(own, text) for name, text in texts.items()}
-        audit = told(["audit", "own", "--count", "2" if asked.quick else str(DRAWN)], folder)
+        audit = said(["audit", "own", "--count", "2" if asked.quick else str(DRAWN)], folder)
     print(audit)
     figures = [Figure(f"{name}, before", value, "nats") for name, value in before.items()]
     figures += [Figure(f"{name}, after", value, "nats") for name, value in after.items()]

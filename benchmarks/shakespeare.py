@@ -9,14 +9,13 @@ but its own start. The weights are those in the saved folder, in fp32.
 
 import gzip
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 
 import measure.report as report
 import torch
+from measure.command import said
 from measure.report import Figure
 
 from septet import models
@@ -31,14 +30,10 @@ ROWS = 16
 
 def trained(source: Path, folder: Path, budget: str, seed: int) -> tuple[Generator, float]:
     """The model that the command line makes, and how many seconds that took from start to exit."""
-    command = [Path(sys.executable).with_name("septet"), "train", "text", source, "tokens=characters"]
-    command += ["--budget", budget, "--seed", seed, "--out", folder]
+    words = ["train", "text", source, "tokens=characters", "--budget", budget, "--seed", seed, "--out", folder]
     began = time.monotonic()
-    run = subprocess.run([str(word) for word in command], stdout=subprocess.PIPE, text=True, cwd=source.parent)
-    seconds = time.monotonic() - began
-    if run.returncode:
-        raise SystemExit(f"septet train ended with code {run.returncode}; its message stands above")
-    return models.load(folder), seconds
+    said(words, source.parent)
+    return models.load(folder), time.monotonic() - began
 
 
 @torch.no_grad()

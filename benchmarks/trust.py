@@ -13,6 +13,7 @@ from pathlib import Path
 import measure.report as report
 import numpy as np
 import torch
+from measure.completers import Indexed, projects
 from measure.lines import cases
 from measure.report import Figure
 from rich.progress import track
@@ -59,13 +60,11 @@ def main() -> None:
     asked, began = parser.parse_args(), time.monotonic()
     model = models.load(asked.model).eval()
     files = [(s.package, s.path, s.text) for s in python_code.load() if s.split == "validation"]
-    beside = {package: {path: text for name, path, text in files if name == package} for package, _, _ in files}
-    completer, indexes, rows = Completer(model), {name: Index(model.codec, beside[name]) for name in beside}, []
+    completer, rows = Completer(model), []
+    beside = Indexed(completer, projects(files))
     for case in track(cases(files, 4 if asked.quick else asked.cases), disable=not sys.stderr.isatty()):
-        index = completer.index = indexes[case.package]
-        completer.opened(case.before, case.after, case.path)
-        rows += chances(model, completer, index, case)
-        index.put(case.path, beside[case.package][case.path])
+        with beside.around(case) as index:
+            rows += chances(model, completer, index, case)
     length_n, model_n, index_n = (np.array(column) for column in zip(*rows, strict=True))
     trust = [0.0]
     for length in range(1, LONGEST + 1):

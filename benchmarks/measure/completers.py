@@ -3,7 +3,8 @@
 import statistics
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 
 import numpy as np
 import torch
@@ -35,16 +36,30 @@ def projects(files: list[tuple[str, str, str]]) -> Projects:
     return found
 
 
+class Indexed:
+    """A completer that is given the index of a case's package."""
+
+    def __init__(self, completer: Completer, beside: Projects):
+        self.completer, self.beside = completer, beside
+        self.indexes = {name: Index(completer.codec, files) for name, files in beside.items()}
+
+    @contextmanager
+    def around(self, case: Case) -> Iterator[Index]:
+        """The index, for a while with the file at hand as it is around the case."""
+        index = self.completer.index = self.indexes[case.package]
+        self.completer.opened(case.before, case.after, case.path)
+        yield index
+        index.put(case.path, self.beside[case.package].get(case.path))
+
+
 def completing(model: Generator, beside: Projects | None) -> Draw:
     """By a model, with an index of the file at hand and of those beside it; None: without any."""
     completer = Completer(model)
-    indexes = {name: Index(model.codec, files) for name, files in (beside or {}).items()}
+    indexes = Indexed(completer, beside or {})
 
     def draw(case: Case) -> str:
-        completer.index = indexes.get(case.package)
-        found = completer.complete(case.before, case.after, case.path, floor=0.0)
-        if completer.index is not None and beside is not None:
-            completer.index.put(case.path, beside[case.package].get(case.path))  # as it was
+        with nullcontext() if beside is None else indexes.around(case):
+            found = completer.complete(case.before, case.after, floor=0.0)
         return found.text if found else ""
 
     return draw
@@ -54,18 +69,16 @@ def indexed(model: Generator, beside: Projects) -> Draw:
     """By the index alone: what follows most often, again and again."""
     completer, codec = Completer(model), model.codec
     assert isinstance(codec, Symbols)
-    indexes = {name: Index(codec, files) for name, files in beside.items()}
+    indexes = Indexed(completer, beside)
 
     def draw(case: Case) -> str:
-        index = completer.index = indexes[case.package]
-        completer.opened(case.before, case.after, case.path)
         text = ""
-        while "\n" not in text and len(text) < 200:
-            followers = index.after(case.before + text).followers
-            if not followers:
-                break
-            text += codec.text_of(torch.tensor([followers.most_common(1)[0][0]]))
-        index.put(case.path, beside[case.package].get(case.path))
+        with indexes.around(case) as index:
+            while "\n" not in text and len(text) < 200:
+                followers = index.after(case.before + text).followers
+                if not followers:
+                    break
+                text += codec.text_of(torch.tensor([followers.most_common(1)[0][0]]))
         return text
 
     return draw

@@ -6,6 +6,7 @@ Shapes: n symbols.
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields
+from functools import cache
 from typing import Any
 
 import torch
@@ -164,6 +165,7 @@ def prompt_of(model: Generator, messages: list[dict[str, str]], length: int) -> 
     assert isinstance(model.modality, Text) and isinstance(model.codec, Symbols)
     modality, codec, sites = model.modality, model.codec, model.codec.length
 
+    @cache
     def since(begin: int) -> Tensor:
         kept = [m for n, m in enumerate(messages) if n >= begin or m["role"] == "system"]
         return codec.symbols_of(modality.conversation(kept), begun=False)

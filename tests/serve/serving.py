@@ -16,6 +16,7 @@ from septet import models
 from septet.generator import Generator
 from septet.serve.api import Server, application
 from septet.serve.engine import Engine
+from septet.serve.limits import Impatient
 
 HEY = [{"role": "user", "content": "hey"}]
 MODELS = {
@@ -38,7 +39,7 @@ class Running:
     def __init__(self, places: int = 8, key: str | None = None):
         self.engine = Engine(loaded, places)
         server = Server(self.engine, lambda: list(MODELS), DEFAULTS | {"image": "icons"})
-        settings = uvicorn.Config(application(server, key), port=0, log_level="error", lifespan="on")
+        settings = uvicorn.Config(application(server, key), port=0, log_level="error", lifespan="on", http=Impatient)
         self.uvicorn = uvicorn.Server(settings)
         self.thread = threading.Thread(target=self.uvicorn.run)
         self.thread.start()

@@ -11,7 +11,7 @@ from serving import HEY, Running
 from talkers import talker
 
 from septet.generator import Generator
-from septet.serve import api
+from septet.serve import api, limits
 from septet.serve.engine import Engine
 
 
@@ -48,6 +48,17 @@ def test_a_model_that_is_being_loaded_keeps_nobody_from_others():
     free.set()
     [thread.join() for thread in threads]
     assert set(engine.loaded) == {"quick", "another", "slow"} and not any(one.users for one in engine.loaded.values())
+
+
+def test_who_asks_nothing_is_let_go(monkeypatch):
+    monkeypatch.setattr(limits, "SECONDS", 0.2)
+    server = Running()
+    try:
+        with socket.create_connection(server.uvicorn.servers[0].sockets[0].getsockname()[:2]) as silent:
+            silent.settimeout(20)
+            assert silent.recv(1) == b""
+    finally:
+        server.stop()
 
 
 def test_who_does_not_read_what_is_sent_has_left(monkeypatch):

@@ -34,7 +34,8 @@ def generate(request: Request, settings: dict[str, Any], edit: Edit) -> None:
     began = time.time()
     folder = models.resolve(_reference(request))
     model = models.load(folder, device=device_of(request.device))
-    judge, request = _judge(folder, model), _setting_first(request, model)
+    kept, request = _kept(folder, model), _setting_first(request, model)
+    judge = evidence.judging(kept)
     if request.what == "image" and request.suffix is None and ".png" in model.modality.suffixes:
         request = replace(request, suffix=".png")  # drawings as pictures, if pictures are asked for
     settings |= options_of(request.options)
@@ -51,7 +52,7 @@ def generate(request: Request, settings: dict[str, Any], edit: Edit) -> None:
     for text in made.texts:
         print(text + "\n")
     if by_line:
-        _tell_lines(folder, model, list(dict.fromkeys(made.lines)))
+        _tell_lines(kept, list(dict.fromkeys(made.lines)))
     _tell_verdicts(made.saved, made.verdicts)
     _report(request, made.saved, began)
 
@@ -105,10 +106,10 @@ def _setting_first(request: Request, model: Generator) -> Request:
     return replace(request, prompt=None, options=[str(request.prompt), *request.options])
 
 
-def _judge(folder: Path, model: Generator) -> Evidence | None:
-    """By what outputs are judged; what cannot be used is said and left, since drawing needs none of it."""
+def _kept(folder: Path, model: Generator) -> Evidence | None:
+    """What the model keeps of its data; what cannot be used is said and left, since drawing needs none of it."""
     try:
-        return evidence.load(folder, model.modality)
+        return evidence.read(folder, model.modality)
     except Refusal as error:
         print(f"No verdicts: {error}.")
         return None
@@ -122,9 +123,9 @@ def _by_line(model: Generator, asked: Any) -> bool:
     return asked == "yes"
 
 
-def _tell_lines(folder: Path, model: Generator, items: list[str]) -> None:
+def _tell_lines(kept: Evidence | None, items: list[str]) -> None:
     """Lines of texts, each with whether it stands in the texts that the model learned from."""
-    known = evidence.lines_marked(folder, model.modality, items)
+    known = evidence.lines_marked(kept, items)
     if known is None:
         print("Which lines are new cannot be told: the model keeps no hashes of those that it learned from.\n")
     for item, there in zip(items, known or [None] * len(items), strict=True):

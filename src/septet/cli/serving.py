@@ -12,7 +12,6 @@ app = typer.Typer(help="Serve models to other programs on this machine.", no_arg
 KEY = "SEPTET_API_KEY"
 LOCAL = ("127.0.0.1", "::1", "localhost")
 CONNECTIONS = 512
-FIRST_SECONDS = 20  # in which a connection's first request must have begun
 
 
 @app.command()
@@ -35,6 +34,7 @@ def api(
     if not _local(host) and not key:
         raise Refusal(f"--host {host} is open to other machines: give a key with --key, or in {KEY}")
     from ..serve import api as routes
+    from ..serve import limits
 
     server = routes.Server(*_models(model or []))
     hosts = None if key else [*LOCAL, "[::1]", host]
@@ -44,7 +44,7 @@ def api(
         port=port,
         log_level="warning",
         limit_concurrency=CONNECTIONS,
-        http=_impatient(),
+        http=limits.Impatient,
         timeout_keep_alive=10,
         timeout_graceful_shutdown=30,
         server_header=False,
@@ -89,18 +89,6 @@ def editor(
     from .. import models
 
     language.server(models.load(model)).start_io()
-
-
-def _impatient() -> Any:
-    """A protocol that closes connections on which no request has come after a while."""
-    from uvicorn.protocols.http.h11_impl import H11Protocol
-
-    class Impatient(H11Protocol):
-        def connection_made(self, transport: Any) -> None:
-            super().connection_made(transport)
-            self.loop.call_later(FIRST_SECONDS, lambda: None if self.cycle else transport.close())
-
-    return Impatient
 
 
 def _local(host: str) -> bool:

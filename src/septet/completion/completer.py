@@ -69,8 +69,10 @@ class Completer:
         is too large is left out."""
         if self.index is None:
             return
-        text = before[: before.rfind("\n") + 1] + after.partition("\n")[2]
-        self.index.put(name, without_secrets(text, name) if len(text) <= MOST_CHARACTERS else None)
+        if len(before) + len(after) > MOST_CHARACTERS:
+            self.index.put(name, None)
+            return
+        self.index.put(name, without_secrets(before[: before.rfind("\n") + 1] + after.partition("\n")[2], name))
 
     def asked(self, before: str, after: str, most: int) -> Tensor:
         """(n,) symbols that ask for what is missing: suffix first, so that what is typed comes last and all that stands

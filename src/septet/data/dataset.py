@@ -236,8 +236,10 @@ def _cut(dataset: Dataset, held_out: float) -> None:
     twins, count = {i for group in dataset.twins for i in group}, len(dataset)
     apart = [i for i in range(count) if i not in twins]
     for i in apart:
-        dataset.data[i], end = dataset.modality.cut(dataset.data[i], held_out) or (dataset.data[i], "")
-        dataset.data.append(end)
+        halves = dataset.modality.cut(dataset.data[i], held_out)
+        assert halves is not None  # each of them can be cut
+        dataset.data[i] = halves[0]
+        dataset.data.append(halves[1])
     dataset.prompts += [dataset.prompts[i] for i in apart]
     dataset.sources += [f"{dataset.sources[i]}{END}" for i in apart]
     dataset.training, dataset.validation = list(range(count)), list(range(count, count + len(apart)))

@@ -116,8 +116,9 @@ def _of_folder(folder: Path) -> Checkpoint:
         raise Refusal(f"{folder} holds no {tokens.NAME}, which this version needs; save the tokenizer in that form")
     generation = told(folder / "generation_config.json") if (folder / "generation_config.json").is_file() else {}
     end = generation.get("eos_token_id", config.get("eos_token_id"))
+    template, words = tokens.chat_of_folder(folder)
     if isinstance(end, list) and end:  # of several the one that ends what is said in a conversation
-        named = tokens.end_of_folder(folder, tokenizer)
+        named = tokens.number_of(tokenizer, words.get("eos_token", ""))
         end = named if named in end else end[0]
     settings = {name: generation[name] for name in ("temperature", "top_p", "top_k") if generation.get(name)}
 
@@ -127,7 +128,7 @@ def _of_folder(folder: Path) -> Checkpoint:
             return weights.get_tensor(names[own]).float()
 
     digest = _digest([folder / CONFIG, folder / tokens.NAME, *files])
-    text = Text(*tokens.chat_of_folder(folder))
+    text = Text(template, words)
     settings = settings or SETTINGS
     return Checkpoint(str(folder), folder.name, digest, shape, names, weight, text, tokenizer, end, settings)
 

@@ -85,12 +85,11 @@ def chat_of_folder(folder: Path) -> tuple[Asset | None, dict[str, str]]:
     return (Asset(TEMPLATE, template) if isinstance(template, str) else None), words
 
 
-def end_of_folder(folder: Path, asset: Asset) -> int | None:
-    """The symbol that tokenizer_config.json calls the end."""
+def number_of(asset: Asset, word: str) -> int | None:
+    """The symbol that a tokenizer has for a word of its own, such as the end."""
     from tokenizers import Tokenizer
 
-    _, words = chat_of_folder(folder)
-    return Tokenizer.from_str(asset.content).token_to_id(words.get("eos_token", ""))
+    return Tokenizer.from_str(asset.content).token_to_id(word)
 
 
 def _texts(value: Any) -> bool:

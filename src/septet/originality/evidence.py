@@ -72,19 +72,13 @@ def content(evidence: Evidence) -> bytes:
 
 
 def load(folder: Path, modality: Modality) -> Evidence | None:
-    """What outputs of the model in a folder are judged by; None where nothing was kept, or too little to judge by. What
-    cannot be evidence is a Refusal."""
-    found = _read(folder, modality)
-    return None if isinstance(found, Fingerprints) and not found.honest else found
+    """What outputs of the model in a folder are judged by, see `judging`; None where there is nothing. What cannot be
+    evidence is a Refusal."""
+    return judging(read(folder, modality))
 
 
-def lines_marked(folder: Path, modality: Modality, lines: Sequence[str]) -> list[bool] | None:
-    """Whether each line stands in the texts that the model in a folder learned from; None where that is not known."""
-    found = _read(folder, modality)
-    return stand(lines, found.line_l) if isinstance(found, Fingerprints) and len(found.line_l) else None
-
-
-def _read(folder: Path, modality: Modality) -> Evidence | None:
+def read(folder: Path, modality: Modality) -> Evidence | None:
+    """All that the model in a folder keeps, though it be too little to judge by; the rest as in `load`."""
     path = Path(folder) / EVIDENCE
     if not path.is_file():
         return None
@@ -94,11 +88,22 @@ def _read(folder: Path, modality: Modality) -> Evidence | None:
         if facts.get("format") != FORMAT:
             raise ValueError(f"format {facts.get('format')!r}, and this septet reads {FORMAT}")
         found = _restored(facts, kept, modality)
-        if not isinstance(found, Fingerprints) or found.honest:
+        if judging(found) is not None:
             found.verdicts([modality.canary(0)])  # it can be used at all: as many features as this version makes
         return found
     except (SafetensorError, LookupError, ValueError, TypeError, RuntimeError, OSError, zlib.error) as error:
         raise Refusal(f"{path} cannot be read as evidence ({error}); train the model again to have it") from error
+
+
+def judging(kept: Evidence | None) -> Evidence | None:
+    """The same, where it can judge outputs: of few texts too little is held out for that, and their lines alone are
+    known."""
+    return None if isinstance(kept, Fingerprints) and not kept.honest else kept
+
+
+def lines_marked(kept: Evidence | None, lines: Sequence[str]) -> list[bool] | None:
+    """Whether each line stands in the texts that were learned from; None where that is not known."""
+    return stand(lines, kept.line_l) if isinstance(kept, Fingerprints) and len(kept.line_l) else None
 
 
 def _restored(facts: Mapping[str, str], kept: Mapping[str, np.ndarray], modality: Modality) -> Evidence:

@@ -1,14 +1,16 @@
-"""What is refused before any of it is read: bodies that are too long, or come too slowly."""
+"""What is refused before any of it is read: bodies that are too long, requests that come too slowly or not at all."""
 
 import asyncio
 import json
+from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from .answers import error
 
 MOST_BYTES = 4_000_000  # of a body
-SECONDS = 20.0  # in which it must have come
+SECONDS = 20.0  # in which it must have come, and a connection's first request must have begun
 
 
 class Limits:
@@ -50,6 +52,14 @@ class Limits:
                 return None
             if not message.get("more_body", False):
                 return b"".join(parts)
+
+
+class Impatient(H11Protocol):
+    """Closes connections on which no request has come after a while."""
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        self.loop.call_later(SECONDS, lambda: None if self.cycle else transport.close())
 
 
 async def _refuse(send: Send, status: int, sentence: str) -> None:
