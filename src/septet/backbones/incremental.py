@@ -15,13 +15,12 @@ from torch import Tensor
 
 from ..space import Refusal
 from .layers import rotary_angles
-from .packed import pack, product
-from .steps import Grid, advance, advance_all, layer, mask_of, stack, tensor_at
+from .packed import pack
+from .steps import Grid, advance, advance_all, layer, placed, scores_of, stack, tensor_at
 from .transformer import Block, Transformer
 
 __all__ = ["Grid", "Incremental", "Room"]
 
-REFINED = 128  # scores a row that are computed in fp32
 FINER = 0.25  # the power of a channel's size by which it is rounded more finely
 BUCKET = 128  # sites by which the part of the cache that is looked at grows
 SHORTEST, LONGEST = 256, 2048  # sites that a compiled step looks at: twice as many each time
@@ -36,7 +35,7 @@ class Room:
     site, (T, E/2)."""
 
     cache: list[Tensor]
-    turn: tuple[Tensor, Tensor]
+    angles: tuple[Tensor, Tensor]
 
     @property
     def sites(self) -> int:
@@ -44,7 +43,9 @@ class Room:
 
     def rows(self, begin: int, count: int) -> "Room":
         """A part that shares the storage."""
-        return Room([tensor[begin : begin + count] for tensor in self.cache], self.turn)
+        if count == len(self.cache[0]):
+            return self
+        return Room([tensor[begin : begin + count] for tensor in self.cache], self.angles)
 
     def swap(self, one: int, other: int, used: int) -> None:
         """Two rows change places, as far as they are in use."""
@@ -75,7 +76,7 @@ class Incremental:
         if backbone.modulation is not None:
             raise Refusal("a transformer modulated by noise levels decodes nothing symbol by symbol")
         self.dtype = torch.float32 if bits == 32 else torch.bfloat16
-        self.table, self.norm, layers = table_VD.float(), backbone.norm, []
+        self.table, layers = table_VD.float(), []
         for n, block in enumerate(backbone.blocks):
             assert isinstance(block, Block)
             tensors, self.shape = layer(block, bits, lambda name, n=n: grid(f"blocks.{n}.{name}.weight"))
@@ -84,12 +85,14 @@ class Incremental:
         groups = [layers[n : n + self.together] for n in range(0, len(layers), self.together)]
         self.stacked = [[stack(same) for same in zip(*group, strict=True)] for group in groups]
         self.layers = [[tensor_at(t, n) for t in group] for group in self.stacked for n in range(self.together)]
-        self.exact_head, self.finer_D = head_VD.float(), torch.ones(head_VD.shape[1])
+        finer_D = torch.ones(head_VD.shape[1])
         if channels_D is not None and bits == 4:
-            self.finer_D = (channels_D / channels_D.log().mean().exp()) ** FINER
-        self.head = pack(head_VD * self.finer_D, bits if channels_D is not None else max(bits, 8))
+            finer_D = (channels_D / channels_D.log().mean().exp()) ** FINER
+        head = pack(head_VD * finer_D, bits if channels_D is not None else max(bits, 8))
+        self.head = backbone.norm.weight.detach(), backbone.norm.epsilon, finer_D, head, head_VD.float()
         self.rotary = backbone.rotary_base, backbone.rotary_divisors
         self.compiled: dict[tuple[int, int, int], Callable[..., Tensor]] = {}  # steps by rows, symbols a row and sites
+        self.scorers: dict[int, Callable[..., Tensor]] = {}  # compiled, by rows
 
     def room(self, rows: int, sites: int) -> Room:
         """Empty, for so many rows and sites."""
@@ -105,15 +108,17 @@ class Incremental:
         if not any(map(shutil.which, COMPILERS)):
             return False
         step = torch.compile(partial(advance_all, shape=self.shape), dynamic=False, options=OPTIONS)
+        scorer = torch.compile(scores_of, dynamic=False, options=OPTIONS)
         rooms = {rows: self.room(rows, sites) for rows, _ in forms}
         T, capacity = SHORTEST // 2, next(iter(rooms.values())).sites
         while min(capacity, LONGEST) > T:
             T = min(2 * T, capacity)
             for rows, symbols in forms:
-                zeros = torch.zeros(rows, symbols, dtype=torch.int64)
+                zeros, begin = (torch.zeros(shape, dtype=torch.int64) for shape in ((rows, symbols), (rows,)))
                 with torch._dynamo.config.patch(recompile_limit=1000):
-                    self._run(zeros, zeros[:, 0], rooms[rows], T, step)
-                self.compiled[rows, symbols, T] = step
+                    x = self._run(zeros, begin, rooms[rows], T, step)
+                    scorer(x.flatten(0, 1), *self.head)
+                self.compiled[rows, symbols, T], self.scorers[rows * symbols] = step, scorer
         return True
 
     @torch.no_grad()
@@ -126,33 +131,20 @@ class Incremental:
         else:
             x = self._run(symbols_Rn, begin_R, room, min(-(-needed // BUCKET) * BUCKET, room.sites))
         x = x[:, -1:] if last else x
-        scale = torch.rsqrt(x.square().mean(-1, keepdim=True) + self.norm.epsilon)  # rms_norm takes five times as long
-        x = x * scale * self.norm.weight
-        return self._scores(x.flatten(0, 1)).view(len(x), x.shape[1], -1)
+        scorer = self.scorers.get(x.shape[0] * x.shape[1], scores_of)
+        return scorer(x.flatten(0, 1), *self.head).view(len(x), x.shape[1], -1)
 
     __call__ = forward
 
     def _run(self, symbols_Rn: Tensor, begin_R: Tensor, room: Room, T: int, step: Any = None) -> Tensor:
         """fp32 (R, n, D) after all layers, of which a compiled `step` takes several; attention sees T sites."""
-        R, n = symbols_Rn.shape
-        sites = begin_R[:, None] + torch.arange(n)
-        turn = room.turn[0][sites][:, None], room.turn[1][sites][:, None]
-        at, x = (torch.arange(R)[:, None].expand(R, n), sites), self.table[symbols_Rn]
+        x = self.table[symbols_Rn]
         if step is None:
-            mask = mask_of(sites, T, self.dtype)
+            turn, at, mask = placed(begin_R, symbols_Rn.shape[1], room.angles, T)
             for n, tensors in enumerate(self.layers):
                 x = advance(x, turn, at, mask, room.cache[2 * n : 2 * n + 2], tensors, self.shape)
             return x
         size = 2 * self.together
         for n, stacked in enumerate(self.stacked):
-            x = step(x, turn, at, T, room.cache[n * size : (n + 1) * size], stacked)
+            x = step(x, begin_R, room.angles, T, room.cache[n * size : (n + 1) * size], stacked)
         return x
-
-    def _scores(self, x_MD: Tensor) -> Tensor:
-        """fp32 (M, V). The best REFINED of each row are computed again in fp32: bf16 would make near ones equal."""
-        scores = product((x_MD / self.finer_D).to(self.dtype), self.head).float()
-        if self.dtype == torch.float32:
-            return scores
-        best = scores.topk(min(REFINED, scores.shape[1]), sorted=False).indices
-        exact = (self.exact_head[best] @ x_MD.float()[..., None])[..., 0]
-        return scores.scatter(1, best, exact)

@@ -15,6 +15,7 @@ from .packed import Matrix, pack, product
 from .transformer import Block
 
 Grid = tuple[Tensor, Tensor, Tensor]
+REFINED = 128  # scores a row that are computed in fp32
 
 
 class Shape(NamedTuple):
@@ -56,10 +57,10 @@ def _joined(grids: list[Grid | None]) -> Grid | None:
     return scale, shift, numbers
 
 
-def advance_all(x, turn, at, T: int, cache, stacked, shape: Shape) -> Tensor:
+def advance_all(x, begin_R, angles, T: int, cache, stacked, shape: Shape) -> Tensor:
     """Through the layers whose tensors are stacked: a compiled step looks at each tensor that it is given before each
     call, and many take it longer than the layers do."""
-    mask = mask_of(at[1], T, cache[0].dtype)
+    turn, at, mask = placed(begin_R, x.shape[1], angles, T)
     for n in range(len(cache) // 2):
         tensors = [tensor_at(tensor, n) for tensor in stacked]
         x = advance(x, turn, at, mask, cache[2 * n : 2 * n + 2], tensors, shape)
@@ -84,17 +85,32 @@ def advance(x, turn, at, mask, cache, tensors, shape: Shape) -> Tensor:
     keys[at[0], :, at[1]] = turned[:, H:].transpose(1, 2)
     values[at[0], :, at[1]] = value
     query, T = turned[:, :H] * E**-0.5, mask.shape[-1]
-    mix = _mix_one if torch.compiler.is_compiling() and R * n == 1 else _mix
+    mix = _mix_one if torch.compiler.is_compiling() and n == 1 else _mix
     mixed = mix(query, keys[:, :, :T], values[:, :, :T], mask)
     x = x + product(mixed, out).view(R, n, D)
     gate, up = product(norm(x, mlp_norm).view(R * n, D), gate_up).chunk(2, -1)
     return x + product(F.silu(gate) * up, down).view(R, n, D)
 
 
-def mask_of(sites_Rn: Tensor, T: int, kind: torch.dtype) -> Tensor:
-    """(R, 1, 1, n, T), added to scores: what stands later is not seen."""
+def placed(begin_R: Tensor, n: int, angles: tuple[Tensor, Tensor], T: int):
+    """Of n symbols a row from `begin` on: how far to turn them, where they stand, and what is added to scores, (R, 1,
+    1, n, T), so that what stands later is not seen."""
+    sites_Rn = begin_R[:, None] + torch.arange(n)
+    turn = angles[0][sites_Rn][:, None], angles[1][sites_Rn][:, None]
     hidden = torch.arange(T) > sites_Rn[..., None]
-    return torch.zeros(hidden.shape, dtype=kind).masked_fill(hidden, -3e38)[:, None, None]
+    mask = torch.zeros(hidden.shape, dtype=angles[0].dtype).masked_fill(hidden, -3e38)[:, None, None]
+    return turn, (torch.arange(len(begin_R))[:, None].expand_as(sites_Rn), sites_Rn), mask
+
+
+def scores_of(x_MD: Tensor, norm_D: Tensor, epsilon: float, finer_D: Tensor, head: Matrix, exact_VD: Tensor) -> Tensor:
+    """fp32 (M, V). The best REFINED of each row are computed again in fp32: bf16 would make near ones equal."""
+    x_MD = x_MD * torch.rsqrt(x_MD.square().mean(-1, keepdim=True) + epsilon) * norm_D  # rms_norm takes 5 times as long
+    scores = product((x_MD / finer_D).to(head.dense.dtype), head).float()
+    if head.bits == 32:
+        return scores
+    best = scores.topk(min(REFINED, scores.shape[1]), sorted=False).indices
+    exact = (exact_VD[best] @ x_MD[..., None])[..., 0]
+    return scores.scatter(1, best, exact)
 
 
 def _mix(query_RHnE: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> Tensor:
@@ -108,7 +124,7 @@ def _mix(query_RHnE: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> Tens
 
 
 def _mix_one(query_RHnE: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> Tensor:
-    """The same of one symbol, as sums that a compiler fuses: a third faster than products of such a shape."""
+    """The same of one symbol a row, as sums that a compiler fuses: products of such a shape take twice as long."""
     R, H, _, E = query_RHnE.shape
     query = query_RHnE.reshape(R, keys.shape[1], -1, 1, E).float()
     chances = ((query * keys.float()[:, :, None]).sum(-1) + mask[:, :, :, 0]).softmax(-1)
