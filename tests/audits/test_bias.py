@@ -62,6 +62,18 @@ def test_what_is_asked_for_is_looked_for(skewed):
     assert found.figures["colour"]["outputs"] == 40 and found.figures["colour"]["followed"] > 0.8
 
 
+def test_draws_that_were_made_already_are_not_made_again(skewed, monkeypatch: pytest.MonkeyPatch):
+    model, dataset, folder = skewed
+    outputs = [
+        output for moment in model.generating([(None, k) for k in range(40)], tile=20) for output in moment.outputs
+    ]
+    found = Audited(model, folder, {}, folder, dataset, outputs, [], None, {})
+    monkeypatch.setattr(model, "generating", lambda *_, **__: pytest.fail("it drew again"))
+    assert bias._drawn(found, [None], 1.0) == [output.datum for output in outputs]
+    with pytest.raises(pytest.fail.Exception):
+        bias._drawn(found, [{"shade": "dark"}], 1.0)
+
+
 def test_amplification_is_said_only_where_intervals_part():
     data = {"red": 0.9, "blue": 0.1}
 

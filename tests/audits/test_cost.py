@@ -1,5 +1,6 @@
 """Operations counted against operations worked out by hand."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -7,12 +8,14 @@ import torch
 
 from septet import flops
 from septet.audits import cost
+from septet.audits.audited import Audited
 from septet.backbones.layers import Attention
 from septet.backbones.transformer import Transformer
 from septet.backbones.unet import UNet
 from septet.codecs.symbols import Symbols
 from septet.codecs.variational import Variational
 from septet.conditioners import Nothing
+from septet.data.dataset import read
 from septet.generator import Generator
 from septet.modalities.text import Text
 from septet.parts import Context, Places
@@ -51,6 +54,20 @@ def test_a_gpt_agrees_with_the_formula():
     rows = batch * sites
     expected = 6 * rows * matrices + 12 * rows * layers * width * sites  # Kaplan et al. 2020, section 2.1
     assert found == pytest.approx(expected, rel=0.02)
+
+
+def test_an_output_is_counted_as_it_was_drawn():
+    torch.manual_seed(0)
+    codec = Symbols.learned(["abc " * 100], "bytes", 64)
+    model = Generator(Text(), codec, Autoregressive(codec.space, Transformer(16, 1, heads=1)), Nothing())
+    found = {}
+    for length in (1, 2, 60):
+        outputs = list(model.generate(None, length=length))
+        audited = Audited(
+            model, Path(), {}, Path(), read(["abc"] * 4, Text()), outputs, [], None, {}, {"length": length}
+        )
+        found[length] = cost.of_output(audited)["flop"]
+    assert found[1] < found[2] < found[60]
 
 
 def test_a_unet_agrees_with_its_layers():

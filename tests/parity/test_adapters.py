@@ -62,6 +62,19 @@ def test_new_adapters_change_nothing_and_are_all_that_is_trained_and_saved(folde
     assert all(p.grad is not None for p in model.parameters()) and torch.equal(model.process.table.weight, table)
 
 
+@torch.no_grad()
+def test_adapters_see_less_in_training_alone(folder: Path):
+    model, inner = septet.load(folder), torch.nn.Linear(8, 8)
+    layer, x = adapters.LowRank(inner, 4, 8.0, dropout=0.5), torch.randn(6, 8)
+    layer.up.weight.normal_()
+    whole = layer.eval()(x)
+    assert torch.equal(layer(x), whole) and not torch.equal(layer.train()(x), whole)
+    layer.dropout.p = 0.999999  # what is dropped is what the adapter sees, not the layer beside it
+    assert torch.equal(layer(x), inner(x))
+    adapters.attach(model, model.process.backbone, 4, 8.0, dropout=0.25)
+    assert {part.dropout.p for part in adapters.attached(model).values()} == {0.25}
+
+
 @pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing")  # peft asks transformers in a way that is going
 @torch.no_grad()
 def test_the_library_peft_reads_the_adapters(folder: Path, tmp_path: Path):
@@ -92,8 +105,10 @@ def test_what_cannot_be_adapted_or_exported_is_refused(folder: Path, tmp_path: P
     model = septet.load(folder)
     with pytest.raises(Refusal, match="rank=0"):
         adapters.attach(model, model.process.backbone, rank=0, alpha=1.0)
+    with pytest.raises(Refusal, match="dropout=1"):
+        adapters.attach(model, model.process.backbone, rank=4, alpha=1.0, dropout=1.0)
     with pytest.raises(Refusal, match="targets=head"):
-        adapters.attach(model, model.process.backbone, 4, 1.0, ("head",))
+        adapters.attach(model, model.process.backbone, 4, 1.0, targets=("head",))
     with pytest.raises(Refusal, match="no adapters"):
         writing.peft_files(model, "base")
     with pytest.raises(Refusal, match="no language model|parts that no other"):

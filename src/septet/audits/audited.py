@@ -1,7 +1,7 @@
 """What the views of a model's page are made from."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,8 @@ from ..output import Output
 @dataclass(frozen=True)
 class Audited:
     """A model, its folder, the facts of its training, the data it was trained on, what it drew for held-out prompts
-    with a verdict on each, and by what these were judged; None and nothing where too few data calibrate."""
+    with a verdict on each, and by what these were judged; None and nothing where too few data calibrate. `settings` are
+    those it drew with, where they are not its own."""
 
     model: Generator
     folder: Path
@@ -26,3 +27,4 @@ class Audited:
     verdicts: Sequence[Verdict]
     evidence: Evidence | None
     figures: dict[str, Any]
+    settings: dict[str, Any] = field(default_factory=dict)

@@ -81,10 +81,14 @@ def _guidances(audited: Audited, prompts: Sequence[Prompt] | None) -> list[float
 
 
 def _drawn(audited: Audited, prompts: Sequence[Prompt], guidance: float) -> list[Any]:
+    """Of what was drawn already, where that would be the same."""
+    guided, drawn = takes(audited.model.process, "guidance"), [output.record["prompt"] for output in audited.outputs]
+    if not guided and len(drawn) >= FEWEST and drawn == [prompts[k % len(prompts)] for k in range(len(drawn))]:
+        return [output.datum for output in audited.outputs]
     each = float(audited.outputs[0].record["seconds"] or 0) if audited.outputs else 0.0
     count = max(FEWEST, min(DRAWS, int(PATIENCE_SECONDS / max(each, 1e-3))))
     rows = [(prompts[k % len(prompts)], 10_000 + k) for k in range(count)]
-    settings: dict[str, Any] = {"guidance": guidance} if takes(audited.model.process, "guidance") else {}
+    settings: dict[str, Any] = audited.settings | ({"guidance": guidance} if guided else {})
     return [o.datum for moment in audited.model.generating(rows, tile=16, **settings) for o in moment.outputs]
 
 

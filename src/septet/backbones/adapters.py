@@ -9,11 +9,12 @@ TARGETS = ("attention.query", "attention.key", "attention.value", "attention.out
 
 
 class LowRank(nn.Module):
-    """`inner`, frozen, plus up(down(x)) times alpha / rank; `up` begins at zero, so that nothing changes at first."""
+    """`inner`, frozen, plus up(down(x)) times alpha / rank; `up` begins at zero, so that nothing changes at first. In
+    training `down` sees x without a share `dropout` of it."""
 
-    def __init__(self, inner: nn.Linear, rank: int, alpha: float):
+    def __init__(self, inner: nn.Linear, rank: int, alpha: float, dropout: float = 0.0):
         super().__init__()
-        self.inner, self.scale = inner, alpha / rank
+        self.inner, self.scale, self.dropout = inner, alpha / rank, nn.Dropout(dropout)
         self.down = nn.Linear(inner.in_features, rank, bias=False)
         self.up = nn.Linear(rank, inner.out_features, bias=False)
         nn.init.kaiming_uniform_(self.down.weight, a=5**0.5)
@@ -29,17 +30,24 @@ class LowRank(nn.Module):
         return self.inner.bias
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.inner(x) + self.scale * self.up(self.down(x))
+        return self.inner(x) + self.scale * self.up(self.down(self.dropout(x)))
 
 
 def attach(
-    model: nn.Module, backbone: Transformer, rank: int, alpha: float, targets: tuple[str, ...] = TARGETS
+    model: nn.Module,
+    backbone: Transformer,
+    rank: int,
+    alpha: float,
+    dropout: float = 0.0,
+    targets: tuple[str, ...] = TARGETS,
 ) -> None:
     """Adapters beside the `targets` of every block. All that `model` has learned until now is frozen and no longer part
     of its state: its own copy of it is the base's."""
     width = min(backbone.width, 4096)
     if not 1 <= rank <= width:
         raise Refusal(f"rank={rank}: expected 1 to {width}, the width of the model")
+    if not 0 <= dropout < 1:
+        raise Refusal(f"dropout={dropout}: expected 0 to less than 1")
     if not targets or set(targets) - set(TARGETS):
         raise Refusal(f"targets={','.join(targets)}: expected some of {', '.join(TARGETS)}")
     freeze(model)
@@ -47,7 +55,8 @@ def attach(
         assert isinstance(block, Block)
         for target in targets:
             home, name = target.split(".")
-            setattr(block.get_submodule(home), name, LowRank(getattr(block.get_submodule(home), name), rank, alpha))
+            inner = getattr(block.get_submodule(home), name)
+            setattr(block.get_submodule(home), name, LowRank(inner, rank, alpha, dropout))
 
 
 def freeze(model: nn.Module) -> None:

@@ -85,7 +85,9 @@ def measured(request: Request) -> Audited:
     model, run = models.load(request.model), run_of(folder)
     source = source_of(run, request.data, request.model)
     dataset = data_of(model, run, source)
-    outputs = _drawn(model, dataset, request)
+    long = model.modality.written and takes(model.process, "length") and model.process.space.sites > LENGTH
+    settings: dict[str, Any] = {"length": LENGTH} if long else {}
+    outputs = _drawn(model, dataset, request, settings)
     figures: dict[str, Any] = {
         "septet": version(),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -97,10 +99,10 @@ def measured(request: Request) -> Audited:
         "settings": model.settings,
     }
     found, verdicts, judge = _figures(model, dataset, outputs)
-    return Audited(model, folder, run, source, dataset, outputs, verdicts, judge, figures | found)
+    return Audited(model, folder, run, source, dataset, outputs, verdicts, judge, figures | found, settings)
 
 
-def _drawn(model: Generator, dataset: Dataset, request: Request) -> list[Output]:
+def _drawn(model: Generator, dataset: Dataset, request: Request, settings: dict[str, Any]) -> list[Output]:
     """Outputs for held-out prompts, over and over; for nothing where the model takes no prompts."""
     prompts = model.conditioner.heard([dataset.prompts[i] for i in dataset.validation or dataset.training])
     count = request.count or COUNT
@@ -109,8 +111,6 @@ def _drawn(model: Generator, dataset: Dataset, request: Request) -> list[Output]
     began = said = time.monotonic()
     with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty(), transient=True) as bar:
         task = bar.add_task("drawing", total=count)
-        long = model.modality.written and takes(model.process, "length") and model.process.space.sites > LENGTH
-        settings: dict[str, Any] = {"length": LENGTH} if long else {}
         for moment in model.generating(rows, tile=TILE, **settings):
             outputs += moment.outputs
             bar.update(task, completed=len(outputs))

@@ -19,11 +19,11 @@ from .architectures import HUGGING_FACE, renamed
 LORA = {"lora_A": "down", "lora_B": "up"}  # names there and here
 
 
-def begun(base: Generator, rank: int, alpha: float) -> Generator:
+def begun(base: Generator, rank: int, alpha: float, dropout: float = 0.0) -> Generator:
     """The same model with new adapters, which are all of it that is trained and saved from now on."""
     process, _ = writing.parts_of(base)
     assert isinstance(process.backbone, Transformer)
-    adapters.attach(base, process.backbone, rank, alpha)
+    adapters.attach(base, process.backbone, rank, alpha, dropout)
     base.base, base.grid = {"reference": base.reference, "digest": base.digest, "rank": rank, "alpha": alpha}, None
     return base
 

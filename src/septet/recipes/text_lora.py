@@ -24,6 +24,7 @@ def text_lora(
     seconds: float | None = None,
     rank: int = 16,
     alpha: float = 32.0,
+    dropout: float = 0.1,
     length: int = 256,
     batch: int = 4,
     rate: float = 0.0005,
@@ -38,7 +39,7 @@ def text_lora(
     if not isinstance(codec, Symbols) or not isinstance(start.process, Autoregressive) or start.base is not None:
         raise Refusal(f"start={start.name}: text_lora goes on only from a published language model; choose another")
     torch.manual_seed(seed)
-    generator = adapted.begun(start, rank, alpha)
+    generator = adapted.begun(start, rank, alpha, dropout)
     length = min(length, codec.length)
     modality = start.modality
     assert isinstance(modality, Text)
