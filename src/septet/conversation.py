@@ -3,6 +3,7 @@
 Shapes: n symbols.
 """
 
+import copy
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields
@@ -75,13 +76,15 @@ def converses(model: Generator) -> bool:
 
 def decoding_of(model: Generator, bits: int | None = None, rows: int = 1, long: bool = False) -> Decoding:
     """A Decoding of a language model in `bits`; if left out, in the 4 that it was published in, 8 for other large ones,
-    32 for small ones. With `long`, it is meant to be used for minutes, and a large one is compiled meanwhile."""
+    32 for small ones. With `long`, it is meant to be used for minutes, and a large one is compiled meanwhile. It is one
+    for the processor, wherever the model is."""
     if not isinstance(model.process, Autoregressive):
         raise Refusal(f"{model.name} draws by {type(model.process).__name__}; a conversation needs an Autoregressive")
     bits = bits or (4 if model.grid else 8 if model.size > LARGE else 32)
     grid = model.grid or (lambda name: None)
     channels = _channels(model) if bits == 4 else None
-    decoding = Decoding(model.process, rows, bits=bits, channels_D=channels, grid=grid)
+    process = model.process if model.device.type == "cpu" else copy.deepcopy(model.process).cpu()
+    decoding = Decoding(process, rows, bits=bits, channels_D=channels, grid=grid)
     if long and model.size > LARGE:
         decoding.compile_meanwhile()
     return decoding

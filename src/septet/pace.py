@@ -32,13 +32,15 @@ def peak_memory_bytes() -> int:
 @dataclass
 class Pace:
     """How long a stage lasts: `steps`, or until `seconds` of active time, of which `before` had passed when the stage
-    (or its resumption) began. `reserve_seconds` of them are kept for what comes after the last step."""
+    (or its resumption) began, and for `most` steps at most. `reserve_seconds` of them are kept for what comes after the
+    last step."""
 
     steps: int | None = None
     seconds: float | None = None
     before: float = 0.0
     stage_before: float = 0.0
     reserve_seconds: float = 1.0
+    most: int | None = None
     began: float = field(default_factory=time.monotonic)
 
     def elapsed(self) -> float:
@@ -49,4 +51,5 @@ class Pace:
             return min(1.0, step / self.steps)
         assert self.seconds is not None
         span = self.seconds - self.reserve_seconds - self.stage_before
-        return min(1.0, max(0.0, (self.elapsed() - self.stage_before) / max(span, 1e-6)))
+        passed = (self.elapsed() - self.stage_before) / max(span, 1e-6)
+        return min(1.0, max(0.0, passed, step / self.most if self.most else 0.0))

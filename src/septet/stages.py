@@ -107,6 +107,8 @@ class StageRun:
             yield Progress(stage.name, step, share, message, self.plan.generator if self.final else None)
             if time.monotonic() - self.saved > course.checkpoint_seconds and step.progress < 1:
                 self._commit(count, step.capture(), pace)
+        if pace.most and count >= pace.most:
+            yield Progress(stage.name, None, self.begun + self.whole, f"ended after {count} steps: more would not help")
         if not count:
             raise Refusal(f"budget {course.seconds:g}s: no time was left for the {stage.name}; give more")
         loss = validate(stage.learner, batches, 64 if pace.steps else 16, stage.settings.precision)
@@ -133,7 +135,8 @@ class StageRun:
         end = began + (course.seconds - began) * self.rest
         if end - began < 1:
             raise Refusal(f"budget {course.seconds:g}s: what came before took {began:.0f} s of it; give more time")
-        return Pace(seconds=end, before=course.active(), stage_before=began, reserve_seconds=2.0 if self.final else 0.0)
+        reserve, most = 2.0 if self.final else 0.0, self.stage.most
+        return Pace(seconds=end, before=course.active(), stage_before=began, reserve_seconds=reserve, most=most)
 
     def _reserve(self, pace: Pace, step: Step) -> None:
         """On a budget, keep time for what comes after the last step: validating twice, a preview, saving."""

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 import torch
+import transformers
+from bytewise import SHAPE, tokenizer
 from PIL import Image as Pillow
 from synthetic import pictures, text
 
@@ -78,6 +80,18 @@ def test_text_is_audited_by_spans_and_bits_a_byte(writer, capsys):
     assert "bits a byte" in said and "tales.txt" in said
     report = json.loads((writer / "audit" / "report.json").read_text())
     assert set(report) >= {"drawn", "training", "quality"} and not {"between", "map"} & set(report)
+
+
+def test_a_published_model_is_audited_beside_its_folder(writer, tmp_path, monkeypatch, capsys):
+    transformers.LlamaForCausalLM(transformers.LlamaConfig(**SHAPE)).save_pretrained(tmp_path / "small")
+    tokenizer().save(str(tmp_path / "small" / "tokenizer.json"))
+    before = sorted(path.name for path in (tmp_path / "small").iterdir())
+    monkeypatch.chdir(tmp_path)
+    auditing.audit(asked(tmp_path / "small", data=writer.parent / "tales.txt", count=2))
+    assert "made/small-audit" in capsys.readouterr().out.replace("\\", "/")
+    assert {path.name for path in Path("made/small-audit").iterdir()} >= {"audit.json", "index.html"}
+    assert sorted(path.name for path in (tmp_path / "small").iterdir()) == before
+    assert auditing._kind(tmp_path / "small") == auditing._kind(writer) == "text"
 
 
 def test_data_that_moved_or_changed(painter, tmp_path, capsys):

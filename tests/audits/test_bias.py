@@ -10,9 +10,14 @@ from septet import runs
 from septet.audits import adherence, bias
 from septet.audits.audited import Audited
 from septet.audits.judging import Share
+from septet.backbones.transformer import Transformer
+from septet.codecs.symbols import Symbols
+from septet.conditioners import Nothing
 from septet.data.dataset import Dataset, read
 from septet.generator import Generator
 from septet.modalities.image import Image
+from septet.modalities.text import Text
+from septet.processes.autoregressive import Autoregressive
 
 
 def coloured(count: int, red: float, seed: int) -> tuple[list[np.ndarray], list[dict[str, str]]]:
@@ -72,6 +77,15 @@ def test_draws_that_were_made_already_are_not_made_again(skewed, monkeypatch: py
     assert bias._drawn(found, [None], 1.0) == [output.datum for output in outputs]
     with pytest.raises(pytest.fail.Exception):
         bias._drawn(found, [{"shade": "dark"}], 1.0)
+
+
+def test_a_text_model_that_hears_nothing_is_not_drawn_from_again(monkeypatch: pytest.MonkeyPatch):
+    codec = Symbols(8)
+    model = Generator(Text(), codec, Autoregressive(codec.space, Transformer(16, 1, heads=1)), Nothing())
+    outputs = list(model.generate(None, count=40, length=3))
+    found = Audited(model, Path(), {}, Path(), read(["abc"] * 4, Text()), outputs, [], None, {}, {"length": 3})
+    monkeypatch.setattr(model, "generating", lambda *_, **__: pytest.fail("it drew again"))
+    assert bias._drawn(found, [None], 1.0) == [output.datum for output in outputs]
 
 
 def test_amplification_is_said_only_where_intervals_part():

@@ -87,6 +87,16 @@ def test_what_is_only_heard_carries_no_loss_and_changes_what_is_told():
     assert torch.isclose(process.validation(part, Context())["loss"], nats[:, 12:].mean())
 
 
+def test_a_batch_in_which_all_is_heard_has_no_loss():
+    process: Any = talker().process
+    all_heard = heard_only(torch.randint(0, 200, (3, 20)))
+    loss, _ = process.loss(all_heard, Context(), "model", 0.0)
+    loss.backward()
+    assert float(loss.detach()) == 0 and process.validation(all_heard, Context())["weight"] == 0
+    assert all(bool(torch.isfinite(p.grad).all()) for p in process.parameters() if p.grad is not None)
+    assert float(process.validation(all_heard, Context())["loss"].detach()) == 0
+
+
 def test_a_model_that_does_not_converse_refuses_conversations():
     with pytest.raises(Refusal, match="a model that converses"):
         stream(Symbols(64), [json.dumps({"messages": TALK})], Text())

@@ -1,6 +1,8 @@
 """Decoding many at once, from packed or plain weights, draws what the process draws alone."""
 
+import os
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -18,9 +20,9 @@ from septet.space import Known, Refusal, Space
 SITES = 96
 
 
-def process(start: bool = True, **more) -> Autoregressive:
+def process(start: bool = True, sites: int = SITES, **more) -> Autoregressive:
     torch.manual_seed(0)
-    space = Space((SITES,), symbols=40, markers={"end": 0, "prefix": 1, "suffix": 2, "middle": 3})
+    space = Space((sites,), symbols=40, markers={"end": 0, "prefix": 1, "suffix": 2, "middle": 3})
     made = Autoregressive(space, Transformer(64, 2, 4, kv_heads=2, **more), start=start, tied=not start)
     with torch.no_grad():
         for parameter in made.parameters():
@@ -55,6 +57,17 @@ def test_rows_that_come_and_go_draw_what_they_draw_alone(start: bool, more: dict
         pieces.setdefault(id(which), []).extend(new)
     for n, (one, given) in enumerate(zip(asked, PROMPTS, strict=True)):
         assert one.done and one.drawn == pieces[id(one)] == alone(made, given, n, one.length, top_p=0.9)
+
+
+def test_texts_that_ended_stand_by_while_others_go_on_past_all_sites():
+    made, given, length = process(sites=24), [5, 6], 60
+    known, state = Known(spans=((torch.tensor(given),),) * 6), None
+    for state in made.draws(made.noise(list(range(6))), Context(), known, length=length):
+        pass
+    assert state is not None
+    drawn = [[symbol for symbol in row if symbol >= 0][len(given) :] for row in state.latents.tolist()]
+    assert min(map(len, drawn)) < 20 and max(map(len, drawn)) == length
+    assert drawn == [alone(made, given, seed, length) for seed in range(6)]
 
 
 @pytest.mark.parametrize("temperature", [0.0, 0.8])
@@ -142,16 +155,33 @@ def test_scores_from_packed_weights_come_near_the_plain_ones(bits: int, most: fl
 @pytest.mark.skipif(not any(map(shutil.which, COMPILERS)), reason="no C++ compiler is here")
 @pytest.mark.parametrize("more", [{}, {"bias": True, "query_key_norm": False}])
 def test_a_compiled_step_draws_what_the_plain_one_draws(more: dict):
-    made, found = process(**more), []
+    made, found = process(sites=300, **more), []
     for compiled in (False, True):
         decoding = Decoding(made, rows=3)
         assert not compiled or decoding.compile()
+        assert {key[2] for key in decoding.network.compiled} == ({256, 384} if compiled else set())
         asked = [request(made, given, n, 20, guesses=5 * (n % 2)) for n, given in enumerate(PROMPTS)]
+        asked[2].length = 280  # through both lengths
         for several in (asked[:1], asked[1:2], asked[2:4], asked[4:]):
             for _ in decode(decoding, several):
                 pass
         found.append([one.drawn for one in asked])
     assert found[0] == found[1]
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="what a process takes is not told here")
+def test_room_takes_memory_only_where_it_is_used():
+    network = Decoding(process(), rows=1).network
+
+    def resident() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    before = resident()
+    room = network.room(16, 1 << 16)
+    held = sum(tensor.nbytes for tensor in room.cache)
+    angles = sum(tensor.nbytes for tensor in room.angles)
+    assert held > 5e8 > 10 * (resident() - before - angles)
+    assert all(tensor.data_ptr() % 64 == 0 and not tensor[3, :, -5:].any() for tensor in room.cache)
 
 
 def test_guesses_are_what_followed_before():

@@ -83,7 +83,8 @@ def _guidances(audited: Audited, prompts: Sequence[Prompt] | None) -> list[float
 def _drawn(audited: Audited, prompts: Sequence[Prompt], guidance: float) -> list[Any]:
     """Of what was drawn already, where that would be the same."""
     guided, drawn = takes(audited.model.process, "guidance"), [output.record["prompt"] for output in audited.outputs]
-    if not guided and len(drawn) >= FEWEST and drawn == [prompts[k % len(prompts)] for k in range(len(drawn))]:
+    alike = drawn == [prompts[k % len(prompts)] for k in range(len(drawn))] and not (guided and any(prompts))
+    if alike and len(drawn) >= FEWEST:
         return [output.datum for output in audited.outputs]
     each = float(audited.outputs[0].record["seconds"] or 0) if audited.outputs else 0.0
     count = max(FEWEST, min(DRAWS, int(PATIENCE_SECONDS / max(each, 1e-3))))

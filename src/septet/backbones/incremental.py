@@ -4,12 +4,14 @@ cache of their own; one symbol of one row in a compiled step.
 Shapes: R rows, n new symbols a row, T cached sites, H heads, G key-value heads, E head width, D width, V symbols.
 """
 
+import math
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -22,6 +24,7 @@ from .transformer import Block, Transformer
 __all__ = ["Grid", "Incremental", "Room"]
 
 FINER = 0.25  # the power of a channel's size by which it is rounded more finely
+LINE = 64  # bytes of a cache line
 BUCKET = 128  # sites by which the part of the cache that is looked at grows
 SHORTEST, LONGEST = 256, 2048  # sites that a compiled step looks at: twice as many each time
 TOGETHER = 8  # layers at most that are compiled as one: more take longer to compile, fewer to call
@@ -53,6 +56,14 @@ class Room:
             kept = tensor[one, :, :used].clone()
             tensor[one, :, :used] = tensor[other, :, :used]
             tensor[other, :, :used] = kept
+
+
+def _zeros(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+    """Zeros that take memory only where they have been written to: few texts are as long as a model could read."""
+    size = math.prod(shape) * dtype.itemsize
+    raw = np.zeros(size + LINE, np.uint8)  # torch's own zeros are written at once
+    begin = -raw.ctypes.data % LINE
+    return torch.from_numpy(raw[begin : begin + size]).view(dtype).view(shape)
 
 
 class Incremental:
@@ -98,7 +109,7 @@ class Incremental:
         """Empty, for so many rows and sites."""
         shape = (rows, self.shape.kv_heads, -(-sites // BUCKET) * BUCKET, self.shape.head_width)
         angles = rotary_angles(torch.arange(shape[2])[:, None].float(), shape[3], *self.rotary)
-        empty = [torch.zeros(shape, dtype=self.dtype) for _ in range(2 * len(self.layers))]
+        empty = [_zeros(shape, self.dtype) for _ in range(2 * len(self.layers))]
         return Room(empty, (angles.cos().to(self.dtype), angles.sin().to(self.dtype)))
 
     @torch.no_grad()
@@ -140,9 +151,9 @@ class Incremental:
         """fp32 (R, n, D) after all layers, of which a compiled `step` takes several; attention sees T sites."""
         x = self.table[symbols_Rn]
         if step is None:
-            turn, at, mask = placed(begin_R, symbols_Rn.shape[1], room.angles, T)
+            place = placed(begin_R, symbols_Rn.shape[1], room.angles, T)
             for n, tensors in enumerate(self.layers):
-                x = advance(x, turn, at, mask, room.cache[2 * n : 2 * n + 2], tensors, self.shape)
+                x = advance(x, place, room.cache[2 * n : 2 * n + 2], tensors, self.shape)
             return x
         size = 2 * self.together
         for n, stacked in enumerate(self.stacked):

@@ -60,15 +60,16 @@ def _joined(grids: list[Grid | None]) -> Grid | None:
 def advance_all(x, begin_R, angles, T: int, cache, stacked, shape: Shape) -> Tensor:
     """Through the layers whose tensors are stacked: a compiled step looks at each tensor that it is given before each
     call, and many take it longer than the layers do."""
-    turn, at, mask = placed(begin_R, x.shape[1], angles, T)
+    place, mix = placed(begin_R, x.shape[1], angles, T), _mix_one if x.shape[1] == 1 else _mix
     for n in range(len(cache) // 2):
         tensors = [tensor_at(tensor, n) for tensor in stacked]
-        x = advance(x, turn, at, mask, cache[2 * n : 2 * n + 2], tensors, shape)
+        x = advance(x, place, cache[2 * n : 2 * n + 2], tensors, shape, mix)
     return x
 
 
-def advance(x, turn, at, mask, cache, tensors, shape: Shape) -> Tensor:
-    """fp32 (R, n, D) through a layer. New sites are written at `at`, (rows, sites)."""
+def advance(x, place, cache, tensors, shape: Shape, mix: Callable[..., Tensor] | None = None) -> Tensor:
+    """fp32 (R, n, D) through a layer, where `placed` says; attention is taken by `mix`, as two products if left out."""
+    turn, at, mask = place
     attention_norm, mlp_norm, query_norm, key_norm, bias, *rest = tensors
     into, out, gate_up, down = (Matrix(b, *rest[3 * i : 3 * i + 3]) for i, b in enumerate(shape.bits))
     (keys, values), (R, n, D) = cache, x.shape
@@ -85,8 +86,7 @@ def advance(x, turn, at, mask, cache, tensors, shape: Shape) -> Tensor:
     keys[at[0], :, at[1]] = turned[:, H:].transpose(1, 2)
     values[at[0], :, at[1]] = value
     query, T = turned[:, :H] * E**-0.5, mask.shape[-1]
-    mix = _mix_one if torch.compiler.is_compiling() and n == 1 else _mix
-    mixed = mix(query, keys[:, :, :T], values[:, :, :T], mask)
+    mixed = (mix or _mix)(query, keys[:, :, :T], values[:, :, :T], mask)
     x = x + product(mixed, out).view(R, n, D)
     gate, up = product(norm(x, mlp_norm).view(R * n, D), gate_up).chunk(2, -1)
     return x + product(F.silu(gate) * up, down).view(R, n, D)

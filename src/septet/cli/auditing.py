@@ -12,7 +12,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import Progress
 
-from .. import folders, models, references
+from .. import folders, models, openweights, references
 from ..audits import comparison, copying, fidelity, likelihood, page, report
 from ..audits.audited import Audited
 from ..data.dataset import Dataset
@@ -73,6 +73,8 @@ def compare(references: list[str], request: Request) -> None:
 
 
 def _kind(folder: Path) -> str:
+    if openweights.published(folder):
+        return "text"
     arguments = models.config(folder)["arguments"]
     return str((arguments.get("modality") or {}).get("part", "no content")).rpartition(".")[2].lower()
 
@@ -206,7 +208,8 @@ def _write(folder: Path, figures: dict[str, Any], out: Path | None) -> Path:
     """audit.json into the model's folder; elsewhere if asked to, or where that cannot be written. Gives the folder for
     the page."""
     text = json.dumps(figures, indent=1) + "\n"
-    own = folder.parent != references.STARTERS and os.access(folder, os.W_OK)
+    ours = folder.parent != references.STARTERS and not openweights.published(folder)
+    own = ours and os.access(folder, os.W_OK)
     if out is None and own:
         models.attach(folder, models.AUDIT, text)
         return folder / "audit"

@@ -18,6 +18,7 @@ CUTS = {
     "qwen2": LETTERS + r"\p{N}" + REST,
 }
 SINGLE_DIGITS = ("smollm", "starcoder", "refact")
+BEGUN = ("llama-bpe",)  # whose texts begin with a symbol of their own, where the file does not say
 PLAIN = ("gpt-2", "default")
 # What a fill-in-the-middle model calls its markers.
 FILL = {
@@ -29,7 +30,7 @@ FILL = {
 
 def of_metadata(metadata: Mapping[str, Any], where: str) -> Asset:
     """From a GGUF file's metadata: byte-level BPE."""
-    from tokenizers import AddedToken, Regex, Tokenizer, decoders, models
+    from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, processors
     from tokenizers import pre_tokenizers as pre
 
     model, cut = metadata.get("tokenizer.ggml.model"), metadata.get("tokenizer.ggml.pre", "default")
@@ -59,6 +60,14 @@ def of_metadata(metadata: Mapping[str, Any], where: str) -> Asset:
     kinds = metadata.get("tokenizer.ggml.token_type", [])
     special = [t for t, kind in zip(tokens, kinds, strict=False) if kind in (CONTROL, USER_DEFINED)]
     tokenizer.add_special_tokens([AddedToken(token, normalized=False, special=True) for token in special])
+    first = metadata.get("tokenizer.ggml.bos_token_id")
+    if (
+        metadata.get("tokenizer.ggml.add_bos_token", cut in BEGUN)
+        and isinstance(first, int)
+        and first in range(len(tokens))
+    ):
+        pieces = [f"{tokens[first]}:0", "$A:0"]
+        tokenizer.post_processor = processors.TemplateProcessing(pieces, special_tokens=[(tokens[first], first)])
     return Asset(NAME, tokenizer.to_str())
 
 

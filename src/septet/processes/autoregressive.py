@@ -101,14 +101,18 @@ class Autoregressive(Process):
     def loss(self, latents: Tensor, context: Context, player: str, progress: float):
         if self.fill and self.training:
             latents = self._refill(latents)
-        scores, told = self.predict(latents, context), self._told(latents)
-        loss = F.cross_entropy(scores.flatten(0, 1).float(), told.flatten(), ignore_index=PADDING)
-        return loss, {}
+        return self._mean(latents, context)[0], {}
 
     def validation(self, latents: Tensor, context: Context) -> dict[str, Tensor]:
+        loss, count = self._mean(latents, context)
+        return {"loss": loss, "weight": count}
+
+    def _mean(self, latents: Tensor, context: Context) -> tuple[Tensor, Tensor]:
+        """Nats a symbol that is to be told, 0 where all is only heard; and how many there are."""
         scores, told = self.predict(latents, context), self._told(latents)
-        loss = F.cross_entropy(scores.flatten(0, 1).float(), told.flatten(), ignore_index=PADDING)
-        return {"loss": loss, "weight": (told != PADDING).sum()}
+        total = F.cross_entropy(scores.flatten(0, 1).float(), told.flatten(), ignore_index=PADDING, reduction="sum")
+        count = (told != PADDING).sum()
+        return total / count.clamp(min=1), count
 
     def likelihood(self, latents: Tensor, context: Context) -> Tensor:
         """(B, N) nats of each symbol, 0 at padding."""

@@ -56,7 +56,8 @@ class Filter:
     def penalised(self, scores_BV: Tensor, given: Sequence[Tensor], drawn: Sequence[Tensor]) -> Tensor:
         """The scores after the penalties for the symbols of each sample, int64 (n,) and not negative."""
         scores_BV = scores_BV.clone()
-        for scores_V, before, after in zip(scores_BV, given, drawn, strict=True):
+        for scores_V, *both in zip(scores_BV, given, drawn, strict=True):
+            before, after = (symbols.to(scores_V.device) for symbols in both)
             said, (new, times) = torch.cat([before, after]).unique(), after.unique(return_counts=True)
             old = scores_V[said]
             scores_V[said] = torch.where(old > 0, old / self.repetition_penalty, old * self.repetition_penalty)

@@ -41,7 +41,7 @@ class Reader:
         leading = 0 if self.context.tokens_BMD is None else self.context.tokens_BMD.shape[1]
         leading += self.context.tokens_BMD is None and self.context.vector_BD is not None
         self.cache = Cache(process.space.sites + 5 + leading)
-        symbols = torch.stack([F.pad(row, (longest - len(row), 0), value=0) for row in rows]).to(device)
+        symbols = torch.stack([F.pad(row, (longest - len(row), 0), value=0) for row in rows]).clamp(min=0).to(device)
         pad = torch.tensor([longest - len(row) for row in rows], device=device)
         x = process._begun(process.table(symbols))
         if process.start is not None and int(pad.max()):  # it stands right before a short row's first symbol

