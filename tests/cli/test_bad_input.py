@@ -189,6 +189,8 @@ def test_an_unknown_part(refused, copied: Path):
         (["generate", "MODEL", "red", "temperature=0.5"], "temperature=0.5"),
         (["generate", "MODEL", "red", "solver=magic"], "solver='magic'"),
         (["generate", "MODEL", "red", "shift=wide"], "shift=wide"),
+        (["generate", "MODEL", "red", "tile=4"], "tile=4"),
+        (["generate", "MODEL", "red", "--to", "blue", "frames=3"], "frames=3"),
         (["generate", "MODEL", "red", "apple"], "setting 'apple'"),
         (["generate", "MODEL", "red", "lines=2"], "lines=2"),
         (["generate", "MODEL", "red", "lines=yes"], "lines are of texts"),

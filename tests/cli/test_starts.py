@@ -118,5 +118,5 @@ def test_drawings_are_pictures_if_pictures_are_asked_for(drawing_shop: Path, mon
     for words in (("image", "leaf"), ("emoji", "leaf")):
         code, _, error = septet("generate", *words, "--out", tmp_path / words[0])
         assert code == 0, error
-    assert [path.name for path in (tmp_path / "image").iterdir()] == ["emoji-0.png"]
+    assert [path.name for path in (tmp_path / "image").iterdir()] == ["icons-0.png"]
     assert [path.name for path in (tmp_path / "emoji").iterdir()] == ["emoji-0.svg"]

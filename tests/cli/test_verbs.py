@@ -1,6 +1,8 @@
 """What a person asks of a model on the command line: many prompts, given content, going on after an interruption."""
 
+import builtins
 import csv
+import io
 import itertools
 import json
 import os
@@ -13,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from talkers import talker
 
 from septet import models, runs
 from septet.cli import main
@@ -99,6 +102,14 @@ def test_the_next_command_is_ready_to_be_run(said, shop):
     told = said("generate", "image", "it's red", "--model", shop["painter"], "--count", 2, "--seed", 3)
     following = told.split("Next: ")[1].strip()
     assert following == f"septet generate image 'it'\"'\"'s red' --seed 5 --model {shop['painter']}"
+    folder = shop["painter"].with_name("a painter")
+    folder.symlink_to(shop["painter"])
+    assert f"Next: septet generate '{folder}' --seed 1" in said("generate", folder)
+    assert f"Next: septet generate '{folder}'\n" in said("show", folder)
+    told = said(
+        "train", "image", shop["pictures"], "--steps", 1, "--out", "my painter", "size=8", "width=32", "layers=1"
+    )
+    assert "Next: septet generate 'my painter' " in told
 
 
 def test_a_picture_is_filled_in(said, shop, tmp_path: Path):
@@ -185,3 +196,48 @@ def test_an_interpolation_ends_at_both_prompts_and_seeds(said, shop, tmp_path: P
     for name, end in zip(("painter-4.png", "painter-4-3.png"), ends, strict=True):
         drawn = np.asarray(Image.open(Path("way") / name)).astype(int)
         assert np.abs(drawn - end).max() <= 2
+
+
+@pytest.fixture
+def talks(tmp_path: Path, monkeypatch) -> Path:
+    """A model that converses, in an otherwise empty folder."""
+    monkeypatch.chdir(tmp_path)
+    return models.save(talker(256), tmp_path / "talker", card={})
+
+
+@pytest.mark.parametrize("ending", [EOFError, KeyboardInterrupt, OSError])
+def test_what_was_said_is_kept_however_a_conversation_ends(ending: type[BaseException], talks: Path, monkeypatch):
+    lines = iter(["hey"])
+
+    def read(prompt: str) -> str:
+        if (line := next(lines, None)) is None:
+            raise ending
+        return line
+
+    monkeypatch.setattr(builtins, "input", read)
+    with pytest.raises(OSError if ending is OSError else SystemExit) as ended:
+        main(["chat", "length=9", "--model", str(talks), "--save", "talks/monday.json"])
+    assert ending is OSError or not getattr(ended.value, "code", None)
+    said, answered = json.loads(Path("talks/monday.json").read_text())["messages"]
+    assert said == {"role": "user", "content": "hey"} and answered["content"]
+
+
+def test_lines_that_are_no_utf_8_are_answered(talks: Path, monkeypatch, septet):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"caf\xe9\nhey\n"), encoding="utf-8"))
+    code, told, error = septet("chat", "--model", talks, "--length", 5, "--save", "chat.json")
+    assert code == 0 and "2 answers" in told, error
+    assert json.loads(Path("chat.json").read_text())["messages"][0]["content"] == "caf\ufffd"
+
+
+@pytest.mark.parametrize(
+    "word", ["seed=3", "said=x", "stop=END", "guidance=2", "length=long", "length=0", "temperature=-1", "top_k=many"]
+)
+def test_a_word_that_no_answer_can_go_by_is_refused(word: str, talks: Path, septet):
+    code, told, error = septet("chat", word, "--model", talks, "--save", "talks/monday.json")
+    assert code == 2 and error.startswith("septet: ") and error.count("\n") == 1 and word in error
+    assert not told and not Path("talks").exists()
+
+
+def test_a_conversation_that_could_not_be_kept_is_not_begun(talks: Path, septet):
+    code, _, error = septet("chat", "--model", talks, "--save", talks)
+    assert code == 2 and "is a folder; name a file in it" in error

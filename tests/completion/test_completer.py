@@ -1,5 +1,7 @@
 """What is offered at a cursor: how far it goes, where it stops, and when nothing is said."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from coder import SOURCE, completer, drawn, untaught
@@ -50,6 +52,17 @@ def test_what_a_repository_would_not_hold_is_not_put_into_its_index(tmp_path):
     held = [name for name in NAMES if project.holds(tmp_path, tmp_path / name)]
     assert held == ["a.py", "src/new.py"]
     assert not project.holds(tmp_path / "src", tmp_path / "a.py")
+
+
+def test_what_a_link_reaches_outside_a_project_is_not_its(tmp_path: Path):
+    for name in ("mine/a.py", "mine/.kept/b.py", "others/c.py"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("x = 1\n")
+    root = tmp_path / "root"
+    root.symlink_to("mine")
+    for link, target in {"again.py": "a.py", "kept": ".kept", "others": "../others"}.items():
+        (tmp_path / "mine" / link).symlink_to(target)
+    assert list(project.read(root)) == [str(tmp_path / "mine" / "a.py")]
 
 
 def drawing_of(own: Completer, before: str, floor: float) -> Drawing:

@@ -67,6 +67,17 @@ def test_changed_and_removed_files_count_as_they_are_now(codec):
     assert said(index, "alpha =", but="c.py") == {" delta;"}
 
 
+def test_a_change_reads_one_file_however_many_have_changed(codec, monkeypatch):
+    index = Index(codec, {f"{n}.py": f"item = part{n};\n" for n in range(4)})
+    read, placed = [], Symbols.placed
+    monkeypatch.setattr(Symbols, "placed", lambda codec, text: read.append(text) or placed(codec, text))
+    for n in range(4):
+        index.put(f"{n}.py", f"item = whole{n};\n")
+    index.put("3.py", None)
+    assert read == [f"item = whole{n};\n\0" for n in range(4)]
+    assert said(index, "item =") == {f" whole{n};" for n in range(3)}
+
+
 def said(index: Index, text: str, but: str | None = None, word: str = "") -> set[str]:
     """All that may follow, up to a semicolon."""
     if word.endswith(";"):

@@ -3,13 +3,18 @@
 import json
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from tokenizers import Tokenizer, decoders
+from tokenizers.models import WordLevel
 
+from septet.codecs.symbols import Symbols
 from septet.data.duplicates import jaccard
 from septet.modalities.text import Text, decode
+from septet.part import Asset
 from septet.space import Refusal
 
 PROSE = "The sea was calm and the boats lay still. Nobody spoke, for there was nothing left to say about it.\n" * 3
@@ -101,3 +106,17 @@ def test_a_million_characters_are_hashed_quickly():
     begin = time.process_time()
     Text().features([text])
     assert time.process_time() - begin < 3
+
+
+def test_bytes_are_told_where_a_tokenizer_tells_them():
+    text = "Größe 日\n"
+    for tokens in ("bytes", "characters", "300"):
+        codec: Any = Symbols.learned([text], tokens, 64)
+        raw = [codec.bytes_of(symbol) for symbol in codec.symbols_of(text).tolist()]
+        assert b"".join(each or b"" for each in raw) == text.encode()
+        assert codec.bytes_of(codec.space.markers["end"]) == b""
+    other = Tokenizer(WordLevel({"▁sea": 0, "<pad>": 1}, "<pad>"))
+    other.decoder = decoders.Metaspace()
+    other.add_tokens(["<pad>"])
+    codec = Symbols(8, "bpe", tokenizer=Asset("tokenizer.json", other.to_str()))
+    assert (codec.bytes_of(0), codec.bytes_of(1)) == (None, b"<pad>")

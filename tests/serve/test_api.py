@@ -4,7 +4,11 @@ import base64
 import io
 import json
 import re
+import signal
 import socket
+import subprocess
+import sys
+import urllib.request
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,7 +20,14 @@ from serving import HEY, Running
 from talkers import talker
 
 from septet import embed, models
+from septet.backbones.transformer import Transformer
+from septet.cli import serving
+from septet.codecs.symbols import Symbols
+from septet.conditioners import Nothing
 from septet.conversation import decoding_of, replying
+from septet.generator import Generator
+from septet.modalities.text import Text
+from septet.processes.masked import Masked
 
 
 @pytest.fixture(scope="module")
@@ -173,3 +184,56 @@ def test_what_cannot_be_done_is_one_sentence(running: Running, name: str):
 def test_bodies_that_are_no_json_or_too_long_are_refused(running: Running):
     assert running.post("/v1/completions", b"{")[0] == 400
     assert running.post("/v1/completions", b'"' + b"x" * 5_000_000 + b'"')[0] == 413
+
+
+def test_numbers_that_ask_for_no_limit_and_no_choice(running: Running):
+    plain = asked(running).choices[0].message.content
+    assert asked(running, extra_body={"top_k": 0, "min_p": 0}).choices[0].message.content == plain
+    greedy = asked(running, temperature=0).choices[0].message.content
+    assert asked(running, top_p=0).choices[0].message.content == greedy != plain
+    texts = {
+        running.client.completions.create(model="talker", prompt="x", max_tokens=40, seed=-1).choices[0].text
+        for _ in range(2)
+    }
+    assert len(texts) == 2
+    on: dict[str, Any] = {"logit_bias": {"65": 100}, "model": "talker"}  # never the end
+    written = running.client.completions.create(prompt="x", max_tokens=-1, **on)
+    talked = running.client.chat.completions.create(messages=HEY, max_completion_tokens=-1, max_tokens=5, **on)
+    assert [each.usage.total_tokens for each in (written, talked)] == [255, 255]
+    body = {"input_prefix": "ab", "input_suffix": "cd", "logit_bias": {"65": 100}}
+    _, filled = running.post("/infill", json.dumps(body | {"n_predict": -1}).encode())
+    assert (filled["tokens_predicted"] + filled["tokens_evaluated"], filled["content"][:3]) == (127, "AAA")
+
+
+def test_nothing_is_drawn_where_a_context_is_only_shown(running: Running):
+    body = {"input_prefix": "ab", "input_suffix": "cd", "n_predict": 0}
+    status, told = running.post("/infill", json.dumps(body).encode())
+    assert (status, told["content"], told["tokens_predicted"], told["stop_type"]) == (200, "", 0, "limit")
+
+
+def test_the_bytes_of_tokens_are_those_of_the_text(running: Running):
+    choice = asked(running, logprobs=True, top_logprobs=2).choices[0]
+    told = [bytes(entry.bytes) for entry in choice.logprobs.content]
+    assert b"".join(told).decode(errors="replace") == choice.message.content
+    assert any(raw[0] > 0x7F for raw in told if raw)  # parts of characters
+
+
+@pytest.mark.skipif(not socket.has_ipv6, reason="this machine has no IPv6")
+def test_the_address_that_is_told_answers():
+    code = "from septet.cli import main; main()"
+    command = [sys.executable, "-c", code, "serve", "api", "--host", "::1", "--port", "0"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        try:
+            told = next(line for line in process.stderr if line.startswith("Next: "))
+            with urllib.request.urlopen(told.split()[-1], timeout=30) as answer:
+                assert answer.status == 200 and json.load(answer)["data"]
+        finally:
+            process.send_signal(signal.SIGINT)
+
+
+def test_a_model_that_goes_on_from_no_text_leaves_texts_to_others(tmp_path):
+    codec = Symbols(32)
+    bert = Generator(Text(), codec, Masked(codec.space, Transformer(32, 1, 2)), Nothing())
+    _, _, defaults = serving._models([str(models.save(bert, tmp_path / "bert", card={}))])
+    assert {kind for kind, name in defaults.items() if name.endswith("bert")} == {"embedding"}

@@ -74,6 +74,12 @@ async def test_a_client_gets_the_projects_line_inline_and_in_the_menu(client: La
     menu = await client.text_document_completion_async(types.CompletionParams(document, end))
     assert isinstance(menu, types.CompletionList)
     assert menu.items[0].text_edit == types.TextEdit(types.Range(end, end), "_of(boat) < self.depth_metres")
+    document, end = opened(client, project, 'x = "\f"\ny = width_of_all\nz = width_s')
+    place = types.Position(end.line, end.character - 2)
+    menu = await client.text_document_completion_async(types.CompletionParams(document, place))
+    assert isinstance(menu, types.CompletionList)
+    [item] = menu.items
+    assert item.text_edit and item.label == item.filter_text == f"width{item.text_edit.new_text}"
 
 
 @pytest.mark.asyncio

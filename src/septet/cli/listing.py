@@ -1,5 +1,6 @@
 """septet models, recipes and show."""
 
+import shlex
 from pathlib import Path
 
 from .. import models as folders
@@ -37,4 +38,4 @@ def show(reference: str) -> None:
     print(f"Settings: {model.settings}. SHA-256 {model.digest}.\n")
     told = folder / CARD
     print(told.read_text(encoding="utf-8") if told.is_file() else "Published elsewhere; no card comes with it.")
-    say("", f"septet generate {reference}")
+    say("", f"septet generate {shlex.quote(reference)}")

@@ -37,7 +37,8 @@ def api(
     from ..serve import limits
 
     server = routes.Server(*_models(model or []))
-    hosts = None if key else [*LOCAL, "[::1]", host]
+    named = f"[{host}]" if ":" in host else host  # as a URL has it
+    hosts = None if key else [*LOCAL, "[::1]", named]
     settings = uvicorn.Config(
         routes.application(server, key, hosts),
         host=host,
@@ -55,7 +56,7 @@ def api(
 
         async def startup(self, sockets: Any = None) -> None:
             await super().startup(sockets)
-            base = f"http://{host}:{self.servers[0].sockets[0].getsockname()[1]}/v1"
+            base = f"http://{named}:{self.servers[0].sockets[0].getsockname()[1]}/v1"
             print(f"Listening at {base} until Ctrl-C.\nNext: curl {base}/models", file=sys.stderr, flush=True)
 
         def handle_exit(self, sig: int, frame: Any) -> None:
@@ -101,6 +102,7 @@ def _local(host: str) -> bool:
 def _models(given: list[str]) -> tuple[Any, Any, dict[str, str]]:
     """The engine, what may be named, and the defaults; the models given are loaded now, and come first."""
     from .. import models
+    from ..processes.autoregressive import Autoregressive
     from ..serve.engine import Engine
     from . import STARTERS
     from .conversing import MODEL
@@ -112,9 +114,9 @@ def _models(given: list[str]) -> tuple[Any, Any, dict[str, str]]:
     for reference in reversed(given):
         with engine.using(reference) as loaded:
             model = loaded.model
-            kinds = ["image"]
-            if model.modality.written:
-                kinds = ["text", "embedding", *(["chat"] if getattr(model.modality, "template", None) else [])]
+            kinds = ["embedding"] if model.modality.written else ["image"]
+            if model.modality.written and isinstance(model.process, Autoregressive):  # one that goes on from a text
+                kinds += ["text", *(["chat"] if getattr(model.modality, "template", None) else [])]
                 kinds += ["fill", "infill"] if "spans" in model.process.known else []
             defaults |= dict.fromkeys(kinds, reference)
     return engine, lambda: [*given, *(name for name, _ in at_hand())], defaults

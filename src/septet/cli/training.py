@@ -1,5 +1,6 @@
 """septet train."""
 
+import shlex
 import sys
 import time
 from contextlib import suppress
@@ -61,7 +62,7 @@ def train(request: Request) -> None:
             continue
         one = replace(asked, recipe=name, start="nothing", resume=going)
         _train(one, target, time.time() if number else process_started())
-    say("", f"septet audit {' '.join(map(str, targets.values()))}")
+    say("", f"septet audit {shlex.join(map(str, targets.values()))}")
 
 
 def _train(request: Request, folder: Path, began: float) -> None:
@@ -78,7 +79,10 @@ def _train(request: Request, folder: Path, began: float) -> None:
     length |= {"canaries": request.canaries, "keep": request.keep, "keep_evidence": request.evidence}
     first = None if reference in (None, "nothing") else models.load(reference)
     last = follow(runs.training(source, name, folder, seed=request.seed, start=first, **length, **chosen))
-    say(f"{last.message}.\nCost: {cost(began)}.", f"septet generate {folder}{_example(last.model)} --count 4")
+    say(
+        f"{last.message}.\nCost: {cost(began)}.",
+        f"septet generate {shlex.quote(str(folder))}{_example(last.model)} --count 4",
+    )
 
 
 def _recipe_name(kind: str, recipe: str | None) -> str | None:

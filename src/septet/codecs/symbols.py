@@ -14,6 +14,9 @@ from ..parts import Codec
 from ..space import PADDING, Known, Refusal, Space
 
 GAP = "[gap]"  # in a given text: here something is missing
+PLAIN = [*range(33, 127), *range(161, 173), *range(174, 256)]  # bytes that are written as they are in a byte-level BPE
+OTHER = [byte for byte in range(256) if byte not in PLAIN]
+BYTES = {chr(byte): byte for byte in PLAIN} | {chr(256 + n): byte for n, byte in enumerate(OTHER)}
 MARKERS = ("end", "prefix", "suffix", "middle", "mask")
 
 
@@ -129,3 +132,19 @@ class Symbols(Codec):
     def pieces_of(self, symbols: Iterable[int]) -> list[str]:
         """Each symbol's own text."""
         return [self.text_of(torch.tensor([symbol])) for symbol in symbols]
+
+    def bytes_of(self, symbol: int) -> bytes | None:
+        """What a symbol stands for, which may be part of a character; None where the tokenizer does not tell."""
+        if symbol in self.markers or not 0 <= symbol < self.plain:
+            return b""
+        if self.tokenizer is None:
+            return bytes([symbol]) if self.kind == "bytes" else self.characters[symbol].encode()
+        from tokenizers import decoders
+
+        token = self.tokenizer.id_to_token(symbol)
+        if token is None:
+            return b""
+        if symbol in self.tokenizer.get_added_tokens_decoder():
+            return token.encode()
+        whole = isinstance(self.tokenizer.decoder, decoders.ByteLevel) and set(token) <= set(BYTES)
+        return bytes(BYTES[c] for c in token) if whole else None

@@ -88,7 +88,8 @@ class Index:
 
     def settle(self) -> None:
         """Sort changed files in among the others; seconds for millions of symbols."""
-        self.main, self.fresh = Segment(self.codec, self.files), Segment(self.codec, {})
+        self.main = Segment(self.codec, self.files)
+        self.fresh: dict[str, Segment] = {}  # a changed file each
         self.changed: set[str] = set()
         self.gone: set[int] = set()
 
@@ -98,10 +99,11 @@ class Index:
             return
         changed, others = {*self.changed, name}, {n: t for n, t in self.files.items() if n != name}
         files = others if text is None else others | {name: text}
-        self.fresh = Segment(self.codec, {name: files[name] for name in changed if name in files})
+        fresh = {n: segment for n, segment in self.fresh.items() if n != name}
+        self.fresh = fresh if text is None else fresh | {name: Segment(self.codec, {name: text})}
         self.files, self.changed = files, changed
         self.gone = {n for n, other in enumerate(self.main.names) if other in changed}
-        if len(self.changed) > MANY and len(self.fresh.symbols) > SHARE * len(self.main.symbols):
+        if len(changed) > MANY and sum(len(s.symbols) for s in self.fresh.values()) > SHARE * len(self.main.symbols):
             self.settle()
 
     def after(self, text: str, but: str | None = None) -> Found:
@@ -111,7 +113,7 @@ class Index:
         partial = match.group() if match else ""
         head = self.codec.symbols_of(text[: len(text) - len(partial)], begun=False).tolist()
         found = Found(0, Counter())
-        for segment, gone in ((self.fresh, set()), (self.main, self.gone)):
+        for segment, gone in (*((segment, set()) for segment in self.fresh.values()), (self.main, self.gone)):
             out = {n for n, name in enumerate(segment.names) if name == but} if but is not None else set()
             length, places = segment.after(head, gone | out)
             if not length or length < found.length:

@@ -12,14 +12,15 @@ MOST_CHARACTERS = 20_000_000
 
 def read(root: Path) -> dict[str, str]:
     """Text by path of the code below a folder, without secrets and without what .gitignore names; what is no text is
-    left out, and so is what is too much."""
-    found, total = {}, 0
+    left out, and so is what is too much, and what a link reaches that is not the project's."""
+    root, found, total = root.resolve(), {}, 0
     for path in listed(root, tracked=True):
         if path.suffix.lower() in Code.extensions and total < MOST_CHARACTERS:
-            text = text_of(path)
+            place = path.resolve()
+            text = text_of(path) if place == path or holds(root, place) else None
             total += len(text or "")
             if text is not None:
-                found[str(path.resolve())] = text
+                found[str(place)] = text
     return found
 
 

@@ -5,6 +5,7 @@ import time
 import uuid
 from typing import Any
 
+from ..codecs.symbols import Symbols
 from .texts import Choice, Texts
 
 
@@ -56,20 +57,20 @@ class Answer:
         self.seen[choice] = begin + len(chances)
         codec, entries = choice.telling.codec, []
         for chance in chances:
-            words = codec.pieces_of([chance.symbol, *(symbol for symbol, _ in chance.best)])
-            best = [(word, value) for word, (_, value) in zip(words[1:], chance.best, strict=True)]
-            entries.append((words[0], chance.logarithm, best))
+            told = [_entry(codec, *pair) for pair in [(chance.symbol, chance.logarithm), *chance.best]]
+            entries.append(told[0] | {"top_logprobs": told[1:]})
         if self.chat:
-            return {"content": [_entry(w, v) | {"top_logprobs": [_entry(*b) for b in best]} for w, v, best in entries]}
+            return {"content": entries}
         return {
-            "tokens": [word for word, _, _ in entries],
-            "token_logprobs": [value for _, value, _ in entries],
-            "top_logprobs": [dict(best) for _, _, best in entries],
+            "tokens": [entry["token"] for entry in entries],
+            "token_logprobs": [entry["logprob"] for entry in entries],
+            "top_logprobs": [{best["token"]: best["logprob"] for best in e["top_logprobs"]} for e in entries],
         }
 
 
-def _entry(word: str, value: float) -> dict[str, Any]:
-    return {"token": word, "logprob": value, "bytes": list(word.encode())}
+def _entry(codec: Symbols, symbol: int, value: float) -> dict[str, Any]:
+    [word], raw = codec.pieces_of([symbol]), codec.bytes_of(symbol)
+    return {"token": word, "logprob": value, "bytes": None if raw is None else list(raw)}
 
 
 def event(data: Any) -> str:

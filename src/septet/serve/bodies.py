@@ -4,19 +4,29 @@ and its clients expect."""
 import secrets
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from ..conversation import REPLY
 
 CHARACTERS = 200_000  # of a text
 MOST_TOKENS = 8192  # of an answer
 CHOICES = 8
 STOPS = 16
 SEEDS = 2**62
+LEAST = 1e-9  # of top_p: none but the likeliest symbol
+
+
+def none_for(*values: int) -> BeforeValidator:
+    """Numbers by which clients say that there is no limit, or no choice of theirs."""
+    return BeforeValidator(lambda value: None if value in values else value)
+
 
 Text = Annotated[str, Field(max_length=CHARACTERS)]
 Word = Annotated[str, Field(min_length=1, max_length=200)]
 Number = Annotated[float, Field(ge=-100, le=100, allow_inf_nan=False)]
-Tokens = Annotated[int, Field(ge=1, le=MOST_TOKENS)]
-Seed = Annotated[int, Field(ge=0, lt=SEEDS)]
+Tokens = Annotated[Annotated[int, Field(ge=1, le=MOST_TOKENS)] | None, none_for(-1)]  # None: all there is room for
+Seed = Annotated[Annotated[int, Field(ge=0, lt=SEEDS)] | None, none_for(-1)]
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
 
 def seed_of(given: int | None) -> int:
@@ -59,14 +69,14 @@ class Sampling(Body):
     """How a text is drawn."""
 
     temperature: Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)] | None = None
-    top_p: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] | None = None
-    top_k: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
-    min_p: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] | None = None
+    top_p: Annotated[Share, AfterValidator(lambda share: max(share, LEAST))] | None = None
+    top_k: Annotated[Annotated[int, Field(ge=1, le=1_000_000)] | None, none_for(0, -1)] = None
+    min_p: Annotated[Share | None, none_for(0)] = None
     presence_penalty: Annotated[float, Field(ge=-2, le=2, allow_inf_nan=False)] | None = None
     frequency_penalty: Annotated[float, Field(ge=-2, le=2, allow_inf_nan=False)] | None = None
     repetition_penalty: Annotated[float, Field(gt=0, le=10, allow_inf_nan=False)] | None = None
     logit_bias: Annotated[dict[str, Number], Field(max_length=1000)] | None = None
-    seed: Seed | None = None
+    seed: Seed = None
     n: Annotated[int, Field(ge=1, le=CHOICES)] = 1
     stop: Word | Annotated[list[Word], Field(max_length=STOPS)] | None = None
     stream: bool = False
@@ -102,10 +112,15 @@ class Message(BaseModel):
 
 class Chat(Sampling):
     messages: Annotated[list[Message], Field(min_length=1, max_length=1000)]
-    max_tokens: Tokens | None = None
-    max_completion_tokens: Tokens | None = None
+    max_tokens: Tokens = REPLY
+    max_completion_tokens: Tokens = REPLY
     logprobs: bool = False
     top_logprobs: Annotated[int, Field(ge=0, le=20)] = 0
+
+    @property
+    def length(self) -> int | None:
+        """Tokens of the answer at most, by the newer name if it is given."""
+        return self.max_completion_tokens if "max_completion_tokens" in self.model_fields_set else self.max_tokens
 
 
 class Completion(Sampling):
@@ -130,7 +145,7 @@ class Infill(Sampling):
     input_suffix: Text = ""
     input_extra: Annotated[list[Extra], Field(max_length=100)] = []
     prompt: Text = ""
-    n_predict: Annotated[int, Field(ge=1, le=MOST_TOKENS)] = 64
+    n_predict: Annotated[Annotated[int, Field(ge=0, le=MOST_TOKENS)] | None, none_for(-1)] = 64
 
 
 class Embeddings(Body):
@@ -143,5 +158,5 @@ class Images(Body):
     prompt: Annotated[str, Field(max_length=10_000)]
     n: Annotated[int, Field(ge=1, le=CHOICES)] = 1
     size: Annotated[str, Field(max_length=20)] | None = None
-    seed: Seed | None = None
+    seed: Seed = None
     response_format: Literal["b64_json", "url"] | None = None

@@ -1,6 +1,7 @@
 """A language server that completes code: inline (LSP 3.18), and as ordinary completion for older clients."""
 
 import asyncio
+import re
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +17,7 @@ from ..output import version
 from ..space import Refusal
 
 TRIGGERS = [".", "(", "=", " "]
+LONGEST = 200  # characters of a word
 
 
 class Editor:
@@ -91,31 +93,32 @@ def server(model: Generator, floor: float = FLOOR) -> LanguageServer:
     lsp = LanguageServer("septet", version(), text_document_sync_kind=types.TextDocumentSyncKind.Full)
     _following(lsp, editor)
 
-    async def at(uri: str, position: types.Position, block: bool, kind: str) -> Completion | None:
+    async def at(uri: str, position: types.Position, block: bool, kind: str) -> tuple[Completion | None, str]:
+        """What is offered, and the word that it goes on."""
         document = lsp.workspace.get_text_document(uri)
         lines = document.source.replace("\r\n", "\n").split("\n")
         found = document.position_codec.position_from_client_units(lines, position)  # in the units agreed upon
         number, line = found.line, lines[found.line]
         left, right = line[: found.character], line[found.character :]
         before, after = "\n".join([*lines[:number], left]), "\n".join([right, *lines[number + 1 :]])
-        return await editor.complete(_whole(before), _whole(after), _path(uri), block, kind)
+        word = re.findall(r"\w*\Z", left[-LONGEST:])[0]
+        return await editor.complete(_whole(before), _whole(after), _path(uri), block, kind), word
 
     @lsp.feature(types.TEXT_DOCUMENT_INLINE_COMPLETION, types.InlineCompletionOptions())
     async def inline(params: types.InlineCompletionParams) -> types.InlineCompletionList:
         block = params.context.trigger_kind == types.InlineCompletionTriggerKind.Invoked
-        found = await at(params.text_document.uri, params.position, block, "inline")
+        found, _ = await at(params.text_document.uri, params.position, block, "inline")
         here = types.Range(params.position, params.position)
         return types.InlineCompletionList([types.InlineCompletionItem(found.text, range=here)] if found else [])
 
     @lsp.feature(types.TEXT_DOCUMENT_COMPLETION, types.CompletionOptions(trigger_characters=TRIGGERS))
     async def completion(params: types.CompletionParams) -> types.CompletionList:
-        found = await at(params.text_document.uri, params.position, False, "menu")
+        found, word = await at(params.text_document.uri, params.position, False, "menu")
         if found is None:
             return types.CompletionList(is_incomplete=True, items=[])
-        word = lsp.workspace.get_text_document(params.text_document.uri).word_at_position(params.position)
         edit = types.TextEdit(types.Range(params.position, params.position), found.text)
-        kind = types.CompletionItemKind.Snippet
-        item = types.CompletionItem(word + found.text, kind=kind, detail="septet", text_edit=edit, sort_text="~")
+        whole, kind = word + found.text, types.CompletionItemKind.Snippet
+        item = types.CompletionItem(whole, kind=kind, detail="septet", text_edit=edit, sort_text="~", filter_text=whole)
         return types.CompletionList(is_incomplete=True, items=[item])
 
     return lsp

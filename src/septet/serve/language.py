@@ -17,7 +17,7 @@ from ..space import Refusal
 from .answers import DONE, Answer, error, event
 from .api import Server, Stream, listener, unless_gone
 from .bodies import Chat, Completion, Infill, Sampling
-from .texts import Texts, continued, filled
+from .texts import Texts, continued, filled, reserved
 
 
 def routes(server: Server) -> APIRouter:
@@ -26,15 +26,14 @@ def routes(server: Server) -> APIRouter:
     @router.post("/v1/chat/completions")
     async def chat(body: Chat, request: Request) -> Any:
         messages = [message.plain for message in body.messages]
-        length = body.max_completion_tokens or body.max_tokens or REPLY
 
         def given(model: Generator) -> list[Tensor]:
             if not converses(model):
                 raise Refusal(f"{model.name} was not taught to converse; use /v1/completions")
-            return [prompt_of(model, messages, length)]
+            return [prompt_of(model, messages, reserved(model, body.length, REPLY))]
 
         alternatives = body.top_logprobs if body.logprobs else None
-        return await _answered(server, body, request, ("chat", 1, given, length, alternatives))
+        return await _answered(server, body, request, ("chat", 1, given, body.length, alternatives))
 
     @router.post("/v1/completions")
     async def complete(body: Completion, request: Request) -> Any:
@@ -42,8 +41,10 @@ def routes(server: Server) -> APIRouter:
 
         def given(model: Generator) -> list[Tensor]:
             if body.suffix:
-                return [filled(model, prompt, body.suffix, body.max_tokens) for prompt in prompts]
-            return [continued(model, prompt, body.max_tokens) for prompt in prompts]
+                return [
+                    filled(model, prompt, body.suffix, reserved(model, body.max_tokens, REPLY)) for prompt in prompts
+                ]
+            return [continued(model, prompt, body.max_tokens or 1) for prompt in prompts]
 
         kind = "fill" if body.suffix else "text"
         return await _answered(server, body, request, (kind, len(prompts), given, body.max_tokens, body.logprobs))
@@ -53,7 +54,7 @@ def routes(server: Server) -> APIRouter:
         before = "".join(f"{extra.text}\n" for extra in body.input_extra) + body.input_prefix + body.prompt
 
         def given(model: Generator) -> list[Tensor]:
-            return [filled(model, before, body.input_suffix, body.n_predict)]
+            return [filled(model, before, body.input_suffix, reserved(model, body.n_predict, REPLY))]
 
         return await _answered(server, body, request, ("infill", 1, given, body.n_predict, None))
 

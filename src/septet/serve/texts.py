@@ -18,8 +18,8 @@ from ..generator import Generator
 from ..processes.autoregressive import Autoregressive, arrange
 from ..processes.requests import Request
 from ..space import Refusal
-from .bodies import Sampling, seed_of
-from .engine import Engine, Job, Loaded, codec_of
+from .bodies import MOST_TOKENS, Sampling, seed_of
+from .engine import END, Engine, Job, Loaded, codec_of
 
 Listen = Callable[["asyncio.Queue[Any]"], Callable[[Any], None]]
 
@@ -66,6 +66,11 @@ def filled(model: Generator, before: str, after: str, length: int) -> Tensor:
     return arrange(prefix, suffix, prefix[:0], process.space.markers, suffix_first=False)[:-1]
 
 
+def reserved(model: Generator, length: int | None, usual: int) -> int:
+    """Tokens that what is given leaves free: those asked for; where there is no limit, the usual ones of an answer."""
+    return min(usual, codec_of(model).length // 2) if length is None else length
+
+
 def _fits(model: Generator, given: int, length: int) -> None:
     sites = codec_of(model).length
     if given + length > sites - 1:
@@ -80,8 +85,10 @@ class Texts:
         self.seed = seed_of(asked.seed)
         self.choices: list[Choice] = []
 
-    def add(self, given: Tensor, length: int, listen: Listen, guesses: int = 0) -> None:
-        """`n` choices that go on from the same; nothing is drawn before `begin`."""
+    def add(self, given: Tensor, length: int | None, listen: Listen, guesses: int = 0) -> None:
+        """`n` choices that go on from the same, without a `length` as far as there is room; nothing is drawn before
+        `begin`."""
+        length = min(MOST_TOKENS, codec_of(self.loaded.model).length - 1 - len(given)) if length is None else length
         for _ in range(self.asked.n):
             model, heard = self.loaded.model, asyncio.Queue()
             request = requested(model, given, length, self.seed + len(self.choices), self.asked.settings)
@@ -115,7 +122,11 @@ class Texts:
 
     def begin(self) -> None:
         for choice in self.choices:
-            self.engine.submit(choice.job)
+            if choice.request.length:
+                self.engine.submit(choice.job)
+            else:  # nothing is to be drawn
+                choice.request.done = True
+                choice.heard.put_nowait(END)
 
     async def pieces(self, choice: Choice) -> AsyncIterator[str]:
         """What is new of a choice's text, as it comes."""
