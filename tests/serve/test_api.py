@@ -28,6 +28,7 @@ from septet.conversation import decoding_of, replying
 from septet.generator import Generator
 from septet.modalities.text import Text
 from septet.processes.masked import Masked
+from septet.serve.bodies import Chat
 
 
 @pytest.fixture(scope="module")
@@ -186,6 +187,13 @@ def test_bodies_that_are_no_json_or_too_long_are_refused(running: Running):
     assert running.post("/v1/completions", b'"' + b"x" * 5_000_000 + b'"')[0] == 413
 
 
+def test_of_two_names_for_a_length_the_newer_counts_if_it_is_given():
+    for given, expected in (({}, 512), ({"max_tokens": 7}, 7), ({"max_completion_tokens": None, "max_tokens": 7}, 7)):
+        assert Chat.model_validate({"messages": HEY} | given).length == expected
+    for given, expected in (({"max_completion_tokens": 3, "max_tokens": 7}, 3), ({"max_tokens": -1}, None)):
+        assert Chat.model_validate({"messages": HEY} | given).length == expected
+
+
 def test_numbers_that_ask_for_no_limit_and_no_choice(running: Running):
     plain = asked(running).choices[0].message.content
     assert asked(running, extra_body={"top_k": 0, "min_p": 0}).choices[0].message.content == plain
@@ -198,7 +206,7 @@ def test_numbers_that_ask_for_no_limit_and_no_choice(running: Running):
     assert len(texts) == 2
     on: dict[str, Any] = {"logit_bias": {"65": 100}, "model": "talker"}  # never the end
     written = running.client.completions.create(prompt="x", max_tokens=-1, **on)
-    talked = running.client.chat.completions.create(messages=HEY, max_completion_tokens=-1, max_tokens=5, **on)
+    talked = running.client.chat.completions.create(messages=HEY, max_completion_tokens=-1, **on)
     assert [each.usage.total_tokens for each in (written, talked)] == [255, 255]
     body = {"input_prefix": "ab", "input_suffix": "cd", "logit_bias": {"65": 100}}
     _, filled = running.post("/infill", json.dumps(body | {"n_predict": -1}).encode())

@@ -100,13 +100,12 @@ def chat(
     length: Annotated[int | None, typer.Option(help="Symbols of an answer at most. Default 512.")] = None,
     seed: Seed = 0,
     save: Annotated[Path | None, typer.Option(help="Keep the conversation in this JSON file.")] = None,
-    device: Device = "auto",
 ) -> None:
     """Talk with a language model; lines from a pipe are answered one after another."""
     from . import conversing, requests
 
     settings = requests.options_of(options or []) | ({} if length is None else {"length": length})
-    conversing.converse(model, system, seed, settings, save, device)
+    conversing.converse(model, system, seed, settings, save)
 
 
 @app.command()

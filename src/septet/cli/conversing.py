@@ -10,7 +10,6 @@ from typing import Any
 
 from .. import folders, models
 from ..conversation import FILTER, REPLY, Conversation
-from ..devices import device_of
 from ..generator import Generator
 from ..output import version
 from ..processes.filters import Filter
@@ -25,12 +24,10 @@ HELP = (
 )
 
 
-def converse(
-    reference: str | None, system: str | None, seed: int, settings: dict[str, Any], save: Path | None, device: str
-) -> None:
+def converse(reference: str | None, system: str | None, seed: int, settings: dict[str, Any], save: Path | None) -> None:
     """Lines from the terminal, or from a pipe, answered one after another."""
     began = time.time()
-    model = models.load(reference or MODEL, device=device_of(device))
+    model = models.load(reference or MODEL)
     _check(model, settings)
     if isinstance(sys.stdin, io.TextIOWrapper):
         sys.stdin.reconfigure(errors="replace")  # bytes that are no UTF-8 do not end a conversation

@@ -120,7 +120,9 @@ class Chat(Sampling):
     @property
     def length(self) -> int | None:
         """Tokens of the answer at most, by the newer name if it is given."""
-        return self.max_completion_tokens if "max_completion_tokens" in self.model_fields_set else self.max_tokens
+        names = ("max_completion_tokens", "max_tokens")
+        given = [getattr(self, name) for name in names if name in self.model_fields_set]
+        return next((length for length in given if length is not None), None if given else REPLY)
 
 
 class Completion(Sampling):
