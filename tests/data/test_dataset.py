@@ -168,6 +168,9 @@ def test_of_few_texts_near_duplicates_are_never_cut(tmp_path: Path):
     dataset = read(tmp_path, Text())
     assert [dataset.sources[i] for i in dataset.validation] == ["other.txt#end"] and len(dataset.training) == 3
     assert dataset[0].datum + dataset[3].datum == other and "of each of 1 the last 10%" in " ".join(dataset.report)
+    (tmp_path / "other.txt").unlink()
+    dataset = read(tmp_path, Text())
+    assert not dataset.validation and "Nothing is held out: all are near duplicates" in " ".join(dataset.report)
 
 
 def test_a_folder_of_texts_splits_by_file(tmp_path: Path):

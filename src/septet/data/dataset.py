@@ -244,4 +244,5 @@ def _cut(dataset: Dataset, held_out: float) -> None:
     dataset.sources += [f"{dataset.sources[i]}{END}" for i in apart]
     dataset.training, dataset.validation = list(range(count)), list(range(count, count + len(apart)))
     whose = "its last" if count == 1 else f"of each of {len(apart)} the last"
-    dataset.report.append(f"Split by position: {whose} {held_out:.0%} is held out.")
+    split = f"Split by position: {whose} {held_out:.0%} is held out."
+    dataset.report.append(split if apart else "Nothing is held out: all are near duplicates of each other.")

