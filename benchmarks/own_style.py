@@ -11,7 +11,6 @@ are of two technologies and cannot be compared; those of icons can.
 import json
 import re
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -21,6 +20,7 @@ from pathlib import Path
 import numpy as np
 import resvg_py
 from measure import report
+from measure.command import said
 from measure.report import Figure
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "starters"))
@@ -92,12 +92,9 @@ def split(items: Iterator[tuple[str, str, bytes]], count: int, folder: Path) -> 
 
 def trained(kind: str, source: Path, out: Path, budget: str, *words: str) -> tuple[Generator, float]:
     """The model that the command line makes, and the seconds from start to exit."""
-    septet = str(Path(sys.executable).with_name("septet"))
     began = time.monotonic()
-    run = subprocess.run([septet, "train", kind, str(source), "--budget", budget, "--out", str(out), *words])
+    said(["train", kind, source, "--budget", budget, "--out", out, *words], Path.cwd())
     seconds = time.monotonic() - began
-    if run.returncode:
-        raise SystemExit(f"septet train ended with code {run.returncode}; its message stands above")
     return models.load(out), seconds
 
 

@@ -33,7 +33,8 @@ def trained(source: Path, folder: Path, budget: str, seed: int) -> tuple[Generat
     words = ["train", "text", source, "tokens=characters", "--budget", budget, "--seed", seed, "--out", folder]
     began = time.monotonic()
     said(words, source.parent)
-    return models.load(folder), time.monotonic() - began
+    seconds = time.monotonic() - began
+    return models.load(folder), seconds
 
 
 @torch.no_grad()

@@ -57,6 +57,24 @@ def _joined(grids: list[Grid | None]) -> Grid | None:
     return scale, shift, numbers
 
 
+def _mix(query_RHnE: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> Tensor:
+    """(R n, H E) by two batched products."""
+    R, H, n, E = query_RHnE.shape
+    G, T = keys.shape[1], keys.shape[2]
+    grouped = query_RHnE.reshape(R, G, H // G * n, E)
+    scores = (grouped @ keys.mT).view(R, G, H // G, n, T) + mask
+    mixed = scores.float().softmax(-1).to(keys.dtype).view(R, G, H // G * n, T) @ values
+    return mixed.view(R, H, n, E).transpose(1, 2).reshape(R * n, H * E)
+
+
+def _mix_one(query_RHnE: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> Tensor:
+    """The same of one symbol a row, as sums that a compiler fuses: products of such a shape take twice as long."""
+    R, H, _, E = query_RHnE.shape
+    query = query_RHnE.reshape(R, keys.shape[1], -1, 1, E).float()
+    chances = ((query * keys.float()[:, :, None]).sum(-1) + mask[:, :, :, 0]).softmax(-1)
+    return (chances[..., None] * values.float()[:, :, None]).sum(-2).to(keys.dtype).reshape(R, H * E)
+
+
 def advance_all(x, begin_R, angles, T: int, cache, stacked, shape: Shape) -> Tensor:
     """Through the layers whose tensors are stacked: a compiled step looks at each tensor that it is given before each
     call, and many take it longer than the layers do."""
@@ -67,8 +85,8 @@ def advance_all(x, begin_R, angles, T: int, cache, stacked, shape: Shape) -> Ten
     return x
 
 
-def advance(x, place, cache, tensors, shape: Shape, mix: Callable[..., Tensor] | None = None) -> Tensor:
-    """fp32 (R, n, D) through a layer, where `placed` says; attention is taken by `mix`, as two products if left out."""
+def advance(x, place, cache, tensors, shape: Shape, mix: Callable[..., Tensor] = _mix) -> Tensor:
+    """fp32 (R, n, D) through a layer, where `placed` says; attention is taken by `mix`."""
     turn, at, mask = place
     attention_norm, mlp_norm, query_norm, key_norm, bias, *rest = tensors
     into, out, gate_up, down = (Matrix(b, *rest[3 * i : 3 * i + 3]) for i, b in enumerate(shape.bits))
@@ -86,7 +104,7 @@ def advance(x, place, cache, tensors, shape: Shape, mix: Callable[..., Tensor] |
     keys[at[0], :, at[1]] = turned[:, H:].transpose(1, 2)
     values[at[0], :, at[1]] = value
     query, T = turned[:, :H] * E**-0.5, mask.shape[-1]
-    mixed = (mix or _mix)(query, keys[:, :, :T], values[:, :, :T], mask)
+    mixed = mix(query, keys[:, :, :T], values[:, :, :T], mask)
     x = x + product(mixed, out).view(R, n, D)
     gate, up = product(norm(x, mlp_norm).view(R * n, D), gate_up).chunk(2, -1)
     return x + product(F.silu(gate) * up, down).view(R, n, D)
@@ -111,24 +129,6 @@ def scores_of(x_MD: Tensor, norm_D: Tensor, epsilon: float, finer_D: Tensor, hea
     best = scores.topk(min(REFINED, scores.shape[1]), sorted=False).indices
     exact = (exact_VD[best] @ x_MD[..., None])[..., 0]
     return scores.scatter(1, best, exact)
-
-
-def _mix(query_RHnE: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> Tensor:
-    """(R n, H E) by two batched products."""
-    R, H, n, E = query_RHnE.shape
-    G, T = keys.shape[1], keys.shape[2]
-    grouped = query_RHnE.reshape(R, G, H // G * n, E)
-    scores = (grouped @ keys.mT).view(R, G, H // G, n, T) + mask
-    mixed = scores.float().softmax(-1).to(keys.dtype).view(R, G, H // G * n, T) @ values
-    return mixed.view(R, H, n, E).transpose(1, 2).reshape(R * n, H * E)
-
-
-def _mix_one(query_RHnE: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> Tensor:
-    """The same of one symbol a row, as sums that a compiler fuses: products of such a shape take twice as long."""
-    R, H, _, E = query_RHnE.shape
-    query = query_RHnE.reshape(R, keys.shape[1], -1, 1, E).float()
-    chances = ((query * keys.float()[:, :, None]).sum(-1) + mask[:, :, :, 0]).softmax(-1)
-    return (chances[..., None] * values.float()[:, :, None]).sum(-2).to(keys.dtype).reshape(R, H * E)
 
 
 def stack(tensors: Sequence[Tensor | None]) -> Tensor | None:

@@ -1,6 +1,7 @@
 """The command line: parses, calls, prints. Everything heavy is imported by the command that needs it."""
 
 import os
+import shlex
 import sys
 import time
 from pathlib import Path
@@ -204,11 +205,11 @@ def cost(began: float) -> str:
     )
 
 
-def say(sentence: str, following: str | None = None) -> None:
-    """A plain sentence for people, and the command to try next."""
+def say(sentence: str, *following: object) -> None:
+    """A plain sentence for people, and the words of the command to try next."""
     print(sentence)
     if following:
-        print(f"Next: {following}")
+        print(f"Next: septet {shlex.join(map(str, following))}")
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -54,7 +54,7 @@ def audit(request: Request) -> None:
     print("Drawing the page ...", file=sys.stderr)
     lead.append(SHARED)
     written = page.write(target, f"What {audited.folder.name} learned", lead, report.sections(audited, table))
-    say(f"{SHARED}\nMade {written}.\nCost: {cost(began)}.", f"septet show {request.model}")
+    say(f"{SHARED}\nMade {written}.\nCost: {cost(began)}.", "show", request.model)
 
 
 def compare(references: list[str], request: Request) -> None:
@@ -69,7 +69,7 @@ def compare(references: list[str], request: Request) -> None:
     print("\n".join([*lead, "", *sections[-1].table]))
     target = request.out or Path("made") / "comparison"
     written = page.write(target, f"{', '.join(name for name, _ in found)} compared", lead, sections)
-    say(f"\nMade {written}.\nCost: {cost(began)}.", f"septet audit {references[0]}")
+    say(f"\nMade {written}.\nCost: {cost(began)}.", "audit", references[0])
 
 
 def _kind(folder: Path) -> str:

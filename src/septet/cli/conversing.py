@@ -55,7 +55,7 @@ def converse(reference: str | None, system: str | None, seed: int, settings: dic
             record |= {"settings": settings, "messages": talk.messages}
             folders.write(save, (json.dumps(record, indent=1) + "\n").encode())
             print(f"Saved {save}.")
-    say(f"{turn} answers. Cost: {cost(began)}.", None if turn else 'septet chat --system "Answer in one sentence."')
+    say(f"{turn} answers. Cost: {cost(began)}.", *([] if turn else ["chat", "--system", "Answer in one sentence."]))
 
 
 def _check(model: Generator, settings: dict[str, Any]) -> None:

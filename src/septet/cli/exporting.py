@@ -1,6 +1,5 @@
 """septet export."""
 
-import shlex
 import time
 from pathlib import Path
 from typing import Annotated
@@ -25,4 +24,4 @@ def export(
     if precision not in kinds:
         raise Refusal(f"--precision {precision}: expected {', '.join(kinds)}")
     folder = writing.export(models.load(reference), out, getattr(torch, precision))
-    say(f"Wrote {folder}.\nCost: {cost(began)}.", f"septet chat --model {shlex.quote(str(folder))}")
+    say(f"Wrote {folder}.\nCost: {cost(began)}.", "chat", "--model", folder)

@@ -70,7 +70,9 @@ def demo(out: Path, budget: str) -> None:
     folders.write(page, PAGE.format(sections="".join(sections)).encode())
     say(
         f"Made {count} files and {page}, a page that shows them.\nCost: {cost(began)}.",
-        'septet generate icons "bell off"',
+        "generate",
+        "icons",
+        "bell off",
     )
 
 

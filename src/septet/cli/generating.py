@@ -1,6 +1,5 @@
 """septet generate."""
 
-import shlex
 import sys
 import time
 from dataclasses import dataclass, field, replace
@@ -203,11 +202,6 @@ def _save(output: Output, row: Row, request: Request) -> Path:
 
 def _report(request: Request, saved: list[Path], began: float) -> None:
     where = str(saved[0]) if len(saved) == 1 else f"{len(saved)} files in {request.out}"
-    words = [
-        "septet generate",
-        shlex.quote(request.what),
-        *([] if request.prompt is None else [shlex.quote(request.prompt)]),
-    ]
-    words += [*map(shlex.quote, request.options), "--seed", str(request.seed + request.count)]
-    words += [] if request.model is None else ["--model", shlex.quote(request.model)]
-    say(f"Made {where if saved else 'nothing new'}.\nCost: {cost(began)}.", " ".join(words) if saved else None)
+    words = ["generate", request.what, *([] if request.prompt is None else [request.prompt]), *request.options]
+    words += ["--seed", request.seed + request.count, *([] if request.model is None else ["--model", request.model])]
+    say(f"Made {where if saved else 'nothing new'}.\nCost: {cost(began)}.", *(words if saved else []))

@@ -2,7 +2,6 @@
 
 import inspect
 import re
-import shlex
 import sys
 import time
 from collections import Counter
@@ -29,7 +28,7 @@ def examine(folder: Path, seed: int, out: Path | None) -> None:
     for sentence in lead:
         print(sentence)
     written = page.write(out or Path("made") / f"{folder.resolve().name}-audit", f"What {folder} holds", lead, sections)
-    say(f"\nMade {written}.\nCost: {cost(began)}.", f"septet train {kind} {shlex.quote(str(folder))} --budget 20m")
+    say(f"\nMade {written}.\nCost: {cost(began)}.", "train", kind, folder, "--budget", "20m")
 
 
 def _kind(folder: Path) -> tuple[str, Any]:

@@ -1,6 +1,5 @@
 """septet models, recipes and show."""
 
-import shlex
 from pathlib import Path
 
 from .. import models as folders
@@ -19,7 +18,7 @@ def models() -> None:
     found = at_hand()
     for name, kind in found:
         print(f"{name:24} {kind}")
-    say(f"{len(found)} models.", "septet show NAME" if found else "septet train image FOLDER --budget 20m")
+    say(f"{len(found)} models.", *(["show", "NAME"] if found else ["train", "image", "FOLDER", "--budget", "20m"]))
 
 
 def recipes() -> None:
@@ -27,7 +26,7 @@ def recipes() -> None:
         recipe = known.find(name)
         print(f"{name}\n    {' '.join((recipe.__doc__ or '').split())}")
         print("    " + " ".join(f"{option}={value}" for option, value in known.options(recipe).items()))
-    say("Give options after the folder.", "septet train image FOLDER size=48 --budget 20m")
+    say("Give options after the folder.", "train", "image", "FOLDER", "size=48", "--budget", "20m")
 
 
 def show(reference: str) -> None:
@@ -38,4 +37,4 @@ def show(reference: str) -> None:
     print(f"Settings: {model.settings}. SHA-256 {model.digest}.\n")
     told = folder / CARD
     print(told.read_text(encoding="utf-8") if told.is_file() else "Published elsewhere; no card comes with it.")
-    say("", f"septet generate {shlex.quote(reference)}")
+    say("", "generate", reference)

@@ -1,7 +1,6 @@
 """septet audit FILE and septet check FILE: where an output came from."""
 
 import re
-import shlex
 import time
 from pathlib import Path
 from typing import Any
@@ -39,7 +38,7 @@ def trace(path: Path, reference: str | None, data: Path | None, influence: bool,
         print(sentence)
     target = out or path.with_name(f"{path.stem}-audit")
     written = page.write(target, f"Where did {path.name} come from?", lead, sections)
-    say(f"\nMade {written}.\nCost: {cost(began)}.", f"septet show {shlex.quote(str(folder))}")
+    say(f"\nMade {written}.\nCost: {cost(began)}.", "show", folder)
 
 
 def _folder(record: dict[str, Any], reference: str | None, path: Path) -> Path:
@@ -71,4 +70,4 @@ def check(path: Path) -> None:
     provenance.checked(record, path)
     say(origin.written(record))
     print("A record is easily changed: drawing it again tells whether it is true.")
-    say("", f"septet audit {shlex.quote(str(path))}")
+    say("", "audit", path)

@@ -1,6 +1,5 @@
 """septet train."""
 
-import shlex
 import sys
 import time
 from contextlib import suppress
@@ -62,7 +61,7 @@ def train(request: Request) -> None:
             continue
         one = replace(asked, recipe=name, start="nothing", resume=going)
         _train(one, target, time.time() if number else process_started())
-    say("", f"septet audit {shlex.join(map(str, targets.values()))}")
+    say("", "audit", *targets.values())
 
 
 def _train(request: Request, folder: Path, began: float) -> None:
@@ -79,10 +78,7 @@ def _train(request: Request, folder: Path, began: float) -> None:
     length |= {"canaries": request.canaries, "keep": request.keep, "keep_evidence": request.evidence}
     first = None if reference in (None, "nothing") else models.load(reference)
     last = follow(runs.training(source, name, folder, seed=request.seed, start=first, **length, **chosen))
-    say(
-        f"{last.message}.\nCost: {cost(began)}.",
-        f"septet generate {shlex.quote(str(folder))}{_example(last.model)} --count 4",
-    )
+    say(f"{last.message}.\nCost: {cost(began)}.", "generate", folder, *_example(last.model), "--count", 4)
 
 
 def _recipe_name(kind: str, recipe: str | None) -> str | None:
@@ -150,8 +146,8 @@ def _begun_from(begun: dict[str, Any]) -> str | None:
     return next((name for name in models.starters() if models.digest(models.resolve(name)) == begun["start"]), None)
 
 
-def _example(model: Generator | None) -> str:
-    return ' "a prompt of your own"' if model is not None and model.conditioner.takes_prompts else ""
+def _example(model: Generator | None) -> list[str]:
+    return ["a prompt of your own"] if model is not None and model.conditioner.takes_prompts else []
 
 
 def follow(run: Any) -> runs.Progress:

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 from torch import Tensor
 
-from ..conversation import REPLY, converses, prompt_of
+from ..conversation import converses, prompt_of
 from ..generator import Generator
 from ..processes.decoding import AHEAD
 from ..space import Refusal
@@ -30,7 +30,7 @@ def routes(server: Server) -> APIRouter:
         def given(model: Generator) -> list[Tensor]:
             if not converses(model):
                 raise Refusal(f"{model.name} was not taught to converse; use /v1/completions")
-            return [prompt_of(model, messages, reserved(model, body.length, REPLY))]
+            return [prompt_of(model, messages, reserved(model, body.length))]
 
         alternatives = body.top_logprobs if body.logprobs else None
         return await _answered(server, body, request, ("chat", 1, given, body.length, alternatives))
@@ -41,9 +41,7 @@ def routes(server: Server) -> APIRouter:
 
         def given(model: Generator) -> list[Tensor]:
             if body.suffix:
-                return [
-                    filled(model, prompt, body.suffix, reserved(model, body.max_tokens, REPLY)) for prompt in prompts
-                ]
+                return [filled(model, prompt, body.suffix, reserved(model, body.max_tokens)) for prompt in prompts]
             return [continued(model, prompt, body.max_tokens or 1) for prompt in prompts]
 
         kind = "fill" if body.suffix else "text"
@@ -54,7 +52,7 @@ def routes(server: Server) -> APIRouter:
         before = "".join(f"{extra.text}\n" for extra in body.input_extra) + body.input_prefix + body.prompt
 
         def given(model: Generator) -> list[Tensor]:
-            return [filled(model, before, body.input_suffix, reserved(model, body.n_predict, REPLY))]
+            return [filled(model, before, body.input_suffix, reserved(model, body.n_predict))]
 
         return await _answered(server, body, request, ("infill", 1, given, body.n_predict, None))
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ..constraints import Constraint
-from ..conversation import Telling, requested
+from ..conversation import REPLY, Telling, requested
 from ..generator import Generator
 from ..processes.autoregressive import Autoregressive, arrange
 from ..processes.requests import Request
@@ -66,9 +66,9 @@ def filled(model: Generator, before: str, after: str, length: int) -> Tensor:
     return arrange(prefix, suffix, prefix[:0], process.space.markers, suffix_first=False)[:-1]
 
 
-def reserved(model: Generator, length: int | None, usual: int) -> int:
+def reserved(model: Generator, length: int | None) -> int:
     """Tokens that what is given leaves free: those asked for; where there is no limit, the usual ones of an answer."""
-    return min(usual, codec_of(model).length // 2) if length is None else length
+    return min(REPLY, codec_of(model).length // 2) if length is None else length
 
 
 def _fits(model: Generator, given: int, length: int) -> None:
