@@ -168,6 +168,8 @@ def follow(run: Any) -> runs.Progress:
             if last.step is None:
                 continue
             step = last.step
+            for remark in step.remarks:
+                bar.console.print(remark, highlight=False)
             if step.validation is not None:
                 validation = f" held-out {step.validation:.4f}" + (" (best)" if step.best else " (rising)")
             loss = " ".join(f"{name} {value:.4f}" for name, value in list(step.losses.items())[:3])
