@@ -111,7 +111,7 @@ class Conditioner(Part, nn.Module):
         return list(prompts) if self.takes_prompts else [None] * len(prompts)
 
     def unseen(self, prompt: Prompt) -> list[str]:
-        """Words of the prompt that training never saw."""
+        """Words of the prompt that training never saw, but for articles, prepositions and the like."""
         return []
 
 

@@ -60,6 +60,7 @@ def test_text_does_not_see_its_padding():
 def test_text_tells_unseen_words_and_refuses_a_book():
     conditioner = Text.tiny()
     assert conditioner.unseen("A red Zeppelin, apple") == ["zeppelin"]
+    assert conditioner.unseen("an otter under the moon, without it") == ["otter", "under", "moon", "without"]
     with pytest.raises(Refusal, match="100,000 characters"):
         conditioner.prepare(["x" * 100_000])
 

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from ..conditioners import words_of
+from ..conditioners import content_words, words_of
 from ..data import survey
 from ..parts import Prompt
 from ..space import Refusal
@@ -99,5 +99,5 @@ def _pairs(audited: Audited) -> float | None:
 
 def _unseen(audited: Audited) -> list[str]:
     seen = {word for i in audited.dataset.training for word in words_of(audited.dataset.prompts[i])}
-    asked = [word for i in audited.dataset.validation for word in words_of(audited.dataset.prompts[i])]
+    asked = [word for i in audited.dataset.validation for word in content_words(audited.dataset.prompts[i])]
     return [word for word in dict.fromkeys(asked) if word not in seen]
