@@ -49,11 +49,11 @@ def _fidelity(found: dict[str, Any] | None) -> Iterator[str]:
     if "refused" in found:
         yield f"Fidelity was not measured: {found['refused']}."
         return
-    made, floor = found["generated"], found["floor"]
+    made, floor, beside = found["generated"], found["floor"], found["floor_from"]
     yield (
-        f"The drawn cover {made['coverage']:.0%} of the kinds of training data, where {found['floor_from']} cover "
-        f"{floor['coverage']:.0%}; {made['precision']:.0%} look real by the same measure, where "
-        f"{floor['precision']:.0%} of real ones do."
+        f"In septet's own frozen features the drawn reach {made['coverage']:.0%} of the training data (coverage; "
+        f"{beside} {floor['coverage']:.0%}), and {made['precision']:.0%} of the drawn stand among the training data "
+        f"(precision; {beside} {floor['precision']:.0%}). Whether they look real is not measured."
     )
 
 
