@@ -17,8 +17,8 @@ LISTED = 20
 
 def view(audited: Audited) -> Section | None:
     """By a judge of labels where the data have them, else by whether a draw is nearer to the held-out item with its
-    prompt than to others; None for a model that takes no prompts."""
-    if not any(output.record["prompt"] for output in audited.outputs):
+    prompt than to others; None for a model that takes no prompts, and without data."""
+    if not len(audited.dataset) or not any(output.record["prompt"] for output in audited.outputs):
         return None
     told, bars, figures = [], [], {}
     for name, values in survey.labels(audited.dataset).items():
