@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from talkers import talker
+from ticking import Clock
 
 from septet import models
 from septet.cli import faces, main
@@ -23,6 +24,7 @@ def gallery(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("demo")
     models.save(talker(512), folder / "talker", card={})
     with pytest.MonkeyPatch.context() as patch:
+        Clock(patch, look=0.2)  # a few steps
         patch.setattr(page_of, "MODEL", str(folder / "talker"))
         with pytest.raises(SystemExit) as ended:
             main(["demo", "--out", str(folder / "gallery"), "--budget", "10s"])
