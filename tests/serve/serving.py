@@ -5,6 +5,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from typing import Any
 
 import openai
@@ -18,6 +19,7 @@ from septet.serve.api import Server, application
 from septet.serve.engine import Engine
 from septet.serve.limits import Impatient
 
+PATIENCE = 300.0  # seconds for what takes no time on an idle machine
 HEY = [{"role": "user", "content": "hey"}]
 MODELS = {
     "talker": lambda: talker(256),
@@ -27,6 +29,12 @@ MODELS = {
     "icons": lambda: models.load("icons"),
 }
 DEFAULTS = {"chat": "talker", "text": "talker", "fill": "filler", "infill": "filler", "embedding": "talker"}
+
+
+def wait_until(done: Callable[[], bool]) -> None:
+    """However long it takes: what never comes is ended by the time limit of tests."""
+    while not done():
+        time.sleep(0.01)
 
 
 def loaded(reference: str) -> Generator:
@@ -43,8 +51,7 @@ class Running:
         self.uvicorn = uvicorn.Server(settings)
         self.thread = threading.Thread(target=self.uvicorn.run)
         self.thread.start()
-        while not self.uvicorn.started:
-            time.sleep(0.01)
+        wait_until(lambda: self.uvicorn.started or not self.thread.is_alive())
         port = self.uvicorn.servers[0].sockets[0].getsockname()[1]
         self.base = f"http://127.0.0.1:{port}"
         self.client: Any = openai.OpenAI(base_url=f"{self.base}/v1", api_key=key or "none", max_retries=0)
@@ -53,7 +60,7 @@ class Running:
         headers = {"content-type": "application/json"}
         asked = urllib.request.Request(self.base + path, body, headers)
         try:
-            with urllib.request.urlopen(asked, timeout=30) as answer:
+            with urllib.request.urlopen(asked, timeout=PATIENCE) as answer:
                 return answer.status, json.load(answer)
         except urllib.error.HTTPError as error:
             with error:
