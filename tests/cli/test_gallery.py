@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from counting import Clock
 from PIL import Image
 from talkers import talker
-from ticking import Clock
 
 from septet import models
 from septet.cli import faces, main

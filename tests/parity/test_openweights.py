@@ -189,6 +189,7 @@ def changed(content: bytes, at: int, number: bytes) -> bytes:
 HUGE = (1 << 62).to_bytes(8, "little")
 
 
+@pytest.mark.hostile
 @pytest.mark.parametrize("case", ["tensors", "entries", "cut", "half", "bare", "version", "overlap", "shape", "type"])
 def test_a_hostile_gguf_file_is_refused_in_a_sentence(llama, case: str, tmp_path: Path):
     path = tmp_path / "tiny.gguf"
@@ -216,6 +217,7 @@ def test_a_hostile_gguf_file_is_refused_in_a_sentence(llama, case: str, tmp_path
     assert case != "type" or "Q4_K" in said
 
 
+@pytest.mark.hostile
 @pytest.mark.parametrize(
     "config, said",
     [

@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from counting import Clock
 from running import TINY, finish, log
-from ticking import Clock
 
 from septet import fitting, flops, models, runs, stages
 from septet.output import Outputs

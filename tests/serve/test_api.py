@@ -173,6 +173,7 @@ REFUSED = {
 }
 
 
+@pytest.mark.hostile
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_cannot_be_done_is_one_sentence(running: Running, name: str):
     change, status, sentence = REFUSED[name]
@@ -182,6 +183,7 @@ def test_what_cannot_be_done_is_one_sentence(running: Running, name: str):
     assert "\n" not in told["error"]["message"]
 
 
+@pytest.mark.hostile
 def test_bodies_that_are_no_json_or_too_long_are_refused(running: Running):
     assert running.post("/v1/completions", b"{")[0] == 400
     assert running.post("/v1/completions", b'"' + b"x" * 5_000_000 + b'"')[0] == 413

@@ -37,6 +37,7 @@ def statuses(operation: Any, mode: schemathesis.GenerationMode) -> set[int]:
     return found
 
 
+@pytest.mark.hostile
 def test_no_request_brings_the_server_to_fail(served: Running):
     schema = schemathesis.openapi.from_url(f"{served.base}/openapi.json")
     found: Any = schema.get_all_operations()
