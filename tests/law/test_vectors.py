@@ -78,7 +78,7 @@ def test_gaussian(rank: int | None):
     process = Gaussian.fitted(SPACE, *labelled(20_000), rank=rank)
     told = Context(symbols_BM=torch.ones(DRAWS, 1, dtype=torch.int64))
     drawn = process.sample(process.noise(range(DRAWS)), told)[..., 0]
-    check("gaussian, mean", float(drawn[:, 1].mean()), 3.0, 0.06)
+    check("gaussian, mean", float(drawn[:, 1].mean()), 3.0, 0.1)
     check("gaussian, deviation", float(drawn[:, 1].std()), (0.81 + 0.09) ** 0.5, 0.04)
     law = 0.9 if rank is None else float(process._covariance(0)[0, 1])
     check("gaussian, covariance", float(torch.cov(drawn.T)[0, 1]), law, 0.06)

@@ -1,6 +1,7 @@
 """The API with small models, in a thread of this process."""
 
 import json
+import socket
 import threading
 import time
 import urllib.error
@@ -35,6 +36,16 @@ def wait_until(done: Callable[[], bool]) -> None:
     """However long it takes: what never comes is ended by the time limit of tests."""
     while not done():
         time.sleep(0.01)
+
+
+def speaks_ipv6() -> bool:
+    """Whether this machine has the address ::1."""
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
 
 
 def loaded(reference: str) -> Generator:

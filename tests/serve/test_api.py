@@ -16,7 +16,7 @@ import openai
 import pytest
 import torch
 from PIL import Image
-from serving import HEY, PATIENCE, Running
+from serving import HEY, PATIENCE, Running, speaks_ipv6
 from talkers import talker
 
 from septet import embed, models
@@ -228,7 +228,7 @@ def test_the_bytes_of_tokens_are_those_of_the_text(running: Running):
     assert any(raw[0] > 0x7F for raw in told if raw)  # parts of characters
 
 
-@pytest.mark.skipif(not socket.has_ipv6, reason="this machine has no IPv6")
+@pytest.mark.skipif(not speaks_ipv6(), reason="this machine has no IPv6")
 def test_the_address_that_is_told_answers():
     code = "from septet.cli import main; main()"
     command = [sys.executable, "-c", code, "serve", "api", "--host", "::1", "--port", "0"]
