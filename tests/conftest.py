@@ -7,7 +7,7 @@ from pathlib import Path
 
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-os.environ["NO_PROXY"] = os.environ["no_proxy"] = f"127.0.0.1,::1,{os.environ.get('no_proxy', '127.0.0.1')}"  # own servers
+os.environ["NO_PROXY"] = os.environ["no_proxy"] = f"127.0.0.1,::1,{os.environ.get('no_proxy', '127.0.0.1')}"
 
 import hypothesis
 import pytest
