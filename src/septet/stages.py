@@ -111,6 +111,7 @@ class StageRun:
             yield Progress(stage.name, step, share, message, self.plan.generator if self.final else None)
             if time.monotonic() - self.saved > course.checkpoint_seconds and step.progress < 1:
                 self._commit(count, step.capture(), pace)
+            self.stepped = time.monotonic()  # what was done since the step is no part of the next
         if pace.most and count >= pace.most:
             yield Progress(stage.name, None, self.begun + self.whole, f"ended after {count} steps: more would not help")
         if not count:
@@ -145,7 +146,7 @@ class StageRun:
 
     def _reserve(self, pace: Pace, step: Step) -> None:
         """On a budget, keep time for what comes after the last step: validating twice, a preview, saving."""
-        took, self.stepped = time.monotonic() - self.stepped, time.monotonic()
+        took = time.monotonic() - self.stepped
         if step.validation is None:
             self.step_seconds = took
         elif self.step_seconds:  # the first step, which loads much, tells nothing

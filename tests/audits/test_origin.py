@@ -166,6 +166,7 @@ def test_a_model_that_keeps_no_features_and_one_that_is_not_there(shop, said, se
     assert code == 2 and "is not the model that drew made/few-0.png" in error
 
 
+@pytest.mark.hostile
 @pytest.mark.parametrize(
     "change, expected",
     [

@@ -41,6 +41,7 @@ def test_the_bound_on_a_text_is_one_on_each():
     assert [len(text) for text in chat_template.rendered(template, said, {})] == [third] * 4
 
 
+@pytest.mark.hostile
 @pytest.mark.parametrize(
     "template, said",
     [

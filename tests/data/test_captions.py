@@ -70,6 +70,7 @@ def test_a_table_in_a_subfolder_speaks_for_it(tmp_path: Path):
     assert Captions(tmp_path).of(tmp_path / "sub" / "a.png") == "one, two"
 
 
+@pytest.mark.hostile
 def test_broken_rows_are_counted(tmp_path: Path):
     (tmp_path / "metadata.jsonl").write_text(
         '{"file_name": "a.png", "text": "yes"}\n{broken\n[1]\n' + "[" * 100_000 + "\n"
@@ -81,6 +82,7 @@ def test_broken_rows_are_counted(tmp_path: Path):
     )
 
 
+@pytest.mark.hostile
 def test_hostile_tables_are_refused(tmp_path: Path):
     path = tmp_path / "metadata.csv"
     path.write_text("file_name," + ",".join(map(str, range(100_000))) + "\n")

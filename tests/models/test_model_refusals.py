@@ -20,6 +20,8 @@ from septet import folders, models, references
 from septet.part import Asset
 from septet.space import Refusal, Space
 
+pytestmark = pytest.mark.hostile
+
 
 def reseal(folder: Path) -> None:
     """Makes the manifest fit what was changed, so that the checks behind it are reached."""
