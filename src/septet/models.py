@@ -121,6 +121,7 @@ def load(reference: str | Path, *, parts: Sequence[type[Part]] = (), device: str
     with torch.device("meta"), _bounded(folder):
         sketch = _built(tree, find, read, folder)
     weights.check(header, _distinct(sketch), folder)
+    weights.check_beside(sketch, folder)
     with torch.random.fork_rng(devices=[]):  # the first weights draw numbers that the caller's stream should keep
         model: Any = _built(tree, find, read, folder)
     state = weights.read(folder / WEIGHTS)
