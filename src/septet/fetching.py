@@ -30,15 +30,20 @@ def cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "septet"
 
 
-def from_hub(name: str) -> Path:
-    """The folder of `owner/name` on the Hugging Face hub."""
+def kept(name: str) -> Path:
+    """Where `owner/name` of the Hugging Face hub is kept, once it has been fetched."""
     if not re.fullmatch(r"[A-Za-z0-9._-]{1,96}/[A-Za-z0-9._-]{1,96}", name):
         raise Refusal(f"hf:{name[:80]}: expected hf:owner/name")
+    return cache() / name.replace("/", "--")
+
+
+def from_hub(name: str) -> Path:
+    """The folder of `owner/name` on the Hugging Face hub."""
+    folder = kept(name)
     if find_spec("huggingface_hub") is None:
         raise Refusal(f"hf:{name} needs the package huggingface_hub: pip install 'septet[hf]'")
     from huggingface_hub import snapshot_download
 
-    folder = cache() / name.replace("/", "--")
     try:
         # Real files, not links into a cache: a link that leaves a model folder is refused.
         snapshot_download(name, local_dir=folder, allow_patterns=HUB_FILES)

@@ -16,7 +16,7 @@ from . import folders, openweights, weights
 from .cards import CARD, card, card_text
 from .output import version
 from .part import Part, assets, build, describe
-from .references import PICKLES, find_part, resolve, starters
+from .references import PICKLES, at_hand, find_part, resolve, starters
 from .space import Refusal
 
 __all__ = ["attach", "card", "config", "digest", "find_part", "load", "resolve", "save", "starters", "verify"]
@@ -143,10 +143,12 @@ def _adapted(folder: Path, arguments: dict[str, Any]) -> Any:
     from .openweights import adapted
 
     def whole(reference: str) -> Any:
-        below = resolve(reference)
-        if not openweights.published(below) and config(below)["part"] == openweights.ADAPTED:
+        below = at_hand(reference)
+        if openweights.published(below):
+            return _published(reference, below)
+        if config(below)["part"] == openweights.ADAPTED:
             raise Refusal("it holds adapters itself, and no whole model")
-        return load(reference)
+        return load(below)
 
     model = adapted.read(folder, arguments, whole)
     model.name, model.digest = folder.name, digest(folder)
