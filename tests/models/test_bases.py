@@ -117,3 +117,14 @@ def test_a_base_with_no_name_of_the_hub_is_refused(adapters: Path, reference: st
     rewritten(adapters, reference=reference)
     with pytest.raises(Refusal, match="expected hf:owner/name|it is not here"):
         models.load(adapters)
+
+
+def test_adapters_are_compared_with_their_file_before_they_are_built(adapters: Path, base: Path):
+    """The first values of a layer are drawn at random: where none are drawn, none was built."""
+    rewritten(adapters, reference=str(base))
+    before = torch.get_rng_state()
+    assert all(p.requires_grad and p.device.type == "cpu" for p in models.load(adapters).parameters())
+    rewritten(adapters, rank=32)
+    with pytest.raises(Refusal, match=r"has shape \(2, 32\) where config.json says \(32, 32\)"):
+        models.load(adapters)
+    assert torch.equal(torch.get_rng_state(), before)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from .. import weights
@@ -50,11 +51,12 @@ def read(folder: Path, arguments: dict[str, Any], load: Callable[[str], Generato
         raise Refusal(
             f"{folder} holds adapters of {told['reference']} as it was ({told['digest']}); it has changed since"
         )
-    model = begun(base, told["rank"], float(told["alpha"]))
     found = _weights(folder)
     header = {name: {"shape": tuple(tensor.shape), "dtype": tensor.dtype} for name, tensor in found.items()}
+    with torch.device("meta"):
+        model = begun(base, told["rank"], float(told["alpha"]))
     weights.check(header, model.state_dict(), folder, ADAPTER)
-    model.load_state_dict(found)
+    model.load_state_dict(found, assign=True)
     model.settings = arguments.get("settings") or model.settings
     return model.eval()
 
