@@ -13,6 +13,7 @@ from ..backbones import adapters
 from ..backbones.transformer import Transformer
 from ..generator import Generator
 from ..part import describe
+from ..settings import own
 from ..space import Refusal
 from . import ADAPTED, ADAPTER, writing
 from .architectures import HUGGING_FACE, renamed
@@ -57,7 +58,7 @@ def read(folder: Path, arguments: dict[str, Any], load: Callable[[str], Generato
         model = begun(base, told["rank"], float(told["alpha"]))
     weights.check(header, model.state_dict(), folder, ADAPTER)
     model.load_state_dict(found, assign=True)
-    model.settings = arguments.get("settings") or model.settings
+    model.settings = own(model.process, arguments.get("settings") or model.settings)
     return model.eval()
 
 
