@@ -73,3 +73,29 @@ def test_a_part_of_another_kind_is_refused(folder: Path, part: str, value: Any):
     rewritten(folder, **{part: value})
     with pytest.raises(Refusal, match=f"{part} is no {part.capitalize()}"):
         models.load(folder)
+
+
+@pytest.mark.parametrize(
+    "codec, said",
+    [
+        ({"length": 10**9}, "at most 4,194,304 sites"),
+        ({"length": "long"}, "does not build"),
+        ({"markers": {"prefix": 1}, "symbols": 261}, "no symbol that ends a text"),
+        ({"markers": {"end": 10**9}, "symbols": 261}, "marker 'end' is 1000000000, of 261 symbols"),
+        ({"markers": {"end": -1}, "symbols": 261}, "marker 'end' is -1, of 261 symbols"),
+        ({"markers": {"end": "x"}, "symbols": 261}, "marker 'end' is x, of 261 symbols"),
+    ],
+)
+def test_a_codec_that_asks_for_what_no_weights_hold(folder: Path, codec: dict[str, Any], said: str):
+    tree = json.loads((folder / "config.json").read_text())["arguments"]["codec"]
+    rewritten(folder, codec=tree | {"arguments": tree["arguments"] | codec})
+    with pytest.raises(Refusal, match=said):
+        models.load(folder)
+
+
+def test_a_number_beyond_all_numbers_is_none(folder: Path):
+    content = (folder / "config.json").read_text()
+    assert '"prompt_dropout": 0.1' in content
+    (folder / "config.json").write_text(content.replace('"prompt_dropout": 0.1', '"prompt_dropout": 1e999'))
+    with pytest.raises(Refusal, match="1e999 is not a number"):
+        models.config(folder)

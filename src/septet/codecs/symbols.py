@@ -52,6 +52,8 @@ class Symbols(Codec):
             if symbols is not None and plain > symbols:
                 raise Refusal(f"its tokenizer has {plain:,} symbols, its table {symbols:,}; use another copy")
         own = {name: plain + i for i, name in enumerate(MARKERS)} if markers is None else markers
+        if "end" not in own:
+            raise Refusal(f"markers={', '.join(own)}: there is no symbol that ends a text")
         self.markers, self.plain = frozenset(own.values()), plain
         self.space = Space((length,), symbols=symbols or plain + (len(own) if markers is None else 0), markers=own)
 
