@@ -176,7 +176,7 @@ def test_a_model_that_keeps_no_features_and_one_that_is_not_there(shop, said, se
         ({"settings": {"magic": 3}}, "magic=3: Flow takes"),
         ({"settings": {"self": 1}}, "self=1: Flow takes"),
         ({"settings": {"requests": []}}, "requests=[]: Flow takes"),
-        ({"settings": {"given": {"text": "a"}}}, "a given picture needs a mask"),
+        ({"settings": {"given": {"text": "a"}}}, "a beginning that was given, and its model writes no texts"),
         ({"settings": {"steps": 10**9}}, "steps=1000000000: a flow takes 1 to 1000 steps"),
         ({"model": 3}, "its record has model='3'"),
         ({"model": "../painter"}, "was drawn by the model '../painter'"),
