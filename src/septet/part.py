@@ -101,9 +101,19 @@ def build(tree: Any, find: Callable[[str], type[Part]], read: Callable[[str], st
         kind, arguments = find(tree["part"]), tree["arguments"]
         if tree["version"] != kind.version:
             arguments = kind.upgrade(arguments, tree["version"])
-        return kind(**{name: build(v, find, read) for name, v in arguments.items()})
+        return kind(**_fitting(kind, {name: build(v, find, read) for name, v in arguments.items()}))
     if set(tree) == {"space"}:
         return Space(**tree["space"])
     if set(tree) == {"file"}:
         return Asset(tree["file"], read(tree["file"]))
     return {name: build(v, find, read) for name, v in tree.items()}
+
+
+def _fitting(kind: type[Part], arguments: dict[str, Any]) -> dict[str, Any]:
+    """The arguments; one that is not the part that the constructor asks for is a Refusal."""
+    for name, parameter in inspect.signature(kind).parameters.items():
+        asked = parameter.annotation
+        part = isinstance(asked, type) and issubclass(asked, Part)
+        if part and name in arguments and not isinstance(arguments[name], asked):
+            raise Refusal(f"{kind.__name__}: its {name} is no {asked.__name__}; use another copy of the model")
+    return arguments

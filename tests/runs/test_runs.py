@@ -187,6 +187,44 @@ def test_a_run_whose_record_is_broken_says_so(content: str, source: Path, tmp_pa
         finish(arguments | {"resume": True})
 
 
+FOREIGN: list[tuple[dict[str, Any], str]] = [
+    ({"options": {"evil": 1}}, "option 'evil=1': text_gpt takes"),
+    ({"options": {"source": "/"}}, "option 'source=/': text_gpt takes"),
+    ({"options": {"width": "wide"}}, "width=wide: expected a whole number"),
+    ({"options": {"rate": [1]}}, r"rate=\[1\]: expected a number"),
+    ({"options": {"dropout": "\x1b[2J"}}, r"dropout='\\x1b\[2J': expected a number"),
+    ({"options": {"tokens": None}}, "tokens=None: expected a text"),
+    ({"options": {"width": 10**9}}, "width=1000000000: expected 0 to"),
+    ({"options": [1]}, "it records no run"),
+    ({"seed": "x"}, "it records no run"),
+    ({"seed": -1}, "seed=-1: expected a whole number"),
+    ({"steps": "many"}, "it records no run"),
+    ({"steps": 0}, "it records no run"),
+    ({"steps": None}, "it records no run"),
+    ({"seconds": 5}, "it records no run"),
+    ({"steps": None, "seconds": 1e15}, "it records no run"),
+    ({"recipe": ["text_gpt"]}, "it records no run"),
+    ({"start": 5}, "it records no run"),
+    ({"canaries": "x"}, "it records no run"),
+    ({"canaries": -1}, "canaries=-1"),
+    ({"keep": "x"}, "it records no run"),
+    ({"evidence": "x"}, "it records no run"),
+]
+
+
+def test_a_run_whose_record_is_from_elsewhere_is_a_sentence(source: Path, tmp_path: Path):
+    left_over(source, tmp_path / "model")
+    record = tmp_path / "model.run" / "run.json"
+    begun = json.loads(record.read_text())
+    for change, said in FOREIGN:
+        record.write_text(json.dumps(begun | change))
+        with pytest.raises(Refusal, match=said) as refused:
+            finish({"source": source, "recipe": "text_gpt", "out": tmp_path / "model", "resume": True})
+        assert str(refused.value).isprintable()
+    record.write_text(json.dumps(begun))
+    finish({"source": source, "recipe": "text_gpt", "out": tmp_path / "model", "resume": True})  # it is still there
+
+
 def overfitted(source: Any, seed: int = 0, start: Any = None, seconds: float | None = None, rate: float = 0.1) -> Plan:
     """A model far too eager for its few words: the held-out loss rises early."""
     plan = text_gpt.text_gpt(source, seed, tokens="bytes", length=16, width=64, layers=2, batch=4)
