@@ -16,12 +16,26 @@ from .parts import Conditioner, Context, Places, Prompt
 from .space import Refusal
 
 WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)?")
+# They name nothing that could be drawn, so nobody need be told that captions lacked them. Words that turn a meaning
+# round ("off", "no", "without", "under") are not among them.
+FUNCTION_WORDS = frozenset(
+    WORD.findall(
+        "a about an and are as at be been being between by for from had has have her his i in into is it it's its me "
+        "my of on onto or our she he so some such than that the their them then there these they this those to very "
+        "was we were which while who whose will with you your"
+    )
+)
 
 
 def words_of(prompt: Prompt) -> list[str]:
     """The lower-case words of a prompt, in order."""
     text = ", ".join(prompt.values()) if isinstance(prompt, dict) else prompt or ""
     return WORD.findall(text.lower())
+
+
+def content_words(prompt: Prompt) -> list[str]:
+    """The words of a prompt that name or describe something, each once."""
+    return [word for word in dict.fromkeys(words_of(prompt)) if word not in FUNCTION_WORDS]
 
 
 class Nothing(Conditioner):
@@ -73,6 +87,12 @@ class Attributes(Conditioner):
     def prepare(self, prompts: Sequence[Prompt]) -> Tensor:
         return torch.tensor([self._row(self.parsed(prompt)) for prompt in prompts], dtype=torch.int64)
 
+    def examples(self) -> list[Prompt]:
+        if list(self.values) == ["label"]:
+            return list(self.values["label"])
+        most = max(map(len, self.values.values()))
+        return [{name: values[k % len(values)] for name, values in self.values.items()} for k in range(most)]
+
     def parsed(self, prompt: Prompt) -> dict[str, str]:
         """The values that a prompt names, by attribute."""
         if not prompt or isinstance(prompt, dict):
@@ -118,7 +138,7 @@ class Text(Conditioner):
         from tokenizers import Tokenizer
 
         self.tokenizer, self.length = Tokenizer.from_str(tokenizer.content), length
-        self.words = frozenset(words)
+        self.words = dict.fromkeys(words)
         self.embedding = nn.Embedding(self.tokenizer.get_vocab_size() + 2, encoder.width)
         nn.init.normal_(self.embedding.weight, std=0.5)
         self.encoder, self.out = encoder, nn.Linear(encoder.width, width, bias=False)
@@ -167,5 +187,8 @@ class Text(Conditioner):
         vector = (tokens * weight).sum(1) / weight.sum(1).clamp(min=1)
         return Context(tokens_BMD=tokens, valid_BM=valid, vector_BD=vector)
 
+    def examples(self) -> list[Prompt]:
+        return [word for word in self.words if word not in FUNCTION_WORDS] or [None]
+
     def unseen(self, prompt: Prompt) -> list[str]:
-        return [word for word in dict.fromkeys(words_of(prompt)) if word not in self.words]
+        return [word for word in content_words(prompt) if word not in self.words]

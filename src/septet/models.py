@@ -131,8 +131,10 @@ def load(reference: str | Path, *, parts: Sequence[type[Part]] = (), device: str
 
 
 def _published(reference: str | Path, folder: Path) -> Any:
-    from .openweights import reading  # it needs parts that other models do not
+    from .openweights import reading, sentences  # they need parts that other models do not
 
+    if sentences.encodes(folder):
+        raise Refusal(f"{reference} is a sentence encoder, which makes no texts; septet.embed takes its name")
     model = reading.read(folder)
     model.reference = str(reference) if ":" in str(reference) else str(folder.resolve())
     return model

@@ -110,8 +110,12 @@ class Conditioner(Part, nn.Module):
         """The prompts, or as many that say nothing where none are taken."""
         return list(prompts) if self.takes_prompts else [None] * len(prompts)
 
+    def examples(self) -> Sequence[Prompt]:
+        """Prompts in the words of training, the commonest first, for who has no data at hand."""
+        return [None]
+
     def unseen(self, prompt: Prompt) -> list[str]:
-        """Words of the prompt that training never saw."""
+        """Words of the prompt that training never saw, but for articles, prepositions and the like."""
         return []
 
 

@@ -94,6 +94,21 @@ def test_a_published_model_is_audited_beside_its_folder(writer, tmp_path, monkey
     assert auditing._kind(tmp_path / "small") == auditing._kind(writer) == "text"
 
 
+def test_a_starter_without_evidence_and_data_is_audited_as_far_as_that_goes(writer, tmp_path, capsys):
+    copy, tiny = tmp_path / "starter", {"tokens": "characters", "length": 64, "width": 32, "layers": 1, "batch": 8}
+    runs.train(writer.parent / "tales.txt", "text_gpt", copy, steps=1, keep_evidence=False, **tiny)
+    models.attach(copy, "run.json", json.dumps({"sources": ["tales"]}))
+    auditing.audit(asked(copy, count=3, out=tmp_path / "page"))
+    said = capsys.readouterr().out
+    assert "does not tell what folder it was trained on; give it with --data DIR" in said
+    assert "; septet show tells where its data came from. Left out is" in said
+    assert "Originality was not judged: that takes the data, or a model trained with --evidence" in said
+    report = json.loads((tmp_path / "page" / "report.json").read_text())
+    assert set(report) >= {"drawn", "training", "cost", "expects", "attention", "quality"}
+    auditing.compare([str(copy), str(copy)], asked(copy, count=2, out=tmp_path / "both"))
+    assert (tmp_path / "both" / "index.html").exists()
+
+
 def test_data_that_moved_or_changed(painter, tmp_path, capsys):
     copy = tmp_path / "copy"
     shutil.copytree(painter, copy)
@@ -101,8 +116,18 @@ def test_data_that_moved_or_changed(painter, tmp_path, capsys):
     run = json.loads((copy / "run.json").read_text())
     source = Path(run["source"])
     models.attach(copy, "run.json", json.dumps(run | {"source": str(tmp_path / "gone")}))
-    with pytest.raises(Refusal, match=r"gone, on which .* is not there; give its place with --data DIR"):
-        auditing.audit(asked(copy))
+    auditing.audit(asked(copy, out=tmp_path / "without"))
+    said = capsys.readouterr().out
+    assert re.search(r"without the data: .*gone, on which .* is not there; give its place with --data DIR\. Left", said)
+    found = json.loads((tmp_path / "without" / "audit.json").read_text())
+    assert sum(found["originality"]["counts"].values()) == 12 and "gone" in found["without_data"]
+    assert found["same_data"] is None and "fidelity" not in found and found["likelihood"] is None
+    assert "The evidence in the model's folder judged them" in said
+    report = json.loads((tmp_path / "without" / "report.json").read_text())
+    assert report["sentences"][0] in said and auditing.SHARED not in report["sentences"]
+    assert set(report) >= {"drawn", "training", "between", "pairs", "cost", "noise", "quality"}
+    assert not {"map", "adherence", "bias"} & set(report)
+    assert "one of its own draws" in report["noise"]["sentences"][0]
     moved = tmp_path / "moved"
     shutil.copytree(source, moved)
     next(iter(sorted(moved.iterdir()))).unlink()
@@ -111,8 +136,7 @@ def test_data_that_moved_or_changed(painter, tmp_path, capsys):
     found = json.loads((tmp_path / "figures" / "audit.json").read_text())
     assert (tmp_path / "figures" / "index.html").exists()
     assert not found["same_data"] and (copy / "audit.json").read_text() == "{}"
-    models.attach(copy, "run.json", "{}")
-    with pytest.raises(Refusal, match="does not tell what folder it was trained on"):
-        auditing.audit(asked(copy))
+    with pytest.raises(Refusal, match="nowhere"):
+        auditing.audit(asked(copy, data=tmp_path / "nowhere"))
     with pytest.raises(Refusal, match="count=0"):
         auditing.audit(asked(copy, count=0))

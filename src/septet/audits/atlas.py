@@ -12,7 +12,10 @@ SMALL = 64  # pixels of a preview
 
 
 def view(audited: Audited) -> Section | None:
-    """Principal axes of real items' features (Pearson 1901): far dots are unlike, near ones need not be alike."""
+    """Principal axes of real items' features (Pearson 1901): far dots are unlike, near ones need not be alike.
+    None where there are none."""
+    if len(audited.dataset) < 3:
+        return None
     dataset, modality = audited.dataset, audited.model.modality
     groups = {
         "training": [(dataset.data[i], dataset.sources[i]) for i in evenly(dataset.training, EACH)],
@@ -24,8 +27,6 @@ def view(audited: Audited) -> Section | None:
     groups = {name: [(modality.finish(d), said) for d, said in group] for name, group in groups.items() if group}
     features = {name: modality.features([d for d, _ in group]).double() for name, group in groups.items()}
     real = torch.cat([f for name, f in features.items() if name != "drawn"])
-    if len(real) < 3:
-        return None
     centre = real.mean(0)
     _, lengths, axes = torch.linalg.svd(real - centre, full_matrices=False)
     share = float((lengths[:2] ** 2).sum() / (lengths**2).sum().clamp(min=1e-30))

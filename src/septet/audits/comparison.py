@@ -8,7 +8,7 @@ from .audited import Audited
 from .page import Section, tile
 
 SHOWN = 8  # outputs of each
-BEST_FIRST = "The longer a bar the better."
+FEATURES = "The longer a bar the better. By septet's own frozen features, which do not tell whether a draw looks real."
 
 
 def look(models: Sequence[tuple[str, Audited]]) -> tuple[list[str], list[Section]]:
@@ -54,8 +54,8 @@ def _figures(name: str, audited: Audited) -> dict[str, Any]:
 
 Told = Callable[[float], str]
 KINDS: tuple[tuple[str, str, str, bool, Told], ...] = (
-    ("coverage", "How much of the data's variety it draws", BEST_FIRST, True, lambda x: f"{x:.0%}"),
-    ("precision", "How many look real", BEST_FIRST, True, lambda x: f"{x:.0%}"),
+    ("coverage", "How much of the data's variety it draws", FEATURES, True, lambda x: f"{x:.0%}"),
+    ("precision", "How many draws stand among the training data", FEATURES, True, lambda x: f"{x:.0%}"),
     ("copies", "How many are copies", "The shorter a bar the better.", True, lambda x: f"{x:.1%}"),
     ("seconds_an_output", "How long an output takes", "The shorter a bar the better.", False, lambda x: f"{x:.3g} s"),
 )

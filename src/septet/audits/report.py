@@ -16,7 +16,9 @@ def sections(audited: Audited, table: Sequence[str]) -> list[Section]:
     modality = audited.model.modality
     first = audited.outputs[:SHOWN]
     tiles = [tile(modality, o.datum, str(o.record["prompt"] or f"seed {o.record['seed']}")) for o in first]
-    drawn = Section("drawn", "What it draws", ["The first draws for held-out prompts, none picked."], tiles)
+    said = any(output.record["prompt"] for output in first)
+    prompts = "" if not said else " for held-out prompts" if len(audited.dataset) else " for words of training"
+    drawn = Section("drawn", "What it draws", [f"The first draws{prompts}, none picked."], tiles)
     found = [section for view in VIEWS if (section := _seen(view, audited)) is not None]
     return [
         drawn,

@@ -17,7 +17,7 @@ from ..audits import comparison, copying, fidelity, likelihood, page, report
 from ..audits.audited import Audited
 from ..data.dataset import Dataset
 from ..generator import Generator
-from ..originality import nearness, spans
+from ..originality import evidence, nearness, spans
 from ..originality.calibration import CLOSE, COPY, Verdict
 from ..originality.evidence import Evidence
 from ..output import Output, version
@@ -52,9 +52,11 @@ def audit(request: Request) -> None:
     print("\n".join([*lead, "", *table]))
     target = _write(audited.folder, audited.figures, request.out)
     print("Drawing the page ...", file=sys.stderr)
-    lead.append(SHARED)
-    written = page.write(target, f"What {audited.folder.name} learned", lead, report.sections(audited, table))
-    say(f"{SHARED}\nMade {written}.\nCost: {cost(began)}.", "show", request.model)
+    shared = SHARED if len(audited.dataset) else ""
+    written = page.write(
+        target, f"What {audited.folder.name} learned", [*lead, *filter(None, [shared])], report.sections(audited, table)
+    )
+    say(f"{shared}\nMade {written}.\nCost: {cost(began)}.", "show", request.model)
 
 
 def compare(references: list[str], request: Request) -> None:
@@ -85,8 +87,7 @@ def measured(request: Request) -> Audited:
         raise Refusal(f"count={request.count}: expected 1 to 1,000,000")
     folder = models.resolve(request.model)
     model, run = models.load(request.model), run_of(folder)
-    source = source_of(run, request.data, request.model)
-    dataset = data_of(model, run, source)
+    source, dataset, missing = _data(model, run, request)
     long = model.modality.written and takes(model.process, "length") and model.process.space.sites > LENGTH
     settings: dict[str, Any] = {"length": LENGTH} if long else {}
     outputs = _drawn(model, dataset, request, settings)
@@ -94,19 +95,32 @@ def measured(request: Request) -> Audited:
         "septet": version(),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "model_sha256": model.digest,
-        "source": str(source),
-        "same_data": same_data(run, dataset),
+        "source": source and str(source),
+        "without_data": missing,
+        "same_data": same_data(run, dataset) if source else None,
         "drawn": len(outputs),
         "seed": request.seed,
         "settings": model.settings,
     }
-    found, verdicts, judge = _figures(model, dataset, outputs)
+    found, verdicts, judge = _figures(model, dataset, outputs) if source else _by_evidence(model, folder, outputs)
     return Audited(model, folder, run, source, dataset, outputs, verdicts, judge, figures | found, settings)
 
 
+def _data(model: Generator, run: dict[str, Any], request: Request) -> tuple[Path | None, Dataset, str | None]:
+    """The folder of a model's data, and these; where they are not to be had, none of them, and why."""
+    try:
+        source = source_of(run, request.data, request.model)
+    except Refusal as error:
+        known = "; septet show tells where its data came from" if run.get("sources") else ""
+        return None, Dataset([], [], [], model.modality), f"{error}{known}"
+    return source, data_of(model, run, source), None
+
+
 def _drawn(model: Generator, dataset: Dataset, request: Request, settings: dict[str, Any]) -> list[Output]:
-    """Outputs for held-out prompts, over and over; for nothing where the model takes no prompts."""
-    prompts = model.conditioner.heard([dataset.prompts[i] for i in dataset.validation or dataset.training])
+    """Outputs for held-out prompts, over and over, or without data for such as training heard; for nothing where the
+    model takes no prompts."""
+    told = [dataset.prompts[i] for i in dataset.validation or dataset.training]
+    prompts = model.conditioner.heard(told or model.conditioner.examples())
     count = request.count or COUNT
     rows = [(prompts[k % len(prompts)], request.seed + k) for k in range(count)]
     outputs: list[Output] = []
@@ -153,6 +167,17 @@ def _figures(
         found = {"refused": str(error)}
     figures["originality"] = found | _of_sets(model, made, training, held_out)
     return figures, verdicts, calibration
+
+
+def _by_evidence(
+    model: Generator, folder: Path, outputs: list[Output]
+) -> tuple[dict[str, Any], list[Verdict], Evidence | None]:
+    """What can be told without the data: verdicts, where the model's folder keeps what they need."""
+    judge = evidence.load(folder, model.modality)
+    if judge is None:
+        return {"likelihood": None, "originality": {"refused": reports.NO_EVIDENCE}}, [], None
+    verdicts = judge.verdicts([output.datum for output in outputs])
+    return {"likelihood": None, "originality": _told(outputs, verdicts)}, verdicts, judge
 
 
 def _of_text(

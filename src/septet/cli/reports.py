@@ -6,10 +6,18 @@ from typing import Any
 from ..originality.calibration import COPY
 
 LISTED = 10  # copies that are named
+NO_EVIDENCE = "that takes the data, or a model trained with --evidence, which keeps features of them"
+LEFT_OUT = (
+    "Left out is what compares with the data: coverage and precision, the loss on held-out items, the map, whether it "
+    "does what it is told, what it favours. What is looked at inside are its own draws; prompts, where it takes any, "
+    "are words of training."
+)
 
 
 def sentences(figures: dict[str, Any]) -> Iterator[str]:
     """The audit in plain words."""
+    if figures.get("without_data"):
+        yield f"This is an audit without the data: {figures['without_data']}. {LEFT_OUT}"
     yield from _originality(figures["originality"], figures["drawn"])
     yield from _fidelity(figures.get("fidelity"))
     yield from _likelihood(figures["likelihood"])
@@ -19,11 +27,10 @@ def _originality(found: dict[str, Any], drawn: int) -> Iterator[str]:
     if "refused" in found:
         yield f"Originality was not judged: {found['refused']}."
     else:
-        counts, honest = found["counts"], found["honest"]
+        counts = found["counts"]
         yield (
             f"Of {drawn} drawn, {counts['new']} are new, {counts['close']} close to a training item and "
-            f"{counts['copy']} copies. Of {honest['items']} real ones that were judged alike and never trained on, "
-            f"{honest['close']:.1%} would be called close and {honest['copy']:.1%} copies."
+            f"{counts['copy']} copies. {_honest(found)}"
         )
         expected = COPY * drawn
         if counts["copy"] > expected + 3 * max(1.0, expected) ** 0.5:
@@ -43,17 +50,33 @@ def _originality(found: dict[str, Any], drawn: int) -> Iterator[str]:
         yield f"As a set the drawn are nearer to the training data than held-out data are (C_T {score:.1f}): copying."
 
 
+def _honest(found: dict[str, Any]) -> str:
+    """How many real items would be called so: as counted or, where the evidence in the model's folder judged, at
+    most."""
+    if "honest" not in found:
+        most = found["allowed"]
+        return (
+            "The evidence in the model's folder judged them: of real ones that were never trained on, at most "
+            f"{most['close']:.0%} are called close and {most['copy']:.0%} copies."
+        )
+    honest = found["honest"]
+    return (
+        f"Of {honest['items']} real ones that were judged alike and never trained on, {honest['close']:.1%} would be "
+        f"called close and {honest['copy']:.1%} copies."
+    )
+
+
 def _fidelity(found: dict[str, Any] | None) -> Iterator[str]:
     if found is None:
         return
     if "refused" in found:
         yield f"Fidelity was not measured: {found['refused']}."
         return
-    made, floor = found["generated"], found["floor"]
+    made, floor, beside = found["generated"], found["floor"], found["floor_from"]
     yield (
-        f"The drawn cover {made['coverage']:.0%} of the kinds of training data, where {found['floor_from']} cover "
-        f"{floor['coverage']:.0%}; {made['precision']:.0%} look real by the same measure, where "
-        f"{floor['precision']:.0%} of real ones do."
+        f"In septet's own frozen features the drawn reach {made['coverage']:.0%} of the training data (coverage; "
+        f"{beside} {floor['coverage']:.0%}), and {made['precision']:.0%} of the drawn stand among the training data "
+        f"(precision; {beside} {floor['precision']:.0%}). Whether they look real is not measured."
     )
 
 

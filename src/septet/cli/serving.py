@@ -101,22 +101,25 @@ def _local(host: str) -> bool:
 
 def _models(given: list[str]) -> tuple[Any, Any, dict[str, str]]:
     """The engine, what may be named, and the defaults; the models given are loaded now, and come first."""
-    from .. import models
+    from .. import embedding
     from ..processes.autoregressive import Autoregressive
     from ..serve.engine import Engine
     from . import STARTERS
     from .conversing import MODEL
     from .listing import at_hand
 
-    defaults = dict.fromkeys(("text", "fill", "embedding"), STARTERS["text"])
+    defaults = dict.fromkeys(("text", "fill"), STARTERS["text"]) | {"embedding": embedding.DEFAULT}
     defaults |= {"chat": MODEL, "infill": STARTERS["code"], "image": STARTERS["vector"]}
-    engine = Engine(models.load)
+    engine = Engine(embedding.loaded)
     for reference in reversed(given):
         with engine.using(reference) as loaded:
             model = loaded.model
-            kinds = ["embedding"] if model.modality.written else ["image"]
-            if model.modality.written and isinstance(model.process, Autoregressive):  # one that goes on from a text
-                kinds += ["text", *(["chat"] if getattr(model.modality, "template", None) else [])]
+            if isinstance(model, embedding.Encoder):
+                kinds = ["embedding"]
+            elif not model.modality.written or not isinstance(model.process, Autoregressive):
+                kinds = ["embedding" if model.modality.written else "image"]
+            else:  # it goes on from a text, and embeds only where it is named: the default was trained to
+                kinds = ["text", *(["chat"] if getattr(model.modality, "template", None) else [])]
                 kinds += ["fill", "infill"] if "spans" in model.process.known else []
             defaults |= dict.fromkeys(kinds, reference)
     return engine, lambda: [*given, *(name for name, _ in at_hand())], defaults

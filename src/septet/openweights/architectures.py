@@ -65,45 +65,45 @@ def of_config(config: Mapping[str, Any], where: str) -> Shape:
             raise Refusal(f"{where}: {name} is not supported; choose a model without it")
     if config.get("hidden_act", "silu") != "silu":
         raise Refusal(f"{where}: the activation {config['hidden_act']!r} is not supported, only silu is")
-    heads, width = _whole(config, "num_attention_heads", where), _whole(config, "hidden_size", where)
-    head_width = _whole(config, "head_dim", where, width // heads)
+    heads, width = whole(config, "num_attention_heads", where), whole(config, "hidden_size", where)
+    head_width = whole(config, "head_dim", where, width // heads)
     rotary = config.get("rope_parameters") or config.get("rope_scaling") or {}
     base = float(rotary.get("rope_theta", config.get("rope_theta", 10000.0)))
-    sites = _whole(config, "max_position_embeddings", where, 2048)
+    sites = whole(config, "max_position_embeddings", where, 2048)
     arguments = {
         "width": width,
-        "layers": _whole(config, "num_hidden_layers", where, most=MOST_LAYERS),
+        "layers": whole(config, "num_hidden_layers", where, most=MOST_LAYERS),
         "heads": heads,
-        "kv_heads": _whole(config, "num_key_value_heads", where, heads),
+        "kv_heads": whole(config, "num_key_value_heads", where, heads),
         "head_width": head_width,
-        "hidden": _whole(config, "intermediate_size", where),
+        "hidden": whole(config, "intermediate_size", where),
         "query_key_norm": family == "qwen3",
         "bias": family == "qwen2",
         "rotary_base": base,
         "rotary_divisors": divisors(rotary, base, head_width, sites, where),
         "epsilon": float(config.get("rms_norm_eps", 1e-6)),
     }
-    return Shape(arguments, _whole(config, "vocab_size", where), min(sites, MOST_SITES))
+    return Shape(arguments, whole(config, "vocab_size", where), min(sites, MOST_SITES))
 
 
 def of_metadata(metadata: Mapping[str, Any], symbols: int, where: str) -> Shape:
     """Of a GGUF file's metadata; `symbols` are the rows of its table. Divisors in a tensor are the caller's to read."""
     family = _family(metadata.get("general.architecture"), where)
     own = {name.removeprefix(f"{family}."): value for name, value in metadata.items()}
-    heads, width = _whole(own, "attention.head_count", where), _whole(own, "embedding_length", where)
-    head_width = _whole(own, "attention.key_length", where, width // heads)
-    if _whole(own, "rope.dimension_count", where, head_width) != head_width:
+    heads, width = whole(own, "attention.head_count", where), whole(own, "embedding_length", where)
+    head_width = whole(own, "attention.key_length", where, width // heads)
+    if whole(own, "rope.dimension_count", where, head_width) != head_width:
         raise Refusal(f"{where}: rotary positions on a part of each head are not supported; choose another model")
-    base, sites = float(own.get("rope.freq_base", 10000.0)), _whole(own, "context_length", where, 2048)
+    base, sites = float(own.get("rope.freq_base", 10000.0)), whole(own, "context_length", where, 2048)
     kind = own.get("rope.scaling.type", "none")
     rotary = {} if kind == "none" else {"rope_type": kind, "factor": own.get("rope.scaling.factor", 1.0)}
     arguments = {
         "width": width,
-        "layers": _whole(own, "block_count", where, most=MOST_LAYERS),
+        "layers": whole(own, "block_count", where, most=MOST_LAYERS),
         "heads": heads,
-        "kv_heads": _whole(own, "attention.head_count_kv", where, heads),
+        "kv_heads": whole(own, "attention.head_count_kv", where, heads),
         "head_width": head_width,
-        "hidden": _whole(own, "feed_forward_length", where),
+        "hidden": whole(own, "feed_forward_length", where),
         "query_key_norm": family == "qwen3",
         "bias": family == "qwen2",
         "rotary_base": base,
@@ -139,7 +139,7 @@ def _family(name: Any, where: str) -> str:
     return str(name)
 
 
-def _whole(config: Mapping[str, Any], name: str, where: str, otherwise: int | None = None, most: int = MOST) -> int:
+def whole(config: Mapping[str, Any], name: str, where: str, otherwise: int | None = None, most: int = MOST) -> int:
     """A whole number from 1 to `most`; what is absent is `otherwise`."""
     value = config.get(name)
     value = otherwise if value is None else value

@@ -127,7 +127,7 @@ def _of_folder(folder: Path) -> Checkpoint:
         with _opened(file) as weights:
             return weights.get_tensor(names[own]).float()
 
-    digest = _digest([folder / CONFIG, folder / tokens.NAME, *files])
+    digest = digest_of([folder / CONFIG, folder / tokens.NAME, *files])
     text = Text(template, words)
     settings = settings or SETTINGS
     return Checkpoint(str(folder), folder.name, digest, shape, names, weight, text, tokenizer, end, settings)
@@ -168,7 +168,7 @@ def _of_gguf(path: Path) -> Checkpoint:
 
     tokenizer, end = tokens.of_metadata(file.metadata, where), file.metadata.get("tokenizer.ggml.eos_token_id")
     text = Text(*tokens.chat_of_metadata(file.metadata))
-    digest = _digest([path])
+    digest = digest_of([path])
     fours = any(file.entries[name].kind in FOUR_BITS for own, name in names.items() if own.startswith("backbone."))
     kept = grid if fours else None  # of others, all would have to be rounded
     return Checkpoint(where, path.stem, digest, shape, names, weight, text, tokenizer, end, SETTINGS, kept)
@@ -203,7 +203,7 @@ def _opened(file: Path) -> Any:
         raise Refusal(f"{file} cannot be read: {error}; use another copy of the model") from error
 
 
-def _digest(files: list[Path]) -> str:
+def digest_of(files: list[Path]) -> str:
     """16 hex digits over the files' contents."""
     total = hashlib.sha256()
     for file in files:

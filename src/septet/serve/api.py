@@ -18,6 +18,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import ClientDisconnect
 from starlette.types import Message
 
+from ..openweights.sentences import Encoder
 from ..output import version
 from ..space import Refusal
 from . import answers
@@ -52,6 +53,8 @@ class Server:
         using = self.engine.using(reference)
         loaded = await run_in_threadpool(using.__enter__)
         stack.callback(using.__exit__, None, None, None)
+        if kind != "embedding" and isinstance(loaded.model, Encoder):
+            raise Refusal(f"{reference} is a sentence encoder, which makes nothing: it is for embeddings")
         return loaded
 
     async def work(self, request: Request, loaded: Loaded, steps: Steps) -> list[Any]:

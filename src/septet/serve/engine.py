@@ -44,7 +44,7 @@ def codec_of(model: Generator) -> Symbols:
 class Loaded:
     """A model in memory; what a text model needs besides is made when it is first asked for."""
 
-    model: Generator
+    model: Any  # a Generator or, for embeddings alone, a sentence encoder
     users: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
     _decoding: Decoding | None = None
@@ -77,9 +77,10 @@ class Job:
 
 
 class Engine:
-    """`load` gives a model by its reference. Nothing is worked on before `start`."""
+    """`load` gives a model by its reference, or a sentence encoder, for embeddings. Nothing is worked on before
+    `start`."""
 
-    def __init__(self, load: Callable[[str], Generator], places: int = ROWS + WAITING):
+    def __init__(self, load: Callable[[str], Any], places: int = ROWS + WAITING):
         self.load, self.places, self.taken, self.closing = load, places, 0, False
         self.loaded: dict[str, Loaded] = {}  # the one used last comes last
         self.counting, self.loading = threading.Lock(), defaultdict(threading.Lock)  # of each model one at a time

@@ -18,8 +18,8 @@ def view(audited: Audited) -> Iterator[Section]:
         return
     back = model.shown(torch.cat([latents for _, _, latents in given]))
     strips = [
-        [tile(model.modality, datum, "real") for datum, _, _ in given],
+        [tile(model.modality, datum, audited.shown) for datum, _, _ in given],
         [tile(model.modality, datum, "comes back as") for datum in back],
     ]
-    told = ["Real items, encoded and decoded again: what is lost here, no draw can have."]
+    told = [f"Each is {audited.shown}, encoded and decoded again: what is lost here, no draw can have."]
     yield Section("codec", "What its codec keeps", told, strips=strips)

@@ -33,7 +33,7 @@ def view(audited: Audited) -> Iterator[Section]:
                 guess = process.answer(x, torch.full((1,), level, device=x.device), None, heard)
             noisy.append(tile(model.modality, model.shown(x)[0], f"{level:.0%} noise"))
             guessed.append(tile(model.modality, model.shown(guess)[0], "its guess"))
-        told = ["A real item under more and more noise, and what the model takes it to be each time."]
+        told = [f"This is {audited.shown} under more and more noise, and what the model takes it to be each time."]
         yield Section("noise", "What it sees in noise", told, strips=[noisy, guessed])
         if isinstance(model.conditioner, Text) and prompt and len(process.space.shape) == 2:
             tiles = list(_words(audited, process, latents, noise, str(prompt)))

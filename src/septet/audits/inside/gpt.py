@@ -37,8 +37,8 @@ def view(audited: Audited) -> Iterator[Section]:
         "expects",
         "What it expects next",
         [
-            "A real item, symbol by symbol: how surprised the model is by each (nats; 0 is certain). It was "
-            "trained to be surprised as little as possible."
+            f"This is {audited.shown}, symbol by symbol: how surprised the model is by each (nats; 0 is certain). It "
+            "was trained to be surprised as little as possible."
         ],
         chart=lines({"surprise": nats}, "symbol", "nats"),
         table=list(_guesses(audited.model.codec, latents[0], chances_NV)),

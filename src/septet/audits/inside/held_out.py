@@ -1,4 +1,4 @@
-"""Real items that the model never saw, as its codec takes them."""
+"""Items to look at a model with, as its codec takes them: real ones that it never saw."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -12,16 +12,18 @@ from ..audited import Audited
 
 
 def items(audited: Audited, count: int) -> Iterator[tuple[Any, Prompt, Tensor]]:
-    """Up to `count` held-out items (training ones where none are held out): datum, prompt, latents (1, N, ...)."""
+    """Up to `count` held-out items (training ones where none are held out, its own draws where there are no data):
+    datum, prompt, latents (1, N, ...)."""
     dataset, model = audited.dataset, audited.model
-    for i in dataset.validation or dataset.training:
-        datum = model.modality.finish(dataset.data[i])
+    index = dataset.validation or dataset.training
+    real = ((model.modality.finish(dataset.data[i]), dataset.prompts[i]) for i in index)
+    for datum, prompt in real if index else [(o.datum, o.record["prompt"]) for o in audited.outputs]:
         try:
             with torch.no_grad():
                 latents = model.encode([datum])
         except Refusal:  # too long for the codec
             continue
-        yield datum, dataset.prompts[i], latents.to(model.device)
+        yield datum, prompt, latents.to(model.device)
         count -= 1
         if not count:
             return

@@ -36,7 +36,7 @@ def view(audited: Audited) -> Iterator[Section]:
     latents_N = latents[0].cpu()
     right = float((chances.argmax(1) == latents_N[places]).float().mean())
     told = [
-        f"One symbol of a real item hidden at a time: the model's first guess is right in {right:.0%} of "
+        f"One symbol of {audited.shown} hidden at a time: the model's first guess is right in {right:.0%} of "
         f"{len(places)} gaps."
     ]
     text = codec if isinstance(codec, Symbols) else None
