@@ -39,10 +39,12 @@ def loaded(reference: str) -> Generator | Encoder:
 class Running:
     """A server in a thread, at a free port."""
 
-    def __init__(self, places: int = 8, key: str | None = None):
+    def __init__(self, places: int = 8, key: str | None = None, hosts: list[str] | None = None):
         self.engine = Engine(loaded, places)
         server = Server(self.engine, lambda: list(MODELS), DEFAULTS | {"image": "icons"})
-        settings = uvicorn.Config(application(server, key), port=0, log_level="error", lifespan="on", http=Impatient)
+        settings = uvicorn.Config(
+            application(server, key, hosts), port=0, log_level="error", lifespan="on", http=Impatient
+        )
         self.uvicorn = uvicorn.Server(settings)
         self.thread = threading.Thread(target=self.uvicorn.run)
         self.thread.start()
