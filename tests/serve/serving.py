@@ -25,6 +25,7 @@ MODELS = {
     "talker": lambda: talker(256),
     "long": lambda: talker(8192),
     "filler": filler,
+    "letters": lambda: filler(kind="characters", characters="ab"),
     "coder": untaught,
     "icons": lambda: models.load("icons"),
     "sentences": encoder,

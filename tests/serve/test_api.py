@@ -84,6 +84,15 @@ def test_chances_are_those_of_the_model_and_a_bias_forces_a_token(running: Runni
     assert set(asked(running, logit_bias={"65": 100}).choices[0].message.content) == {"b"}
 
 
+def test_tokens_that_cannot_come_have_the_chance_that_openai_gives_them(running: Running):
+    body: dict[str, Any] = {"model": "letters", "prompt": "ab", "max_tokens": 3, "logprobs": 5, "seed": 1}
+    whole = running.client.completions.create(**body).choices[0].logprobs
+    streamed = running.client.completions.create(**body, stream=True)
+    pieces = [best for piece in streamed for best in piece.choices[0].logprobs.top_logprobs]
+    assert pieces == whole.top_logprobs
+    assert all(min(best.values()) == -9999.0 for best in pieces) and all(-99 < n <= 0 for n in whole.token_logprobs)
+
+
 def test_a_schema_and_a_pattern_are_kept_to(running: Running):
     schema = {
         "type": "object",
@@ -153,7 +162,7 @@ def schema_of(schema: dict) -> dict:
 
 
 REFUSED = {
-    "no such model": ({"model": "gpt-9"}, 404, "expected one of talker, long, filler, coder, icons"),
+    "no such model": ({"model": "gpt-9"}, 404, "expected one of talker, long, filler, letters, coder, icons"),
     "a model that does not converse": ({"model": "filler"}, 400, "was not taught to converse"),
     "a model without words": ({"model": "icons"}, 400, "converse|no language model"),
     "too many choices": ({"n": 1000}, 400, "n: "),
@@ -238,6 +247,12 @@ def test_the_address_that_is_told_answers():
                 assert answer.status == 200 and json.load(answer)["data"]
         finally:
             process.send_signal(signal.SIGINT)
+
+
+@pytest.mark.parametrize("key", ["", "clé", "two words", " ", "line\n"])
+def test_a_key_that_no_client_could_send_is_refused(septet, key: str):
+    code, _, told = septet("serve", "api", "--key", key)
+    assert code == 2 and re.search("--key.*expected.*letters", told) and "Traceback" not in told
 
 
 def test_a_model_that_goes_on_from_no_text_leaves_texts_to_others(tmp_path):
