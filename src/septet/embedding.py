@@ -92,16 +92,16 @@ def embed(model: Generator | Encoder | str | Path | None, texts: Sequence[str]) 
     is subtracted.
     """
     model = _default() if model is None else loaded(model) if isinstance(model, str | Path) else model
-    means = _means(model, texts)
+    points = means(model, texts)
     if not isinstance(model, Encoder):
         if model not in _centres:
-            _centres[model] = _means(model, ORDINARY).mean(0)
-        means = means - _centres[model]
-    return torch.nn.functional.normalize(means, dim=-1)
+            _centres[model] = means(model, ORDINARY).mean(0)
+        points = points - _centres[model]
+    return torch.nn.functional.normalize(points, dim=-1)
 
 
 @torch.no_grad()
-def _means(model: Generator | Encoder, texts: Sequence[str]) -> Tensor:
+def means(model: Generator | Encoder, texts: Sequence[str]) -> Tensor:
     """(n, D) of the mean over each text's symbols, of whatever length."""
     process, codec = reading(model)
     pieces, whose = [], []
