@@ -8,17 +8,32 @@ import urllib.request
 from typing import Any
 
 import openai
+import torch
 import uvicorn
 from bertlike import encoder
 from coder import untaught
 from talkers import filler, talker
 
 from septet import models
+from septet.backbones.transformer import Transformer
+from septet.codecs.patches import Patches
+from septet.conditioners import Nothing
 from septet.generator import Generator
+from septet.modalities.image import Image
 from septet.openweights.sentences import Encoder
+from septet.processes.flow import Flow
 from septet.serve.api import Server, application
 from septet.serve.engine import Engine
 from septet.serve.limits import Impatient
+
+
+def painter() -> Generator:
+    """An untrained model of pictures, 8 pixels a side."""
+    codec = Patches(8, 4, 4)
+    torch.manual_seed(0)
+    process = Flow(codec.space, Transformer(32, 1, 2, modulated=True))
+    return Generator(Image(8), codec, process, Nothing(), settings={"steps": 2}).eval()
+
 
 HEY = [{"role": "user", "content": "hey"}]
 MODELS = {
@@ -28,6 +43,7 @@ MODELS = {
     "letters": lambda: filler(kind="characters", characters="ab"),
     "coder": untaught,
     "icons": lambda: models.load("icons"),
+    "painter": painter,
     "sentences": encoder,
 }
 DEFAULTS = {"chat": "talker", "text": "talker", "fill": "filler", "infill": "filler", "embedding": "sentences"}
