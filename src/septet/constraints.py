@@ -3,6 +3,7 @@
 Shapes: V symbols.
 """
 
+import copy
 import json
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from . import grammar
 from .codecs.symbols import Symbols
 from .space import Refusal
 
@@ -64,23 +66,26 @@ class Constraint:
     processes.decoding.Request.adjust. Where nothing may follow but the end, the end is drawn."""
 
     def __init__(self, vocabulary: Vocabulary, schema: dict[str, Any] | None = None, regex: str | None = None):
-        import llguidance
+        from llguidance import LLMatcher
 
         if (schema is None) == (regex is None):
             raise Refusal("a constraint is a JSON schema or a regular expression: give one of the two")
-        text = _written(schema) if regex is None else regex
+        kind, text = ("schema", _written(schema)) if regex is None else ("regex", regex)
         if len(text) > MOST:
             raise Refusal(f"a constraint of {len(text):,} characters: at most {MOST:,}")
-        matcher = llguidance.LLMatcher
-        try:
-            grammar = matcher.grammar_from_regex(text) if regex is not None else matcher.grammar_from_json_schema(text)
-        except ValueError as error:
-            raise Refusal(f"the JSON schema cannot be read: {str(error)[:200]}") from error
-        self.matcher = matcher(vocabulary.tokens, grammar, log_level=0)
-        self.vocabulary, self.taken = vocabulary, 0
-        if self.matcher.is_error():
-            reason = self.matcher.get_error().splitlines()[0][:200]
+        grammar.check(kind, text)
+        self.matcher = LLMatcher(vocabulary.tokens, grammar.written(kind, text), log_level=0)
+        if self.matcher.is_error():  # of these symbols
+            reason = self.matcher.get_error().partition("\n")[0][:200]
             raise Refusal(f"the schema or pattern cannot be kept to: {reason}")
+        self.vocabulary, self.taken = vocabulary, 0
+
+    def copy(self) -> "Constraint":
+        """Another one at the beginning, for another text."""
+        copied = copy.copy(self)
+        copied.matcher, copied.taken = self.matcher.deep_copy(), 0
+        copied.matcher.reset()
+        return copied
 
     def __call__(self, scores_V: Tensor, drawn: list[int]) -> None:
         for symbol in drawn[self.taken :]:

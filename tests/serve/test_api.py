@@ -10,6 +10,7 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import openai
@@ -20,6 +21,7 @@ from serving import HEY, PATIENCE, Running, speaks_ipv6
 from talkers import talker
 
 from septet import embed, models
+from septet.audits import provenance
 from septet.backbones.transformer import Transformer
 from septet.cli import serving
 from septet.codecs.symbols import Symbols
@@ -27,6 +29,7 @@ from septet.conditioners import Nothing
 from septet.conversation import decoding_of, replying
 from septet.generator import Generator
 from septet.modalities.text import Text
+from septet.modalities.vector import render
 from septet.processes.masked import Masked
 from septet.serve.bodies import Chat
 
@@ -84,6 +87,15 @@ def test_chances_are_those_of_the_model_and_a_bias_forces_a_token(running: Runni
     assert set(asked(running, logit_bias={"65": 100}).choices[0].message.content) == {"b"}
 
 
+def test_tokens_that_cannot_come_have_the_chance_that_openai_gives_them(running: Running):
+    body: dict[str, Any] = {"model": "letters", "prompt": "ab", "max_tokens": 3, "logprobs": 5, "seed": 1}
+    whole = running.client.completions.create(**body).choices[0].logprobs
+    streamed = running.client.completions.create(**body, stream=True)
+    pieces = [best for piece in streamed for best in piece.choices[0].logprobs.top_logprobs]
+    assert pieces == whole.top_logprobs
+    assert all(min(best.values()) == -9999.0 for best in pieces) and all(-99 < n <= 0 for n in whole.token_logprobs)
+
+
 def test_a_schema_and_a_pattern_are_kept_to(running: Running):
     schema = {
         "type": "object",
@@ -139,13 +151,50 @@ def test_embeddings_are_those_of_the_library(running: Running):
         running.client.embeddings.create(model="talker", input="one", dimensions=4)
 
 
-@pytest.mark.skipif("icons" not in models.starters(), reason="the starter icons is not in this checkout")
-def test_images_are_files_with_a_record(running: Running):
-    found = running.client.images.generate(model="icons", prompt="clock, outline", extra_body={"seed": 1})
+ICONS = pytest.mark.skipif("icons" not in models.starters(), reason="the starter icons is not in this checkout")
+
+
+def drawn(running: Running, model: str, **more: Any) -> tuple[Image.Image, dict[str, Any]]:
+    """A picture and its record."""
+    prompt = "clock, outline" if model == "icons" else ""
+    found = running.client.images.generate(model=model, prompt=prompt, extra_body={"seed": 1}, **more)
     with Image.open(io.BytesIO(base64.b64decode(found.data[0].b64_json))) as picture:
-        assert json.loads(picture.info["septet"])["prompt"] == "clock, outline" and picture.size == (512, 512)
-    with pytest.raises(openai.BadRequestError, match="draws 512x512"):
-        running.client.images.generate(model="icons", prompt="clock", size="1024x1024")
+        return picture.convert("RGBA"), json.loads(picture.info["septet"])
+
+
+@ICONS
+def test_drawings_come_crisp_at_the_size_that_is_asked_for(running: Running, tmp_path: Path):
+    model = models.load("icons")
+    [output] = model.generate("clock, outline", seed=1)
+    for size, side in (("256x256", 256), ("1024x1024", 1024), ("auto", 512), (None, 512)):
+        picture, record = drawn(running, "icons", size=size)
+        assert picture.size == (side, side) and record["prompt"] == "clock, outline"
+        assert picture.tobytes() == render(output.datum, side).tobytes()
+        assert record.get("size") == (size if size not in ("auto", None) else None) and "drawn_at" not in record
+    wide, record = drawn(running, "icons", size="640x320", response_format="b64_json")
+    whole = render(output.datum, 320)
+    assert wide.size == (640, 320) and wide.crop((160, 0, 480, 320)).tobytes() == whole.tobytes()
+    path = tmp_path / "wide.png"
+    output.modality.write(output.datum, path, record)
+    assert provenance.matches(path, output, record)  # so a record tells how to draw the same file again
+
+
+def test_pictures_are_scaled_and_their_record_says_so(running: Running):
+    own, record = drawn(running, "painter")
+    assert own.size == (8, 8) and "size" not in record
+    large, record = drawn(running, "painter", size="64x64")
+    assert (record["size"], record["drawn_at"]) == ("64x64", "8x8")
+    assert large.tobytes() == own.resize((64, 64), Image.Resampling.NEAREST).tobytes()
+    odd, record = drawn(running, "painter", size="30x20")
+    assert odd.size == (30, 20) and odd.getchannel("A").crop((0, 0, 5, 20)).getextrema() == (0, 0)
+    small, _ = drawn(running, "painter", size="16x16")
+    assert small.size == (16, 16)
+
+
+@pytest.mark.parametrize("size", ["2049x64", "64x15", "0x0", "1e3x1e3", "512", "-64x64", "99999999x1", "٦٤x٦٤", ""])
+def test_sizes_beyond_measure_are_refused(running: Running, size: str):
+    with pytest.raises(openai.BadRequestError, match="expected WIDTHxHEIGHT.*16 to 2,048"):
+        running.client.images.generate(model="painter", prompt="x", size=size)
 
 
 def schema_of(schema: dict) -> dict:
@@ -153,7 +202,7 @@ def schema_of(schema: dict) -> dict:
 
 
 REFUSED = {
-    "no such model": ({"model": "gpt-9"}, 404, "expected one of talker, long, filler, coder, icons"),
+    "no such model": ({"model": "gpt-9"}, 404, "expected one of talker, long, filler, letters, coder, icons, painter"),
     "a model that does not converse": ({"model": "filler"}, 400, "was not taught to converse"),
     "a model without words": ({"model": "icons"}, 400, "converse|no language model"),
     "too many choices": ({"n": 1000}, 400, "n: "),
@@ -240,6 +289,12 @@ def test_the_address_that_is_told_answers():
                 assert answer.status == 200 and json.load(answer)["data"]
         finally:
             process.send_signal(signal.SIGINT)
+
+
+@pytest.mark.parametrize("key", ["", "clé", "two words", " ", "line\n"])
+def test_a_key_that_no_client_could_send_is_refused(septet, key: str):
+    code, _, told = septet("serve", "api", "--key", key)
+    assert code == 2 and re.search("--key.*expected.*letters", told) and "Traceback" not in told
 
 
 def test_a_model_that_goes_on_from_no_text_leaves_texts_to_others(tmp_path):

@@ -1,15 +1,22 @@
 """Who is let in, who waits, and who is no longer waited for."""
 
 import contextlib
+import functools
 import json
 import socket
 import threading
+import time
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Any
 
 import openai
 import pytest
 from serving import HEY, PATIENCE, Running, wait_until
 from talkers import talker
+from torch import Tensor
 
+from septet.embedding import PIECE, embed
 from septet.generator import Generator
 from septet.serve import api, limits
 from septet.serve.engine import Engine
@@ -85,6 +92,58 @@ def test_who_does_not_read_what_is_sent_has_left(monkeypatch):
         assert received.startswith(b"HTTP/1.1 200") and b"[DONE]" not in received
     finally:
         server.stop()
+
+
+@pytest.fixture
+def watched() -> Iterator[tuple[Running, list[int]]]:
+    """A server, and what the model `long` has done there: how many symbols it read for points, 0 for a step of
+    drawing."""
+    server = Running()
+    with server.engine.using("long") as loaded:
+        embed(loaded.model, ["what all texts share is found now"])
+        done: list[int] = []
+        states, step = loaded.model.process.states, loaded.decoding.step
+
+        def counted_states(rows_BN: Tensor, *more: Any) -> Tensor:
+            done.append(rows_BN.numel())
+            return states(rows_BN, *more)
+
+        def counted_step() -> Any:
+            done.append(0)
+            return step()
+
+        loaded.model.process.states, loaded.decoding.step = counted_states, counted_step
+        yield server, done
+    server.stop()
+
+
+def test_long_texts_that_become_points_let_others_in_after_each_row(watched: tuple[Running, list[int]]):
+    server, done = watched
+    ask = functools.partial(server.client.embeddings.create, model="long", input=["x" * 20_000] * 3)
+    asking = threading.Thread(target=ask)
+    asking.start()
+    while not done:
+        time.sleep(0.01)
+    server.chat("long", max_tokens=20, logit_bias={"65": 100})
+    asking.join()
+    first, last = done.index(0), len(done) - done[::-1].index(0)
+    between = done[first:last]
+    assert between.count(0) >= 5 and max(between) <= PIECE
+    assert not any(one and other for one, other in pairwise(between))
+    assert sum(done) >= 60_000
+
+
+def test_a_text_is_no_longer_read_for_a_client_that_left(watched: tuple[Running, list[int]]):
+    server, done = watched
+    content = json.dumps({"model": "long", "input": "x" * 200_000}).encode()
+    head = "POST /v1/embeddings HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+    with socket.create_connection(server.uvicorn.servers[0].sockets[0].getsockname()[:2]) as leaving:
+        leaving.sendall(f"{head}content-length: {len(content)}\r\n\r\n".encode() + content)
+        while not done:
+            time.sleep(0.01)
+    while server.engine.taken or server.engine.others:
+        time.sleep(0.01)
+    assert sum(done) < 200_000
 
 
 def test_who_finds_no_place_is_told_to_come_back_and_leaving_frees_it():

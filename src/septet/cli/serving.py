@@ -2,6 +2,7 @@
 
 import ipaddress
 import os
+import re
 import shutil
 import sys
 from typing import Annotated, Any
@@ -31,8 +32,10 @@ def api(
         import uvicorn
     except ImportError as error:
         raise Refusal(f"a server needs more packages ({error.name}); pip install 'septet[serve]'") from error
-    if not _local(host) and not key:
+    if not _local(host) and key is None:
         raise Refusal(f"--host {host} is open to other machines: give a key with --key, or in {KEY}")
+    if key is not None and not re.fullmatch("[!-~]+", key):  # what a header can hold, whoever writes it
+        raise Refusal("--key: expected letters, digits and signs of ASCII, without spaces; change it, or leave it out")
     from ..serve import api as routes
     from ..serve import limits
 

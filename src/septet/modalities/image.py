@@ -20,7 +20,7 @@ from ..space import Refusal
 from .descriptors import picture_features, picture_views
 from .opening import PIXELS, opened
 from .pixels import fit, palette, snapped, tiles
-from .records import ASCII, EXIF, USER_COMMENT, png_with
+from .records import ASCII, EXIF, USER_COMMENT, png_with, sized
 
 ORIENTATION = 0x0112
 CANARY = 4  # blocks a side
@@ -115,9 +115,10 @@ class Image(Modality):
         return snapped(np.asarray(datum), self.colours) if self.colours else np.asarray(datum)
 
     def write(self, datum: Any, path: Path, record: dict[str, Any]) -> None:
-        """A PNG with the record as the text chunk `septet`, or a lossless WebP with it as the EXIF user comment."""
+        """A PNG with the record as the text chunk `septet`, or a lossless WebP with it as the EXIF user comment; scaled
+        to the record's `size` if it has one."""
         path, stream = Path(path), io.BytesIO()
-        picture = Pillow.fromarray(self.take(datum))
+        picture = sized(Pillow.fromarray(self.take(datum)), record)
         if path.suffix.lower() == ".png":
             stream.write(png_with(record, picture))
         elif path.suffix.lower() == ".webp":

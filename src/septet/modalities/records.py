@@ -4,19 +4,40 @@ import html
 import io
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from PIL import Image as Pillow
+from PIL import ImageOps
 from PIL.PngImagePlugin import PngInfo
 
 from ..space import Refusal
 from .opening import opened
 
 RECORD_BYTES = 1 << 20
+SIDES = 16, 2048  # pixels of a picture that is written at a size of its own
 EXIF, USER_COMMENT = 0x8769, 0x9286
 ASCII = b"ASCII\0\0\0"  # how the comment is encoded (Exif 2.3, 4.6.5)
 METADATA = re.compile(rb"<metadata>(.*?)</metadata>", re.DOTALL)
+
+
+def size_of(text: Any) -> tuple[int, int]:
+    """Width and height of a picture, in pixels."""
+    found = re.fullmatch("([0-9]{1,4})x([0-9]{1,4})", str(text))
+    if not found or not all(SIDES[0] <= int(side) <= SIDES[1] for side in found.groups()):
+        raise Refusal(f"size {str(text)[:20]!r}: expected WIDTHxHEIGHT, {SIDES[0]} to {SIDES[1]:,} pixels each")
+    return int(found[1]), int(found[2])
+
+
+def sized(picture: Pillow.Image, record: Mapping[str, Any]) -> Pillow.Image:
+    """The picture at the size that its record names, if it names one: whole and in the middle, on nothing."""
+    if "size" not in record:
+        return picture
+    width, height = size_of(record["size"])
+    scale = min(width / picture.width, height / picture.height)
+    method = Pillow.Resampling.NEAREST if scale in range(1, SIDES[1]) else Pillow.Resampling.BICUBIC  # square pixels
+    return ImageOps.pad(picture.convert("RGBA"), (width, height), method, color=(0, 0, 0, 0))
 
 
 def png_with(record: dict[str, Any], picture: Pillow.Image) -> bytes:

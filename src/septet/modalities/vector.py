@@ -23,7 +23,7 @@ from ..space import Refusal
 from .descriptors import SIDE, likeness, picture_features, picture_views
 from .drawing import Drawing, Figure, bounds, nearest, outlines, rgb, to_svg
 from .pixels import palette
-from .records import png_with
+from .records import png_with, size_of, sized
 from .svg import MOST_BYTES, parse_svg
 
 __all__ = ["Drawing", "Figure", "Vector", "arrange", "render", "shades"]
@@ -156,13 +156,16 @@ class Vector(Modality):
         return Drawing(tuple(replace(f, colour=f.colour and near[f.colour]) for f in datum.figures))
 
     def write(self, datum: Drawing, path: Path, record: dict[str, Any]) -> None:
-        """An SVG file with the record as JSON in <metadata>; as .png, PNG_SIDE pixels wide."""
+        """An SVG file with the record as JSON in <metadata>; as .png, at the record's `size`, else PNG_SIDE pixels
+        wide."""
         path = Path(path)
         if path.suffix.lower() not in self.suffixes:
             raise Refusal(f"{path.name}: drawings are written as {' or '.join(self.suffixes)}; rename it")
-        as_png = path.suffix.lower() == ".png"
-        content = png_with(record, render(datum, PNG_SIDE)) if as_png else to_svg(datum, record).encode()
-        folders.write(path, content)
+        if path.suffix.lower() == ".svg":
+            folders.write(path, to_svg(datum, record).encode())
+            return
+        side = min(size_of(record["size"])) if "size" in record else PNG_SIDE
+        folders.write(path, png_with(record, sized(render(datum, side), record)))
 
     def preview(self, datum: Drawing, size: int = 128) -> Image.Image:
         return render(datum, size)

@@ -8,6 +8,8 @@ from typing import Any
 from ..codecs.symbols import Symbols
 from .texts import Choice, Texts
 
+LEAST = -9999.0  # what OpenAI tells of a token that is hardly possible; JSON knows no infinity
+
 
 class Answer:
     """The shape of the answers to one request: `chat`, or plain completions."""
@@ -70,7 +72,7 @@ class Answer:
 
 def _entry(codec: Symbols, symbol: int, value: float) -> dict[str, Any]:
     [word], raw = codec.pieces_of([symbol]), codec.bytes_of(symbol)
-    return {"token": word, "logprob": value, "bytes": None if raw is None else list(raw)}
+    return {"token": word, "logprob": max(value, LEAST), "bytes": None if raw is None else list(raw)}
 
 
 def event(data: Any) -> str:

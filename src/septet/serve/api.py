@@ -168,6 +168,7 @@ def application(server: Server, key: str | None = None, hosts: list[str] | None 
 TOLD = {
     400: "what was asked for cannot be done; the sentence says why",
     401: "the API key is missing or wrong",
+    403: "a browser asks for the page of another site",
     404: "no such model",
     408: "the request came too slowly",
     413: "the request is too long",

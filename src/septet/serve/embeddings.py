@@ -8,7 +8,7 @@ import numpy as np
 from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 
-from ..embedding import embed, reading
+from ..embedding import embed_in_steps, reading
 from ..space import Refusal
 from .api import Server
 from .bodies import Embeddings
@@ -28,8 +28,8 @@ def routes(server: Server) -> APIRouter:
             if body.dimensions not in (None, width):
                 raise Refusal(f"dimensions {body.dimensions}: {loaded.model.name} makes {width}; leave it out")
             counts = await run_in_threadpool(lambda: [len(codec.symbols_of(text)) for text in texts])
-            steps = (embed(loaded.model, [text])[0].numpy() for text in texts)
-            points = await server.work(request, loaded, steps)
+            made = await server.work(request, loaded, embed_in_steps(loaded.model, texts))
+        points = [point.numpy() for point in made if point is not None]
         data = [{"object": "embedding", "index": n, "embedding": _coded(p, body)} for n, p in enumerate(points)]
         usage = {"prompt_tokens": sum(counts), "total_tokens": sum(counts)}
         return {"object": "list", "data": data, "model": body.model or server.defaults["embedding"], "usage": usage}

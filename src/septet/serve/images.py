@@ -5,14 +5,16 @@ import tempfile
 import time
 from collections.abc import Generator as Steps
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, Request
+from fastapi.concurrency import run_in_threadpool
 
 from ..generator import Generator
 from ..modalities.image import Image
-from ..modalities.vector import PNG_SIDE
+from ..modalities.records import size_of
 from ..output import Output
 from ..space import Refusal
 from .api import Server
@@ -29,16 +31,18 @@ def routes(server: Server) -> APIRouter:
         """PNG files in base64, each with its record inside."""
         if body.response_format == "url":
             raise Refusal("response_format 'url': pictures come inside the answer; ask for 'b64_json'")
+        record = {} if body.size in (None, "auto") else {"size": "{}x{}".format(*size_of(body.size))}
         async with AsyncExitStack() as stack:
             server.places(stack, body.n)
             loaded = await server.model(stack, body.model, "image")
-            if PNG not in loaded.model.modality.suffixes:
-                raise Refusal(f"{loaded.model.name} draws {loaded.model.modality.name}, no pictures")
-            own = _size(loaded.model)
-            if body.size not in (None, "auto", own):
-                raise Refusal(f"size {body.size}: {loaded.model.name} draws {own}; ask for that, or for auto")
+            modality = loaded.model.modality
+            if PNG not in modality.suffixes:
+                raise Refusal(f"{loaded.model.name} draws {modality.name}, no pictures")
+            if record and isinstance(modality, Image):  # drawings are crisp at any size, pictures are scaled
+                record["drawn_at"] = f"{modality.size}x{modality.size}"
             made = await server.work(request, loaded, _drawn(loaded.model, body, seed_of(body.seed)))
-        files = [file for step in made for file in step]
+            outputs = [replace(output, record=output.record | record) for step in made for output in step]
+            files = await run_in_threadpool(lambda: [_file(output) for output in outputs])
         data = [{"b64_json": base64.b64encode(file).decode(), "revised_prompt": None, "url": None} for file in files]
         return {"created": int(time.time()), "data": data}
 
@@ -46,16 +50,10 @@ def routes(server: Server) -> APIRouter:
 
 
 def _drawn(model: Generator, body: Images, seed: int) -> Steps:
-    """The files that each step finished."""
+    """What each step finished."""
     requests = [(body.prompt, seed + number) for number in range(body.n)]
     for moment in model.generating(requests, tile=body.n):
-        yield [_file(output) for output in moment.outputs]
-
-
-def _size(model: Generator) -> str:
-    """Of its pictures, as width x height."""
-    side = model.modality.size if isinstance(model.modality, Image) else PNG_SIDE
-    return f"{side}x{side}"
+        yield moment.outputs
 
 
 def _file(output: Output) -> bytes:

@@ -1,16 +1,19 @@
-"""What is refused before any of it is read: bodies that are too long, requests that come too slowly or not at all."""
+"""What is refused before any of it is read: bodies that are too long, requests that come too slowly or not at all, or
+from the pages of others; and connections on which nothing moves."""
 
 import asyncio
 import json
 from typing import Any
+from urllib.parse import urlsplit
 
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from .answers import error
 
 MOST_BYTES = 4_000_000  # of a body
-SECONDS = 20.0  # in which it must have come, and a connection's first request must have begun
+SECONDS = 20.0  # in which it must have come, a connection's next request must have begun, and a client must read on
 
 
 class Limits:
@@ -22,6 +25,10 @@ class Limits:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        if _foreign(headers):
+            await _refuse(send, 403, f"a page of {headers['origin'][:100]!r} may not ask here, only programs")
             return
         try:
             async with asyncio.timeout(self.seconds):
@@ -55,11 +62,42 @@ class Limits:
 
 
 class Impatient(H11Protocol):
-    """Closes connections on which no request has come after a while."""
+    """Ends connections on which no whole request, or none after the last answer, has come after a while, and those of
+    clients that do not read their answers."""
+
+    stuck: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
-        self.loop.call_later(SECONDS, lambda: None if self.cycle else transport.close())
+        self._wait()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._wait()
+
+    def _wait(self) -> None:
+        last = self.cycle
+
+        def leave() -> None:
+            if self.cycle is last and (last is None or last.response_complete):  # none has come since
+                self.transport.abort()
+
+        self.loop.call_later(SECONDS, leave)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self.stuck = self.loop.call_later(SECONDS, self.transport.abort)  # closing would wait for what is to be sent
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self.stuck is not None:
+            self.stuck.cancel()
+
+
+def _foreign(headers: Headers) -> bool:
+    """Whether a browser says that the page of another site asks."""
+    origin = headers.get("origin")
+    return origin is not None and urlsplit(origin).netloc.lower() != headers.get("host", "").lower()
 
 
 async def _refuse(send: Send, status: int, sentence: str) -> None:

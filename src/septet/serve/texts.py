@@ -7,6 +7,7 @@ Shapes: n symbols, V symbols.
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -98,7 +99,7 @@ class Texts:
 
     def _adjust(self) -> Callable[[Tensor, list[int]], None] | None:
         bias = _bias(self.asked.logit_bias or {}, codec_of(self.loaded.model).space.symbols or 0)
-        constraint = self._constraint()
+        constraint = None if self._constraint is None else self._constraint.copy()
         if constraint is None and bias is None:
             return None
 
@@ -110,7 +111,9 @@ class Texts:
 
         return adjust
 
+    @cached_property
     def _constraint(self) -> Constraint | None:
+        """Of all choices: made once."""
         form = self.asked.response_format
         if form is None or form.type == "text":
             return None
