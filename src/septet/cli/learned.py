@@ -1,6 +1,5 @@
 """What a model was trained on: its run, its folder of data, the same split of them."""
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +8,7 @@ from ..data import canaries
 from ..data.dataset import Dataset, read
 from ..generator import Generator
 from ..space import Refusal
+from .terminal import tell
 
 RUN_BYTES = 1 << 20
 
@@ -36,11 +36,11 @@ def source_of(run: dict[str, Any], given: Path | None, model: str) -> Path:
 
 def data_of(model: Generator, run: dict[str, Any], source: Path) -> Dataset:
     """A model's data, split as they were when it was trained; says so where they are no longer the same."""
-    print(f"Reading {source} ...", file=sys.stderr)
+    tell(f"Reading {source} ...", error=True)
     dataset = read(source, model.modality, seed=int(run.get("seed") or 0))
     if not same_data(run, dataset):
-        print("These are not the very data it was trained on (another fingerprint): what counts as held out here may")
-        print("have been trained on, and the other way round.")
+        tell("These are not the very data it was trained on (another fingerprint): what counts as held out here may")
+        tell("have been trained on, and the other way round.")
     return dataset
 
 

@@ -14,6 +14,7 @@ from ..references import is_pickle, starters
 from ..space import Refusal
 from . import cost, say
 from .learned import data_of, run_of, source_of
+from .terminal import tell
 
 NAME = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
@@ -35,7 +36,7 @@ def trace(path: Path, reference: str | None, data: Path | None, influence: bool,
     kept = evidence.load(folder, model.modality)
     lead, sections = origin.look(origin.Subject(path, record, model, kept, source, run.get("started_from"), dataset))
     for sentence in lead:
-        print(sentence)
+        tell(sentence)
     target = out or path.with_name(f"{path.stem}-audit")
     written = page.write(target, f"Where did {path.name} come from?", lead, sections)
     say(f"\nMade {written}.\nCost: {cost(began)}.", "show", folder)
@@ -69,5 +70,5 @@ def check(path: Path) -> None:
         return
     provenance.checked(record, path)
     say(origin.written(record))
-    print("A record is easily changed: drawing it again tells whether it is true.")
+    tell("A record is easily changed: drawing it again tells whether it is true.")
     say("", "audit", path)
