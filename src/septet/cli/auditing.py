@@ -84,7 +84,7 @@ def measured(request: Request) -> Audited:
     folder = models.resolve(request.model)
     model, run = models.load(request.model), run_of(folder)
     source = source_of(run, request.data, request.model)
-    dataset = data_of(model, run, source)
+    dataset = data_of(model, run, source, named=request.data is not None)
     long = model.modality.written and takes(model.process, "length") and model.process.space.sites > LENGTH
     settings: dict[str, Any] = {"length": LENGTH} if long else {}
     outputs = _drawn(model, dataset, request, settings)

@@ -32,7 +32,9 @@ def trace(path: Path, reference: str | None, data: Path | None, influence: bool,
     on_gpu = str(record["settings"].get("device", "cpu")) != "cpu"
     model, run = models.load(folder, device=device_of("auto" if on_gpu else "cpu")), run_of(folder)
     source = data or (Path(str(run["source"])) if run.get("source") else None)
-    dataset = data_of(model, run, source_of(run, data, record["model"])) if influence else None
+    dataset = None
+    if influence:
+        dataset = data_of(model, run, source_of(run, data, record["model"]), named=data is not None)
     kept = evidence.load(folder, model.modality)
     lead, sections = origin.look(origin.Subject(path, record, model, kept, source, run.get("started_from"), dataset))
     for sentence in lead:
