@@ -1,5 +1,5 @@
 """Compiled functions that are checked: a compiler can produce wrong code for a processor without saying so (see
-docs/decisions/012-compiled-code-is-checked.md). Each graph is run compiled and uncompiled on the inputs that it was
+docs/decisions/013-compiled-code-is-checked.md). Each graph is run compiled and uncompiled on the inputs that it was
 compiled for, and outputs, gradients and inputs that it writes to are compared."""
 
 import logging

@@ -168,7 +168,7 @@ def follow(run: Any) -> runs.Progress:
                 continue
             step = last.step
             for remark in step.remarks:
-                bar.console.print(remark, highlight=False)
+                tell(remark, error=True)
             if step.validation is not None:
                 validation = f" held-out {step.validation:.4f}" + (" (best)" if step.best else " (rising)")
             loss = " ".join(f"{name} {value:.4f}" for name, value in list(step.losses.items())[:3])
