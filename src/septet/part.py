@@ -4,9 +4,12 @@ import functools
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from types import NoneType, UnionType
+from typing import Any, get_args
 
 from .space import Refusal, Space
+
+PLAIN = (bool, int, float, str, NoneType)
 
 
 class Part:
@@ -110,10 +113,12 @@ def build(tree: Any, find: Callable[[str], type[Part]], read: Callable[[str], st
 
 
 def _fitting(kind: type[Part], arguments: dict[str, Any]) -> dict[str, Any]:
-    """The arguments; one that is not the part that the constructor asks for is a Refusal."""
+    """The arguments; one that is not the part, or the plain value, that the constructor asks for is a Refusal."""
     for name, parameter in inspect.signature(kind).parameters.items():
         asked = parameter.annotation
-        part = isinstance(asked, type) and issubclass(asked, Part)
-        if part and name in arguments and not isinstance(arguments[name], asked):
-            raise Refusal(f"{kind.__name__}: its {name} is no {asked.__name__}; use another copy of the model")
+        kinds = get_args(asked) if isinstance(asked, UnionType) else (asked,)
+        checked = all(isinstance(k, type) and issubclass(k, (Part, *PLAIN)) for k in kinds) and name in arguments
+        if checked and not isinstance(arguments[name], (*kinds, int) if float in kinds else kinds):
+            expected = " or ".join(k.__name__.removesuffix("Type") for k in kinds)
+            raise Refusal(f"{kind.__name__}: its {name} is no {expected}; use another copy of the model")
     return arguments

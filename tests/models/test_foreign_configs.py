@@ -79,7 +79,7 @@ def test_a_part_of_another_kind_is_refused(folder: Path, part: str, value: Any):
     "codec, said",
     [
         ({"length": 10**9}, "at most 4,194,304 sites"),
-        ({"length": "long"}, "does not build"),
+        ({"length": "long"}, "length is no int"),
         ({"markers": {"prefix": 1}, "symbols": 261}, "no symbol that ends a text"),
         ({"markers": {"end": 10**9}, "symbols": 261}, "marker 'end' is 1000000000, of 261 symbols"),
         ({"markers": {"end": -1}, "symbols": 261}, "marker 'end' is -1, of 261 symbols"),
@@ -99,3 +99,18 @@ def test_a_number_beyond_all_numbers_is_none(folder: Path):
     (folder / "config.json").write_text(content.replace('"prompt_dropout": 0.1', '"prompt_dropout": 1e999'))
     with pytest.raises(Refusal, match="1e999 is not a number"):
         models.config(folder)
+
+
+@pytest.mark.parametrize(
+    "change, said",
+    [
+        ({"softcap": "x"}, "softcap is no float or None"),
+        ({"softcap": [1]}, "softcap is no float or None"),
+        ({"fill": None}, "fill is no float"),
+    ],
+)
+def test_an_argument_of_another_kind_is_refused(folder: Path, change: dict[str, Any], said: str):
+    tree = json.loads((folder / "config.json").read_text())["arguments"]["process"]
+    rewritten(folder, process=tree | {"arguments": tree["arguments"] | change})
+    with pytest.raises(Refusal, match=said):
+        models.load(folder)
