@@ -41,7 +41,8 @@ def data_of(model: Generator, run: dict[str, Any], source: Path, named: bool) ->
     """A model's data, split as they were when it was trained. Where they are no longer the same, says so of a folder
     that the user named, and refuses any other: who made the model may have recorded one that is none of its data."""
     tell(f"Reading {source} ...", error=True)
-    seed = run.get("seed") if isinstance(run.get("seed"), int) else 0
+    recorded = run.get("seed")
+    seed = recorded if isinstance(recorded, int) else 0
     dataset = read(source, _begun(model, run), seed=seed)
     if same_data(run, dataset):
         return dataset
@@ -60,7 +61,7 @@ def _begun(model: Generator, run: dict[str, Any]) -> Modality:
         return model.modality
     known = inspect.signature(kind).parameters
     try:
-        options = recipes.options(recipes.find(run.get("recipe"))) | dict(run.get("options") or {})
+        options = recipes.options(recipes.find(str(run.get("recipe")))) | dict(run.get("options") or {})
         return kind(**{name: value for name, value in options.items() if name in known})
     except (Refusal, TypeError, ValueError):  # another's recipe, or another's record
         return model.modality
