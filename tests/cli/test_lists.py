@@ -124,3 +124,10 @@ def test_an_audit_tells_how_many_items_are_new(said, shelf: Path):
     assert "Drawn again from its record it comes out the same" in said(
         "audit", next(Path("made").glob("*.txt")), "--model", shelf / "names"
     )
+
+
+def test_an_audit_of_data_sees_a_list(said, shelf: Path):
+    Path("lists").mkdir()
+    Path("lists/names.txt").write_text("\n".join(sorted(NAMES)))
+    told = said("audit", "lists")
+    assert "A list, by its many short lines" in told and "67 items to train on, 8 held out." in told

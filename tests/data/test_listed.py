@@ -2,10 +2,12 @@
 
 from itertools import pairwise, product
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from septet import runs
+from septet.codecs.symbols import Symbols
 from septet.data.canaries import Planted
 from septet.data.dataset import read
 from septet.data.listed import as_often, read_texts
@@ -18,7 +20,7 @@ from septet.recipes.text_gpt import text_gpt
 from septet.space import PADDING, Refusal
 
 NAMES = ["".join(parts) for parts in product(("Ka", "Me", "Tol", "Vi"), "lnr", ("a", "en", "ik", "or", "uth"))]
-TINY = {"width": 32, "layers": 1, "batch": 8, "length": 64}
+TINY: dict[str, Any] = {"width": 32, "layers": 1, "batch": 8, "length": 64}
 PROSE = "The cat sat on the mat, and the dog ran.\nThen it rained; nobody came\nto see what the two had done.\n" * 40
 VERSE = "O rose thou art sick\nThe invisible worm\nThat flies in the night\nIn the howling storm\n\n" * 30
 PLAY = "ROMEO:\nIs the day so young?\n\nBENVOLIO:\nBut new struck nine.\n\n" * 30
@@ -113,7 +115,7 @@ def test_what_else_items_may_be_is_refused(names: Path):
 def test_each_batch_holds_whole_items_shuffled(names: Path):
     plan = text_gpt(names, **TINY)
     codec, batches = plan.generator.codec, plan.stages[0].batches()
-    assert codec.kind == "characters" and plan.generator.modality.listed
+    assert isinstance(codec, Symbols) and codec.kind == "characters" and plan.generator.modality.listed
     seen = []
     for step in range(8):
         rows = batches.at(step)["latents"]
@@ -134,9 +136,10 @@ def test_long_items_are_cut_without_an_end_and_in_larger_symbols(tmp_path: Path)
     path.write_text("\n".join(f"{name} said that {' '.join(NAMES[k:])}" for k, name in enumerate(NAMES)))
     plan = text_gpt(path, items="lines", **TINY)
     rows = plan.stages[0].batches().at(0)["latents"]
-    assert plan.generator.codec.kind == "bpe" and rows.shape[1] <= 64
+    codec = plan.generator.codec
+    assert isinstance(codec, Symbols) and codec.kind == "bpe" and rows.shape[1] <= 64
     whole = rows[(rows != PADDING).all(1)]
-    assert not (whole == plan.generator.codec.space.markers["end"]).any()
+    assert not (whole == codec.space.markers["end"]).any()
 
 
 @pytest.fixture(scope="module")
@@ -169,6 +172,7 @@ def test_a_verdict_is_on_the_whole_item(names: Path, tmp_path: Path):
     assert isinstance(kept, Listed)
     (tmp_path / evidence.EVIDENCE).write_bytes(evidence.content(kept))
     found = evidence.load(tmp_path, dataset.modality)
+    assert found is not None
     known, other = dataset[dataset.training[3]], dataset[dataset.validation[0]]
     verdicts = found.verdicts([known.datum.upper(), other.datum, known.datum + "x"])
     assert [str(verdict) for verdict in verdicts] == [f"copy of {known.source}", "new", "new"]

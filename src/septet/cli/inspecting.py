@@ -9,6 +9,7 @@ from typing import Any
 from .. import recipes
 from ..audits import collection, page
 from ..data.dataset import read
+from ..data.listed import read_texts
 from . import RECIPES, cost, say
 from .kinds import counted, modality_of
 
@@ -18,7 +19,7 @@ def examine(folder: Path, seed: int, out: Path | None) -> None:
     began = time.time()
     kind, modality = _kind(folder)
     print(f"Reading the {kind} files of {folder} ...", file=sys.stderr)
-    dataset = read(folder, modality, seed=seed)
+    dataset = read_texts(folder, seed=seed) if kind == "text" else read(folder, modality, seed=seed)
     lead, sections = collection.look(dataset, folder)
     for sentence in lead:
         print(sentence)

@@ -17,7 +17,7 @@ from ..processes.autoregressive import Autoregressive
 from ..space import Refusal, heard_only
 from . import Plan, Stage
 
-ITEMS = 128  # of a list in a batch
+ITEMS = 64  # of a list in a batch
 DROPOUT = 0.2  # of lists, which are small beside running texts
 SHORT = 32  # characters of an item, on average, up to which they are the symbols
 
@@ -48,7 +48,8 @@ def text_gpt(
     if start is None:
         codec = Symbols.learned(texts, _tokens(tokens, texts, listed), min(length, 128) if short else length)
         torch.manual_seed(seed)
-        width, dropout = width or (128 if short else 256), dropout or (DROPOUT if listed else 0.0)
+        width = width or (128 if short else 256) // (2 if listed else 1)  # a list holds less to learn
+        dropout = dropout or (DROPOUT if listed else 0.0)
         backbone = Transformer(width, layers, heads=max(2, width // 64), dropout=dropout)
         process = Autoregressive(codec.space, backbone, fill=fill)
         start = Generator(dataset.modality, codec, process, Nothing(), settings={"temperature": 0.9, "min_p": 0.02})
@@ -58,7 +59,8 @@ def text_gpt(
     batch = batch or (ITEMS if listed else 16 if short else 32)
     batches, facts = (_item_batches if listed else _window_batches)(dataset, codec, batch, seed)
     compiled = seconds is not None and seconds >= 600 and not listed  # items are of many lengths
-    settings = Settings(rate=rate or (0.03 if short else 0.02), compile=compiled)
+    precision = "fp32" if listed else "bf16"  # networks as small as this gain nothing from bf16
+    settings = Settings(rate=rate or (0.03 if short else 0.02), compile=compiled, precision=precision)
     return Plan(start, [Stage("gpt", start, lambda: batches, settings)], dataset, facts, previews=[None] * 2)
 
 
