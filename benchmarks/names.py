@@ -103,7 +103,7 @@ def main() -> None:
     stream, names = random.Random(0), set()
     while len(names) < NAMES:
         names.add(name(stream))
-    seeds, budget, count = (1, "20s", 20) if asked.quick else (asked.seeds, asked.budget, DRAWN)
+    seeds, budget, count = (1, "40s", 20) if asked.quick else (asked.seeds, asked.budget, DRAWN)
     found = []
     with tempfile.TemporaryDirectory(prefix="septet-names-") as folder:
         source = Path(folder) / "names.txt"
