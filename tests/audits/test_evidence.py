@@ -10,7 +10,7 @@ from synthetic import pictures, text
 from septet.data.dataset import Dataset, read
 from septet.modalities.image import Image
 from septet.modalities.text import Text
-from septet.originality import evidence, fingerprints, spans
+from septet.originality import evidence, fingerprints, lines, spans
 from septet.originality.evidence import EVIDENCE, content, gather, load
 from septet.space import Refusal
 
@@ -33,7 +33,7 @@ def test_pictures_are_judged_as_by_the_data_themselves(shapes, tmp_path):
     assert found.verdicts(asked) == direct.verdicts(asked)
     assert [v.word for v in found.verdicts(asked[:30])].count("copy") >= 28
     assert [v.word for v in found.verdicts(asked[30:])].count("copy") <= 3
-    assert not isinstance(found, fingerprints.Fingerprints)
+    assert not isinstance(found, fingerprints.Fingerprints | lines.Listed)
     (name, p), *others = found.nearest(asked[0], 5)
     assert name == shapes.sources[shapes.training[0]] and p <= 0.01
     assert len(others) == 4 and all(chance >= p for _, chance in others)

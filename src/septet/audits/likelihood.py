@@ -34,7 +34,10 @@ def measure(model: Generator, dataset: Dataset) -> dict[str, Any] | None:
     codec = model.codec if isinstance(model.codec, Symbols) else None
     found: dict[str, Any] = {"unit": "nats a symbol" if model.process.space.discrete else "validation loss"}
     for name, index in (("held_out", dataset.validation), ("training", dataset.training)):
-        batches = _batches(model, dataset, index) if codec is None else _windows(model, codec, dataset, index)
+        if codec is None or model.modality.listed:
+            batches = _batches(model, dataset, index)
+        else:
+            batches = _windows(model, codec, dataset, index)
         loss = _mean_loss(model, batches)
         if loss is None:
             return None

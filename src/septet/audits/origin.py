@@ -11,6 +11,9 @@ from ..generator import Generator
 from ..modalities.image import Image
 from ..originality import fingerprints, spans
 from ..originality.evidence import Evidence, without_beginning
+from ..originality.fingerprints import Fingerprints
+from ..originality.lines import Listed
+from ..originality.nearness import Calibration
 from ..space import Refusal
 from . import likelihood, provenance
 from .influence import Influence
@@ -63,7 +66,7 @@ def look(subject: Subject) -> tuple[list[str], list[Section]]:
 
 
 def _learned_from(subject: Subject, datum: Any) -> Iterator[Section]:
-    if subject.evidence is not None:
+    if subject.evidence is not None and not isinstance(subject.evidence, Listed):
         yield _nearest(subject, subject.evidence, datum)
     if subject.dataset is not None:
         yield _influence(subject, subject.dataset, datum)
@@ -91,8 +94,8 @@ def _datum(subject: Subject, drawn: Replay | None, same: bool | None) -> Any:
 
 
 def _own(subject: Subject, datum: Any) -> Any:
-    """A datum without the beginning that was given: a text, what the model wrote of it."""
-    given = subject.record["settings"].get("given") or {}
+    """A datum without the beginning that was given: a text, what the model wrote of it; an item of a list is whole."""
+    given = {} if subject.model.modality.listed else subject.record["settings"].get("given") or {}
     return without_beginning(datum, given.get("text")) if isinstance(given, dict) else datum
 
 
@@ -100,6 +103,10 @@ def _judged(subject: Subject, datum: Any) -> str:
     if subject.evidence is None:
         return "Whether it is new cannot be told: the model keeps no features of its training data."
     verdict = subject.evidence.verdicts([_own(subject, datum)])[0]
+    if isinstance(subject.evidence, Listed):
+        return (
+            "It is new: no training item." if verdict.word == "new" else f"It is the training item {verdict.nearest}."
+        )
     share = f"{verdict.p:.1%} of real items that were never trained on stand as near to a training item"
     words = {
         "new": f"It is new: {share}.",
@@ -153,7 +160,7 @@ def _words(subject: Subject, drawn: Replay) -> Section | None:
     return Section("words", "What each word of the prompt did", told, tiles, bars=bars, figures=figures)
 
 
-def _nearest(subject: Subject, kept: Evidence, datum: Any) -> Section:
+def _nearest(subject: Subject, kept: Calibration | Fingerprints, datum: Any) -> Section:
     if isinstance(kept, fingerprints.Fingerprints):
         return _copied(kept, datum)
     told = [

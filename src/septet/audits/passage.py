@@ -2,7 +2,7 @@
 
 from PIL import Image
 
-from ..originality.fingerprints import Fingerprints
+from ..originality.nearness import Calibration
 from ..space import Refusal
 from .audited import Audited
 from .page import TILE, Section, Tile, data_uri, item, tile
@@ -26,7 +26,7 @@ def view(audited: Audited) -> Section | None:
     last = last.resize(first.size)
     faded = [Tile(data_uri(Image.blend(first, last, k / (FRAMES - 1))), "cross-fade") for k in range(FRAMES)]
     strips = [drawn, faded]
-    if audited.evidence is not None and not isinstance(audited.evidence, Fingerprints):
+    if isinstance(audited.evidence, Calibration):
         names = [audited.evidence.nearest(output.datum, 1)[0][0] for output in frames]
         strips.append([item(model.modality, audited.source, name, f"nearest: {name}") for name in names])
     told = [

@@ -29,8 +29,10 @@ Seed = Annotated[int, typer.Option(help="Same seed, same result.")]
 
 @app.command()
 def train(
-    kind: Annotated[str, typer.Argument(help="text, code, image or vector.")],
-    source: Annotated[Path, typer.Argument(help="A folder of files, or one file.")],
+    kind: Annotated[
+        str, typer.Argument(help="text, code, image or vector; may be left out where all files are of one kind.")
+    ],
+    source: Annotated[Path | None, typer.Argument(help="A folder of files, or one file.")] = None,
     options: Annotated[
         list[str] | None, typer.Argument(help="option=value of the recipe; see `septet recipes`.")
     ] = None,
@@ -53,7 +55,7 @@ def train(
     """Learn a model from your files."""
     from . import training
 
-    learned = (kind, source, options or [], recipe, start)
+    learned = (*training.named(kind, source, options or [], recipe), recipe, start)
     length = (budget, steps, seed, out, resume)
     training.train(training.Request(*learned, *length, canaries, keep, evidence, device))
 

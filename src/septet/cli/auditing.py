@@ -14,7 +14,7 @@ from ..audits import comparison, copying, fidelity, likelihood, page, report
 from ..audits.audited import Audited
 from ..data.dataset import Dataset
 from ..generator import Generator
-from ..originality import evidence, nearness, spans
+from ..originality import evidence, lines, nearness, spans
 from ..originality.calibration import CLOSE, COPY, Verdict
 from ..originality.evidence import Evidence
 from ..output import Output, version
@@ -147,6 +147,9 @@ def _figures(
     training, held_out = ([finish(dataset.data[i]) for i in side] for side in sides)  # in the colours that were learned
     names = [dataset.sources[i] for i in dataset.training]
     figures: dict[str, Any] = {"likelihood": likelihood.measure(model, dataset)}
+    if model.modality.listed:
+        verdicts = lines.listed(training, held_out, names).verdicts(made)
+        return figures | {"originality": _told(outputs, verdicts) | {"listed": True}}, verdicts, None
     if model.modality.written:
         found, verdicts = _of_text(outputs, training, held_out, names)
         return figures | {"originality": found}, verdicts, None

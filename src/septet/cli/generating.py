@@ -18,6 +18,7 @@ from ..settings import chosen, takes
 from ..space import Refusal
 from . import STARTERS, cost, say
 from .editing import Edit, beginning, begins, given_of
+from .redrawing import Fresh, fresh_of, moments
 from .requests import Request, Row, options_of, rows_of
 from .terminal import live, tell
 
@@ -35,7 +36,12 @@ def generate(request: Request, settings: dict[str, Any], edit: Edit) -> None:
     if request.what == "image" and request.suffix is None and ".png" in model.modality.suffixes:
         request = replace(request, suffix=".png")  # drawings as pictures, if pictures are asked for
     settings |= options_of(request.options)
-    by_line = _by_line(model, settings.pop("lines", "no"))
+    listed = model.modality.listed
+    made = Made(_by_line(model, settings.pop("lines", "yes" if listed else "no")))
+    if listed:
+        judge = None if made.by_line else judge  # the mark on an item is the verdict on it
+        one = "yes" if request.prompts is None else "no"  # of a table each row has the seed that it says
+        made.fresh = fresh_of(model, settings.pop("new", one), kept, request.seed + request.count)
     settings = chosen(model.process, settings, {})
     if edit.end_prompt is not None or edit.end_seed is not None:
         _interpolate(model, judge, request, settings, edit, began)
@@ -45,35 +51,40 @@ def generate(request: Request, settings: dict[str, Any], edit: Edit) -> None:
     if len(left) < len(rows):
         tell(f"{len(rows) - len(left)} of {len(rows)} are there already and stay as they are.")
     _tell_unseen(model, left)
-    made = _drawn(model, judge, left, edit, request, settings, by_line)
+    _draw(model, judge, left, edit, request, settings, made)
     for text in made.texts:
         tell(text + "\n")
-    if by_line:
+    if made.by_line:
         _tell_lines(kept, list(dict.fromkeys(made.lines)))
     _tell_verdicts(made.saved, made.verdicts)
-    _report(request, made.saved, began)
+    if made.fresh is not None and (told := made.fresh.sentence(len(left), len(made.saved))):
+        tell(told)
+    _report(request, made.saved, began, made.fresh.seed if made.fresh else request.seed + request.count)
 
 
 @dataclass
 class Made:
-    """What was drawn: the files, by what they were judged, the first few texts, or the lines of all."""
+    """What was drawn: the files, by what they were judged, the first few texts, or `by_line` the lines of all. With
+    `fresh`, only what is new."""
 
+    by_line: bool
+    fresh: Fresh | None = None
     saved: list[Path] = field(default_factory=list)
     verdicts: list[Verdict] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
 
 
-def _drawn(
+def _draw(
     model: Generator,
     judge: Evidence | None,
     rows: list[Row],
     edit: Edit,
     request: Request,
     settings: dict[str, Any],
-    by_line: bool,
-) -> Made:
-    made = Made()
+    made: Made,
+) -> None:
+    listed = model.modality.listed
     with live() as bar:
         task = bar.add_task("drawing", total=max(1, len(rows)))
         for prompt, group in _by_given(model, rows):
@@ -81,24 +92,24 @@ def _drawn(
             begun = beginning(given, prompt)
             asked = [(None if begins(model) else row.prompt, row.seed) for row in group]
             queue = list(group)
-            for moment in model.generating(asked, given, request.tile, **settings) if group else ():
+            for moment in moments(model, asked, given, request.tile, settings, made.fresh) if group else ():
                 share = (moment.state.step + 1) / moment.state.steps if not moment.outputs else 0
                 bar.update(task, completed=len(made.saved) + share * min(request.tile, len(queue)))
                 for output in moment.outputs:
                     made.saved.append(_save(output, queue.pop(0), request))
-                    if by_line:
-                        made.lines += lines.items(output.text, bool(begun))
+                    if made.by_line:
+                        made.lines += [output.text] if listed else lines.items(output.text, bool(begun))
                     elif model.modality.written and len(made.texts) < SHOWN:
                         made.texts.append(output.text)
                 if judge is not None and moment.outputs:
-                    made.verdicts += judge.verdicts([without_beginning(o.datum, begun) for o in moment.outputs])
-    return made
+                    own = None if listed else begun
+                    made.verdicts += judge.verdicts([without_beginning(o.datum, own) for o in moment.outputs])
 
 
 def _setting_first(request: Request, model: Generator) -> Request:
     """A first word that names a setting, as in `lines=yes`, is no prompt."""
     name, equals, _ = (request.prompt or "").partition("=")
-    if not equals or not (name == "lines" or takes(model.process, name)):
+    if not equals or not (name == "lines" or (name == "new" and model.modality.listed) or takes(model.process, name)):
         return request
     return replace(request, prompt=None, options=[str(request.prompt), *request.options])
 
@@ -152,7 +163,7 @@ def _interpolate(
     strip = saved[0].with_name(f"{saved[0].stem}-strip.png")
     folders.write(strip, png_with({"strip": [o.record for o in outputs]}, outputs.sheet(columns=len(outputs))))
     _tell_verdicts(saved, judge.verdicts([output.datum for output in outputs]) if judge else [])
-    _report(request, saved, began)
+    _report(request, saved, began, request.seed + request.count)
     say(f"All in one strip: {strip}.")
 
 
@@ -197,8 +208,8 @@ def _save(output: Output, row: Row, request: Request) -> Path:
     return output.save(folder_of(request), request.suffix)
 
 
-def _report(request: Request, saved: list[Path], began: float) -> None:
+def _report(request: Request, saved: list[Path], began: float, seed: int) -> None:
     where = str(saved[0]) if len(saved) == 1 else f"{len(saved)} files in {request.out}"
     words = ["generate", request.what, *([] if request.prompt is None else [request.prompt]), *request.options]
-    words += ["--seed", request.seed + request.count, *([] if request.model is None else ["--model", request.model])]
+    words += ["--seed", seed, *([] if request.model is None else ["--model", request.model])]
     say(f"Made {where if saved else 'nothing new'}.\nCost: {cost(began)}.", *(words if saved else []))

@@ -1,21 +1,17 @@
 """septet audit FOLDER: what data hold, before anything is trained on them."""
 
 import inspect
-import re
 import time
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from .. import models, recipes
+from .. import recipes
 from ..audits import collection, page
 from ..data.dataset import read
-from ..data.files import kinds, listed
-from ..space import Refusal
+from ..data.listed import read_texts
 from . import RECIPES, cost, say
+from .kinds import counted, modality_of
 from .terminal import tell
-
-ABOUT = re.compile(r"(readme|licen[cs]e|copying|notice|changelog)\b", re.IGNORECASE)
 
 
 def examine(folder: Path, seed: int, out: Path | None) -> None:
@@ -23,7 +19,7 @@ def examine(folder: Path, seed: int, out: Path | None) -> None:
     began = time.time()
     kind, modality = _kind(folder)
     tell(f"Reading the {kind} files of {folder} ...", error=True)
-    dataset = read(folder, modality, seed=seed)
+    dataset = read_texts(folder, seed=seed) if kind == "text" else read(folder, modality, seed=seed)
     lead, sections = collection.look(dataset, folder)
     for sentence in lead:
         tell(sentence)
@@ -33,22 +29,13 @@ def examine(folder: Path, seed: int, out: Path | None) -> None:
 
 def _kind(folder: Path) -> tuple[str, Any]:
     """The kind of content that most files of a folder are of, and its modality as the recipe for it has it; of mixed
-    kinds, which others there are is said. Texts beside other files of their name are captions, and those about the
-    folder are none of its data."""
-    found, counts, classes = listed(folder), Counter[str](), {}
-    for kind in RECIPES:
-        classes[kind] = models.find_part(kind.capitalize())
-        counts[kind] = sum(path.suffix.lower() in classes[kind].extensions for path in found)
-    shown = {path.with_suffix("") for path in found if path.suffix.lower() not in classes["text"].extensions}
-    texts = [path for path in found if path.suffix.lower() in classes["text"].extensions]
-    counts["text"] -= sum(path.with_suffix("") in shown or ABOUT.match(path.name) is not None for path in texts)
-    kind, count = counts.most_common(1)[0]
-    if not count:
-        raise Refusal(f"{folder} holds nothing that can be learned from ({kinds(found) or 'no files'}); give another")
-    others = ", ".join(f"{n:,} {other} files" for other, n in counts.items() if n and other != kind)
+    kinds, which others there are is said."""
+    counts = counted(folder)
+    kind = max(counts, key=lambda kind: counts[kind])
+    others = ", ".join(f"{n:,} {other} files" for other, n in counts.items() if other != kind)
     if others:
-        tell(
-            f"Besides {count:,} {kind} files there are {others}: a model is trained on one kind, so these are left out."
-        )
-    known, options = inspect.signature(classes[kind]).parameters, recipes.options(recipes.find(RECIPES[kind]))
-    return kind, classes[kind](**{name: value for name, value in options.items() if name in known})
+        left = "a model is trained on one kind, so these are left out"
+        tell(f"Besides {counts[kind]:,} {kind} files there are {others}: {left}.")
+    modality = modality_of(kind)
+    known, options = inspect.signature(modality).parameters, recipes.options(recipes.find(RECIPES[kind]))
+    return kind, modality(**{name: value for name, value in options.items() if name in known})

@@ -26,6 +26,11 @@ def sentences(figures: dict[str, Any]) -> Iterator[str]:
 def _originality(found: dict[str, Any], drawn: int) -> Iterator[str]:
     if "refused" in found:
         yield f"Originality was not judged: {found['refused']}."
+    elif found.get("listed"):
+        yield (
+            f"Of {drawn} drawn, {found['counts']['new']} are new and {found['counts']['copy']} are training items. How "
+            "many of honest ones would be is not known: those held out were chosen so that none is."
+        )
     else:
         counts = found["counts"]
         yield (

@@ -1,5 +1,7 @@
 """septet train."""
 
+import os
+import shlex
 import sys
 import time
 from contextlib import suppress
@@ -10,11 +12,12 @@ from typing import Any
 from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 
 from .. import models, openweights, recipes, resuming, runs
-from ..data.files import listed
+from ..data.files import listed, shown
 from ..generator import Generator
 from ..pace import process_started
 from ..space import Refusal
 from . import RECIPES, cost, say
+from .kinds import kind_of
 from .terminal import live, tell
 
 FEW = {"image": 2000, "vector": 2000}  # files below which a training starts from a starter; of code, any number
@@ -41,6 +44,22 @@ class Request:
     keep: str | None
     evidence: bool | None
     device: str
+
+
+def named(first: str, second: Path | None, options: list[str], recipe: str | None) -> tuple[str, Path, list[str]]:
+    """The kind, source and options that the words of a command name. One path alone, before the options, is the source,
+    and the recipe or its files tell the kind."""
+    if second is not None and ("=" not in str(second) or os.path.exists(second)):
+        return first, second, options
+    options = options if second is None else [str(second), *options]
+    if first in RECIPES and not os.path.exists(first):
+        raise Refusal(f"train {first}: give the files too, as in septet train {first} FOLDER")
+    source, whole = Path(first), (recipe or "").partition(",")[0].strip()
+    if whole in recipes.names():
+        return whole.partition("_")[0], source, options
+    kind = kind_of(source)
+    say(f"{shown(source)} is taken for {kind}, as in septet train {kind} {shlex.quote(shown(source))}.")
+    return kind, source, options
 
 
 def train(request: Request) -> None:

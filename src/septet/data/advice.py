@@ -27,7 +27,7 @@ ENOUGH = {
 
 def advice(dataset: Dataset) -> str:
     """One sentence; empty for a kind of which no curve was measured."""
-    known = ENOUGH.get(dataset.modality.name)
+    known = None if dataset.modality.listed else ENOUGH.get(dataset.modality.name)
     if known is None:
         return ""
     count = len(dataset)

@@ -139,9 +139,7 @@ def read(
     """
     if not 0 <= held_out < 1:
         raise Refusal(f"held_out={held_out}: expected a share from 0 to below 1, such as 0.1")
-    planted = 0
-    if isinstance(source, canaries.Planted):
-        source, planted = source.source, source.count
+    source, planted = (source.source, source.count) if isinstance(source, canaries.Planted) else (source, 0)
     found = opened(source, modality, captions)
     harvest = _Harvest(modality, Store(memory_bytes))
     for entry in found.entries:
@@ -189,7 +187,8 @@ def _account(harvest: _Harvest) -> Iterator[str]:
     if harvest.empty:
         yield f"{harvest.empty:,} were left out: {NOTHING[harvest.modality.written]}."
     if harvest.copies:
-        yield f"{len(harvest.copies):,} exact duplicates were dropped."
+        what = "say how often an item is learned" if harvest.modality.listed else "were dropped"
+        yield f"{len(harvest.copies):,} exact duplicates {what}."
     for remark, count in sorted(harvest.remarks.items()):
         yield f"{count:,} {'is' if count == 1 else 'are'} {remark}."
 

@@ -35,6 +35,18 @@ def rendered(template: str, asked: list[tuple[list[dict[str, str]], bool]], word
     return json.loads(run.stdout)
 
 
+def alternating(texts: list[str]) -> list[tuple[str, bool]]:
+    """Of a conversation up to each reply, and with it: what is new each time, and whether it is a reply."""
+    found, said = [], ""
+    for before, after in zip(texts[::2], texts[1::2], strict=True):
+        if not before.startswith(said):  # a template that changes what was said earlier: its last reply counts
+            found, said = [], ""
+        if after.startswith(before):
+            found += [(before[len(said) :], False), (after[len(before) :], True)]
+            said = after
+    return found
+
+
 def _limit() -> None:
     """Little memory and time, and nothing to open, from here on; where the system knows such limits."""
     try:

@@ -15,7 +15,7 @@ from .. import folders
 from ..part import Asset
 from ..parts import Modality
 from ..space import Refusal
-from . import chat_template
+from . import chat_template, lists
 
 LONGEST_BYTES = 1 << 30
 MARKS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe\0\0", "utf-32-le"), (b"\0\0\xfe\xff", "utf-32-be"))
@@ -109,28 +109,17 @@ def is_message(value: Any) -> bool:
     return isinstance(value, dict) and value.get("role") in ROLES and isinstance(value.get("content"), str)
 
 
-def _alternating(texts: list[str]) -> list[tuple[str, bool]]:
-    """Of a conversation up to each reply, and with it: what is new each time, and whether it is a reply."""
-    found, said = [], ""
-    for before, after in zip(texts[::2], texts[1::2], strict=True):
-        if not before.startswith(said):  # a template that changes what was said earlier: its last reply counts
-            found, said = [], ""
-        if after.startswith(before):
-            found += [(before[len(said) :], False), (after[len(before) :], True)]
-            said = after
-    return found
-
-
 class Text(Modality):
-    """Plain text. With `template`, a model's chat template, conversations too; `words` are names that it uses."""
+    """Plain text. With `template`, a model's chat template, conversations too; `words` are names that it uses. With
+    `listed`, each line is a datum, an item of a list."""
 
     name = "text"
     extensions = (".txt", ".text", ".md", ".markdown", ".rst", ".org", ".adoc", ".tex", ".log", ".srt", *LINES)
     suffixes = (".txt",)
     written = True
 
-    def __init__(self, template: Asset | None = None, words: dict[str, str] | None = None):
-        self.template, self.words = template, words or {}
+    def __init__(self, template: Asset | None = None, words: dict[str, str] | None = None, listed: bool = False):
+        self.template, self.words, self.listed = template, words or {}, listed
 
     def conversation(self, messages: list[dict[str, str]]) -> str:
         """Messages, {"role": ..., "content": ...}, as one text up to where the answer begins."""
@@ -145,7 +134,7 @@ class Text(Modality):
                 asked += [pair for n in turns for pair in ((messages[:n], True), (messages[: n + 1], False))]
                 counts.append(2 * len(turns))
             texts = iter(self._rendered(asked))
-            yield from (_alternating(list(islice(texts, count))) for count in counts)
+            yield from (chat_template.alternating(list(islice(texts, count))) for count in counts)
 
     def _rendered(self, asked: list[tuple[list[dict[str, str]], bool]]) -> list[str]:
         if self.template is None:
@@ -182,12 +171,13 @@ class Text(Modality):
         return value
 
     def pieces(self, datum: str) -> list[tuple[str, tuple[str, ...]]]:
-        """The text; of JSON lines, each line's that holds any."""
-        if not isinstance(datum, Lines):
-            return [(datum, ())]
-        lines = enumerate(datum.split("\n"), 1)
-        texts = [(number, _of_line(line, number)) for number, line in lines if line.strip()]
-        return [(self._of(text, number), ()) for number, text in texts if text.strip()]
+        """The text; of JSON lines, each line's that holds any; of a list, its items."""
+        texts = [datum]
+        if isinstance(datum, Lines):
+            lines = enumerate(datum.split("\n"), 1)
+            told = [(number, _of_line(line, number)) for number, line in lines if line.strip()]
+            texts = [self._of(text, number) for number, text in told if text.strip()]
+        return [(text, ()) for text in (lists.items(texts) if self.listed else texts)]
 
     def _of(self, text: str, number: int) -> str:
         try:
@@ -211,8 +201,9 @@ class Text(Modality):
         return {"characters": len(datum)}
 
     def cut(self, datum: str, share: float) -> tuple[str, str] | None:
-        """The first 1 - share of the characters, and the rest; None of a conversation, which is one thing."""
-        if messages_of(datum) is not None:
+        """The first 1 - share of the characters, and the rest; None of a conversation and of an item of a list,
+        which are one thing."""
+        if self.listed or messages_of(datum) is not None:
             return None
         border = int(len(datum) * (1 - share))
         return (datum[:border], datum[border:]) if 0 < border < len(datum) else None
@@ -244,5 +235,7 @@ class Text(Modality):
         return torch.from_numpy(rows)
 
     def sketch(self, datum: str) -> np.ndarray:
-        """The smallest hashes of its runs of 5 characters (a bottom-k sketch, Broder 1997), case and spaces aside."""
-        return np.unique(grams(" ".join(datum.lower().split()), 5))[:SKETCH]
+        """The smallest hashes of its runs of 5 characters, or the hash of fewer (a bottom-k sketch, Broder 1997), case
+        and spaces aside."""
+        text = " ".join(datum.lower().split())
+        return np.unique(grams(text, min(5, max(1, len(text)))))[:SKETCH]

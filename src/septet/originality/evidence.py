@@ -22,14 +22,14 @@ from ..parts import Modality
 from ..space import Refusal
 from . import reduced
 from .fingerprints import Fingerprints, fingerprinted
-from .lines import hashed, stand
+from .lines import Listed, hashed, listed, stand
 from .nearness import Calibration, calibrate
 
 EVIDENCE = "evidence.safetensors"
 FORMAT = "1"
 NAMES_BYTES = 256 << 20
 
-Evidence = Calibration | Fingerprints
+Evidence = Calibration | Fingerprints | Listed
 
 
 def gather(dataset: Dataset) -> Evidence:
@@ -38,6 +38,8 @@ def gather(dataset: Dataset) -> Evidence:
     index = list(dict.fromkeys(dataset.training))  # canaries are trained on more than once
     training, held_out = ([modality.finish(dataset.data[i]) for i in side] for side in (index, dataset.validation))
     names = [dataset.sources[i] for i in index]
+    if modality.listed:
+        return listed(training, held_out, names)
     if modality.written:
         whole: dict[str, str] = {}  # with the ends that are held out
         for i, text in zip((*index, *dataset.validation), (*training, *held_out), strict=True):
@@ -48,7 +50,8 @@ def gather(dataset: Dataset) -> Evidence:
 
 
 def without_beginning(datum: Any, beginning: str | None) -> Any:
-    """What is judged of an output: of a text, all but the beginning that was given; other data whole."""
+    """What is judged of an output: of a text, all but the beginning that was given; other data, and items of lists,
+    for which no beginning is given here, whole."""
     if isinstance(datum, str) and beginning:
         return datum.removeprefix(beginning.partition(GAP)[0])
     return datum
@@ -59,7 +62,9 @@ def content(evidence: Evidence) -> bytes:
     names = zlib.compress(json.dumps(list(evidence.names)).encode())
     kept: dict[str, np.ndarray] = {"names": np.frombuffer(names, np.uint8)}
     facts = {"format": FORMAT, "held_out": str(evidence.held_out), "kind": type(evidence).__name__}
-    if isinstance(evidence, Fingerprints):
+    if isinstance(evidence, Listed):
+        kept |= {name: getattr(evidence, name) for name in ("hash_k", "place_k", "line_l")}
+    elif isinstance(evidence, Fingerprints):
         kept |= {name: getattr(evidence, name) for name in ("hash_k", "place_k", "start_n", "line_l")}
         kept |= {f"honest.{length}": longest for length, longest in evidence.honest.items()}
     else:
@@ -103,11 +108,15 @@ def judging(kept: Evidence | None) -> Evidence | None:
 
 def lines_marked(kept: Evidence | None, lines: Sequence[str]) -> list[bool] | None:
     """Whether each line stands in the texts that were learned from; None where that is not known."""
-    return stand(lines, kept.line_l) if isinstance(kept, Fingerprints) and len(kept.line_l) else None
+    return stand(lines, kept.line_l) if isinstance(kept, Fingerprints | Listed) and len(kept.line_l) else None
 
 
 def _restored(facts: Mapping[str, str], kept: Mapping[str, np.ndarray], modality: Modality) -> Evidence:
     names, held_out = _names(kept["names"].tobytes()), int(facts["held_out"])
+    if facts["kind"] == "Listed":
+        if len(kept["hash_k"]) != len(kept["place_k"]) or not len(names) or (kept["place_k"] >= len(names)).any():
+            raise ValueError("its parts do not belong together")
+        return Listed(names, kept["hash_k"], kept["place_k"], kept["line_l"], held_out)
     if facts["kind"] == "Fingerprints":
         honest = {
             int(name.removeprefix("honest.")): array for name, array in kept.items() if name.startswith("honest.")
