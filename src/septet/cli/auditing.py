@@ -108,10 +108,12 @@ def _data(model: Generator, run: dict[str, Any], request: Request) -> tuple[Path
     """The folder of a model's data, and these; where they are not to be had, none of them, and why."""
     try:
         source = source_of(run, request.data, request.model)
+        return source, data_of(model, run, source, named=request.data is not None), None
     except Refusal as error:
+        if request.data is not None:
+            raise
         known = "; septet show tells where its data came from" if run.get("sources") else ""
         return None, Dataset([], [], [], model.modality), f"{error}{known}"
-    return source, data_of(model, run, source, named=request.data is not None), None
 
 
 def _drawn(model: Generator, dataset: Dataset, request: Request, settings: dict[str, Any]) -> list[Output]:
