@@ -79,19 +79,16 @@ def test_a_player_learns_and_touches_nobody_else(kind: type[Process], player: st
     for p in others:
         p.requires_grad_(False)
     optimiser = torch.optim.Adam(mine, lr=0.01)
-    before = mean_loss(process, player)
+    before, reached = mean_loss(process, player), set()
     assert torch.isfinite(before) and before.shape == ()
-    for step in range(30):
+    for step in range(60):
         torch.manual_seed(step)
         optimiser.zero_grad()
-        process.loss(data(process.space), Context(), player, step / 30)[0].backward()
+        process.loss(data(process.space), Context(), player, step / 60)[0].backward()
+        reached |= {name for name, p in process.named_parameters() if p.grad is not None and p.grad.any()}
         optimiser.step()
-    after = mean_loss(process, player)
-    assert after < before * 0.97
-    optimiser.zero_grad()
-    after.backward()
-    untouched = [n for n, p in process.named_parameters() if p.requires_grad and (p.grad is None or not p.grad.any())]
-    assert not untouched
+    assert mean_loss(process, player) < before * 0.99
+    assert reached == {name for name, p in process.named_parameters() if p.requires_grad}
     assert all(torch.equal(p, q) and p.grad is None for p, q in zip(others, kept, strict=True))
 
 

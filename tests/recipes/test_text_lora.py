@@ -46,7 +46,7 @@ def test_it_learns_the_text_and_its_folder_holds_adapters_alone(base: Path, pers
     texts = [TEXT[:100], TEXT[50:150]]
     before, after = septet.load(base).score(texts), septet.load(personal).score(texts)
     print(f"nats a symbol: {before:.2f}, then {after:.2f}")
-    assert after < before - 0.5
+    assert after < before - 0.3
 
 
 @torch.no_grad()
