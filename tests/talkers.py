@@ -25,8 +25,8 @@ def talker(sites: int = 64) -> Generator:
     return Generator(Text(Asset("chat_template.jinja", TEMPLATE)), codec, process, Nothing()).eval()
 
 
-def filler(sites: int = 128, **symbols: str) -> Generator:
-    """It says anything, bytes unless `symbols` are others, and takes a text before and a text after."""
-    codec = Symbols(sites, **symbols)
+def filler(sites: int = 128, characters: str = "") -> Generator:
+    """It says anything, in bytes or in the given characters, and takes a text before and a text after."""
+    codec = Symbols(sites, "characters" if characters else "bytes", characters)
     torch.manual_seed(0)
     return Generator(Text(), codec, Autoregressive(codec.space, Transformer(32, 1, 2), fill=0.5), Nothing()).eval()

@@ -4,7 +4,8 @@ Shapes: n texts, B batch, N symbols, D width.
 """
 
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator as Steps
+from collections.abc import Sequence
 from pathlib import Path
 from weakref import WeakKeyDictionary
 
@@ -95,7 +96,7 @@ def embed(model: Generator | Encoder | str | Path | None, texts: Sequence[str]) 
     return _points(model, means(model, texts))
 
 
-def embed_in_steps(model: Generator | Encoder, texts: Sequence[str]) -> Iterator[Tensor | None]:
+def embed_in_steps(model: Generator | Encoder, texts: Sequence[str]) -> Steps[Tensor | None, None, None]:
     """Each text's point as in `embed`, (D,); None after every piece that is read on the way."""
     for text in texts:
         total, count = torch.zeros(()), 0

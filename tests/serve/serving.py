@@ -44,7 +44,7 @@ MODELS = {
     "talker": lambda: talker(256),
     "long": lambda: talker(8192),
     "filler": filler,
-    "letters": lambda: filler(kind="characters", characters="ab"),
+    "letters": lambda: filler(characters="ab"),
     "coder": untaught,
     "icons": lambda: models.load("icons"),
     "painter": painter,

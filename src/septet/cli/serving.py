@@ -34,10 +34,7 @@ def api(
         import uvicorn
     except ImportError as error:
         raise Refusal(f"a server needs more packages ({error.name}); pip install 'septet[serve]'") from error
-    if not _local(host) and key is None:
-        raise Refusal(f"--host {host} is open to other machines: give a key with --key, or in {KEY}")
-    if key is not None and not re.fullmatch("[!-~]+", key):  # what a header can hold, whoever writes it
-        raise Refusal("--key: expected letters, digits and signs of ASCII, without spaces; change it, or leave it out")
+    _check_access(host, key)
     from ..serve import api as routes
     from ..serve import limits
 
@@ -95,6 +92,15 @@ def editor(
     from .. import models
 
     language.server(models.load(model)).start_io()
+
+
+def _check_access(host: str, key: str | None) -> None:
+    from ..space import Refusal
+
+    if not _local(host) and key is None:
+        raise Refusal(f"--host {host} is open to other machines: give a key with --key, or in {KEY}")
+    if key is not None and not re.fullmatch("[!-~]+", key):  # what a header can hold, whoever writes it
+        raise Refusal("--key: expected letters, digits and signs of ASCII, without spaces; change it, or leave it out")
 
 
 def _local(host: str) -> bool:
