@@ -194,8 +194,7 @@ def test_a_model_that_keeps_no_features_and_one_that_is_not_there(shop, said, se
     tiny = ("size=16", "patch=8", "width=32", "layers=1", "--steps", 1, "--from", "nothing")
     code, _, error = septet("train", "image", "few", *tiny)
     assert code == 0 and "will not be judged for originality: too few held-out items" in error
-    told = said("generate", "models/few", "shape")
-    assert ": new" not in told
+    assert ": new" not in said("generate", "models/few", "shape")
     assert "the model keeps no features" in said("audit", "made/few-0.png")
     Path("models/few").rename("models/moved")
     code, _, error = septet("audit", "made/few-0.png")

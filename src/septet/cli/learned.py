@@ -43,19 +43,20 @@ def data_of(model: Generator, run: dict[str, Any], source: Path, named: bool) ->
     tell(f"Reading {source} ...", error=True)
     recorded = run.get("seed")
     seed = recorded if isinstance(recorded, int) else 0
-    dataset = read(source, _begun(model, run), seed=seed)
-    if same_data(run, dataset):
-        return dataset
+    for modality in dict.fromkeys((_begun(model, run), model.modality)):
+        dataset = read(source, modality, seed=seed)
+        if same_data(run, dataset):
+            return dataset
     if not named:
         told = f"{source} does not hold the very data that {model.name} was trained on (another fingerprint)"
         raise Refusal(f"{told}; if it is to be taken for them, give it with --data {source}")
     tell("These are not the very data it was trained on (another fingerprint): what counts as held out here may")
     tell("have been trained on, and the other way round.")
-    return read(source, model.modality, seed=seed)
+    return dataset
 
 
 def _begun(model: Generator, run: dict[str, Any]) -> Modality:
-    """The modality that the data were read as: what it learned of them may read otherwise, drawings in one colour."""
+    """The modality that drawings in one colour were read as: what it learned of them reads otherwise."""
     kind = type(model.modality)
     if run.get("started_from") is not None:
         return model.modality
