@@ -36,7 +36,8 @@ def spearman(first: torch.Tensor, second: torch.Tensor) -> float:
 
 def cosines(points: torch.Tensor) -> torch.Tensor:
     """Of each pair, whose first halves stand before all second ones."""
-    return torch.nn.functional.cosine_similarity(*points.chunk(2))
+    first, second = points.chunk(2)
+    return torch.nn.functional.cosine_similarity(first, second)
 
 
 def figures(name: str, grades: torch.Tensor, points: torch.Tensor, at_least: float | None = None) -> list[Figure]:

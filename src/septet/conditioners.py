@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor, nn
 
+from . import subwords
 from .backbones.transformer import Transformer
 from .part import Asset
 from .parts import Conditioner, Context, Places, Prompt
@@ -135,11 +136,9 @@ class Text(Conditioner):
 
     def __init__(self, width: int, encoder: Transformer, tokenizer: Asset, words: list[str], length: int = 24):
         super().__init__()
-        from tokenizers import Tokenizer
-
-        self.tokenizer, self.length = Tokenizer.from_str(tokenizer.content), length
+        self.tokenizer, self.length = subwords.opened(tokenizer.content), length
         self.words = dict.fromkeys(words)
-        self.embedding = nn.Embedding(self.tokenizer.get_vocab_size() + 2, encoder.width)
+        self.embedding = nn.Embedding(subwords.size(self.tokenizer) + 2, encoder.width)
         nn.init.normal_(self.embedding.weight, std=0.5)
         self.encoder, self.out = encoder, nn.Linear(encoder.width, width, bias=False)
 
@@ -172,7 +171,8 @@ class Text(Conditioner):
         for text in texts:
             if len(text) > self.LONGEST:
                 raise Refusal(f"a prompt of {len(text):,} characters: at most {self.LONGEST:,}; shorten it")
-        rows = [encoded.ids[: self.length] for encoded in self.tokenizer.encode_batch(texts)]
+        with subwords.refusing(f"take {texts[0][:40]!r}" if texts else ""):
+            rows = [encoded.ids[: self.length] for encoded in self.tokenizer.encode_batch(texts)]
         rows = [[i + 2 for i in row] if words_of(text) else [1] for row, text in zip(rows, texts, strict=True)]
         longest = max(map(len, rows), default=1)
         return torch.tensor([row + [0] * (longest - len(row)) for row in rows], dtype=torch.int64)

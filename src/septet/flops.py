@@ -9,7 +9,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-from .fitting import moved
+from .devices import device_in, moved
 from .optimisers import enable
 from .parts import Learner
 
@@ -58,7 +58,7 @@ def of_steps(learner: Learner, batches: Sequence[dict[str, Any]]) -> int | None:
 def _of_step(learner: Learner, parameters: dict[str, list[nn.Parameter]], batch: dict[str, Any]) -> float:
     rows = max(len(value) for value in batch.values() if isinstance(value, Tensor))
     few = {name: value[:ROWS] if isinstance(value, Tensor) else value for name, value in batch.items()}
-    few = moved(few, next(learner.parameters()).device)
+    few = moved(few, device_in(learner))
 
     def step() -> None:
         learner.train()

@@ -3,13 +3,14 @@
 import errno
 import hashlib
 import json
+import math
 import os
 import re
 import shutil
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import safetensors.torch
 import torch
@@ -102,13 +103,16 @@ def read_json(path: Path, limit: int) -> Any:
             raise ValueError("a key stands twice")
         return dict(pairs)
 
-    def constant(text: str) -> None:
+    def constant(text: str) -> NoReturn:
         raise ValueError(f"{text} is not a number")
+
+    def finite(text: str) -> float:
+        return float(text) if math.isfinite(float(text)) else constant(text)
 
     if path.stat().st_size > limit:
         raise ValueError(f"more than {limit} bytes")
     try:
-        return json.loads(path.read_bytes(), object_pairs_hook=unrepeated, parse_constant=constant)
+        return json.loads(path.read_bytes(), object_pairs_hook=unrepeated, parse_constant=constant, parse_float=finite)
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
 

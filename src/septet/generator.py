@@ -16,7 +16,7 @@ from .guidance import Guidance
 from .output import Output, Outputs, record
 from .part import Part
 from .parts import Codec, Conditioner, Context, Learner, Modality, Process, Prompt, State
-from .settings import chosen, takes
+from .settings import chosen, own, takes
 from .space import Known, Refusal
 from .streams import checked_seed
 
@@ -66,7 +66,7 @@ class Generator(Part, Learner):
                 f"{type(codec).__name__} makes {codec.space}, {type(process).__name__} draws {process.space}: "
                 "the two must be the same"
             )
-        self.modality, self.prompt_dropout, self.settings = modality, prompt_dropout, settings or {}
+        self.modality, self.prompt_dropout, self.settings = modality, prompt_dropout, own(process, settings or {})
         self.codec, self.process, self.conditioner = codec, process, conditioner
         self.players, self.averaged = process.players, process.averaged
         codec.requires_grad_(False)  # a codec is trained in a stage of its own
@@ -137,7 +137,7 @@ class Generator(Part, Learner):
         return Outputs(o for moment in self.generating(requests, given, tile, **settings) for o in moment.outputs)
 
     def generating(
-        self, requests: Sequence[tuple[Prompt, int]], given: Given | None = None, tile: int = 8, **settings: Any
+        self, requests: Sequence[tuple[Prompt, int]], /, given: Given | None = None, tile: int = 8, **settings: Any
     ) -> Iterator[Moment]:
         """Draw (prompt, seed) pairs in tiles of `tile` at a time, a Moment after each step. Short tiles are padded, so
         that an output's bits depend on its seed, the tile size, threads and versions, and not on its companions."""

@@ -3,6 +3,7 @@
 import functools
 import hashlib
 import json
+import math
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +17,7 @@ from . import folders, openweights, weights
 from .cards import CARD, card, card_text
 from .output import version
 from .part import Part, assets, build, describe
-from .references import PICKLES, find_part, resolve, starters
+from .references import PICKLES, at_hand, find_part, resolve, starters
 from .space import Refusal
 
 __all__ = ["attach", "card", "config", "digest", "find_part", "load", "resolve", "save", "starters", "verify"]
@@ -25,7 +26,8 @@ WEIGHTS, CONFIG, LOG, AUDIT = "model.safetensors", "config.json", "training.json
 # Files about a model, which do not change what it draws.
 TOLD = (CARD, LOG, AUDIT, "run.json", "previews.png", "evidence.safetensors")
 CONFIG_BYTES = 16 << 20
-PARAMETERS, TENSORS = 2_000_000_000, 100_000  # the most a config may ask for
+PARAMETERS = 2_000_000_000  # the most a config may ask for
+LEAST = 20_000  # parameters that the smallest tensor counts for, since it takes its time to make
 
 
 def save(
@@ -118,9 +120,10 @@ def load(reference: str | Path, *, parts: Sequence[type[Part]] = (), device: str
         return (folder / name).read_text(encoding="utf-8")
 
     header = weights.header(folder / WEIGHTS)
-    with torch.device("meta"), _bounded(folder):
+    with torch.device("meta"), _bounded(folder, header):
         sketch = _built(tree, find, read, folder)
     weights.check(header, _distinct(sketch), folder)
+    weights.check_beside(sketch, folder)
     with torch.random.fork_rng(devices=[]):  # the first weights draw numbers that the caller's stream should keep
         model: Any = _built(tree, find, read, folder)
     state = weights.read(folder / WEIGHTS)
@@ -144,10 +147,12 @@ def _adapted(folder: Path, arguments: dict[str, Any]) -> Any:
     from .openweights import adapted
 
     def whole(reference: str) -> Any:
-        below = resolve(reference)
-        if not openweights.published(below) and config(below)["part"] == openweights.ADAPTED:
+        below = at_hand(reference)
+        if openweights.published(below):
+            return _published(reference, below)
+        if config(below)["part"] == openweights.ADAPTED:
             raise Refusal("it holds adapters itself, and no whole model")
-        return load(reference)
+        return load(below)
 
     model = adapted.read(folder, arguments, whole)
     model.name, model.digest = folder.name, digest(folder)
@@ -190,16 +195,17 @@ def _check_versions(tree: Any, find: Callable[[str], type[Part]], folder: Path) 
 
 
 @contextmanager
-def _bounded(folder: Path) -> Iterator[None]:
-    """Refuses a config that asks for too much, as soon as its parameters do."""
-    total = 0
+def _bounded(folder: Path, header: Mapping[str, dict[str, Any]]) -> Iterator[None]:
+    """Refuses a config that asks for far more than the weights hold, as soon as it does; tied ones are asked for more
+    than once."""
+    held, total = sum(max(math.prod(entry["shape"]), LEAST) for entry in header.values()), 0
 
     def count(module: nn.Module, name: str, parameter: nn.Parameter | None) -> None:
         nonlocal total
         if parameter is not None:
-            total += max(parameter.numel(), PARAMETERS // TENSORS)
-        if total > PARAMETERS:
-            raise Refusal(f"{folder}: {CONFIG} asks for more than {PARAMETERS:,} parameters or {TENSORS:,} tensors")
+            total += max(parameter.numel(), LEAST)
+        if total > min(PARAMETERS, 4 * held):
+            raise Refusal(f"{folder}: {CONFIG} asks for far more than {WEIGHTS} holds; use another copy of the model")
 
     hook = register_module_parameter_registration_hook(count)
     try:

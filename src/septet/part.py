@@ -4,9 +4,12 @@ import functools
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from types import NoneType, UnionType
+from typing import Any, get_args
 
 from .space import Refusal, Space
+
+PLAIN = (bool, int, float, str, NoneType)
 
 
 class Part:
@@ -101,9 +104,21 @@ def build(tree: Any, find: Callable[[str], type[Part]], read: Callable[[str], st
         kind, arguments = find(tree["part"]), tree["arguments"]
         if tree["version"] != kind.version:
             arguments = kind.upgrade(arguments, tree["version"])
-        return kind(**{name: build(v, find, read) for name, v in arguments.items()})
+        return kind(**_fitting(kind, {name: build(v, find, read) for name, v in arguments.items()}))
     if set(tree) == {"space"}:
         return Space(**tree["space"])
     if set(tree) == {"file"}:
         return Asset(tree["file"], read(tree["file"]))
     return {name: build(v, find, read) for name, v in tree.items()}
+
+
+def _fitting(kind: type[Part], arguments: dict[str, Any]) -> dict[str, Any]:
+    """The arguments; one that is not the part, or the plain value, that the constructor asks for is a Refusal."""
+    for name, parameter in inspect.signature(kind).parameters.items():
+        asked = parameter.annotation
+        kinds = get_args(asked) if isinstance(asked, UnionType) else (asked,)
+        checked = all(isinstance(k, type) and issubclass(k, (Part, *PLAIN)) for k in kinds) and name in arguments
+        if checked and not isinstance(arguments[name], (*kinds, int) if float in kinds else kinds):
+            expected = " or ".join(k.__name__.removesuffix("Type") for k in kinds)
+            raise Refusal(f"{kind.__name__}: its {name} is no {expected}; use another copy of the model")
+    return arguments

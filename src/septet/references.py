@@ -50,6 +50,17 @@ def resolve(reference: str | Path) -> Path:
     raise Refusal(f"no model {shown!r}: neither a folder nor one of the starters ({_listed(starters())}){meant}")
 
 
+def at_hand(reference: str) -> Path:
+    """As `resolve`, of a reference that stands in a file and was not given by the user: whoever wrote the file does not
+    choose what is fetched. What septet pins by its hash is, all else must be here."""
+    if not reference.startswith("hf:"):
+        return resolve(reference)
+    folder = fetching.kept(reference.removeprefix("hf:"))
+    if not folder.is_dir():
+        raise Refusal(f"it is not here, and septet fetches only what you name yourself: septet show {reference}")
+    return folder
+
+
 def _listed(names: Sequence[str]) -> str:
     return ", ".join(names) or "none"
 

@@ -7,9 +7,21 @@ from typing import Any
 
 from . import folders
 from .space import Refusal
+from .streams import checked_seed
 
 RUN = "run.json"
-BEGUN = {"recipe", "options", "seed", "steps", "seconds", "start", "fingerprint"}
+BEGUN: dict[str, Any] = {
+    "recipe": str,
+    "options": dict,
+    "seed": int,
+    "steps": int | None,
+    "seconds": int | float | None,
+    "start": str | None,
+    "fingerprint": str,
+}
+BESIDE: dict[str, Any] = {"canaries": int | None, "keep": str | None, "evidence": bool | None}  # that may be absent
+MOST_STEPS, MOST_SECONDS = 10**9, 30 * 86400
+KEEP = ("best", "last")  # weights
 
 
 def record(root: Path, begun: Mapping[str, Any]) -> None:
@@ -21,13 +33,27 @@ def recorded(root: Path) -> dict[str, Any]:
     """What the run in `root` began with."""
     try:
         begun = folders.read_json(root / RUN, 1 << 20)
-        if not isinstance(begun, dict) or BEGUN - set(begun):
+        if not isinstance(begun, dict) or not _is_run(begun):
             raise ValueError("it records no run")
+        checked_seed(begun["seed"])
         return begun
     except FileNotFoundError as error:
         raise Refusal(f"{root}: nothing to resume; train without --resume") from error
+    except Refusal:
+        raise
     except (OSError, ValueError) as error:
         raise Refusal(f"{root / RUN} cannot be read ({error}); train without --resume") from error
+
+
+def _is_run(begun: dict[str, Any]) -> bool:
+    """Whether a run can have begun so: `steps` or `seconds`, and all of its kind."""
+    here = all(name in begun and isinstance(begun[name], kind) for name, kind in BEGUN.items())
+    if not here or not all(isinstance(begun.get(name), kind) for name, kind in BESIDE.items()):
+        return False
+    steps, seconds = begun["steps"], begun["seconds"]
+    if (steps is None) == (seconds is None) or begun.get("keep") not in (None, *KEEP):
+        return False
+    return 1 <= steps <= MOST_STEPS if seconds is None else 0 < seconds <= MOST_SECONDS
 
 
 def agreed(root: Path, asked: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:

@@ -31,7 +31,6 @@ from .space import Refusal
 from .stages import Course, Progress, StageRun
 from .streams import checked_seed
 
-KEEP = ("best", "last")  # weights
 COPIES = 5  # of the weights while they are trained: themselves, gradients, averages, the optimiser's and the best
 SAVED = {models.CARD, models.CONFIG, models.WEIGHTS, models.LOG, "run.json", "previews.png", evidence.EVIDENCE}
 UNITS = {"h": 3600, "m": 60, "s": 1}
@@ -46,7 +45,7 @@ def seconds_of(budget: str | float) -> float:
         seconds = sum(float(n) * UNITS[u] for n, _, u in re.findall(r"(\d+(\.\d+)?)([hms])", text))
     else:
         raise Refusal(f"budget {budget!r}: expected a time such as 90s, 20m or 1h30m")
-    if not 5 <= seconds <= 30 * 86400:
+    if not 5 <= seconds <= resuming.MOST_SECONDS:
         raise Refusal(f"budget {budget!r}: expected 5 seconds to 30 days")
     return seconds
 
@@ -107,9 +106,9 @@ class Run:
     ):
         if (budget is None) == (steps is None) and not (resume and budget is None):
             raise Refusal(f"budget={budget}, steps={steps}: give one of the two")
-        if keep not in (None, *KEEP):
-            raise Refusal(f"keep={keep}: expected {' or '.join(KEEP)}")
-        if steps is not None and not 1 <= steps <= 10**9:
+        if keep not in (None, *resuming.KEEP):
+            raise Refusal(f"keep={keep}: expected {' or '.join(resuming.KEEP)}")
+        if steps is not None and not 1 <= steps <= resuming.MOST_STEPS:
             raise Refusal(f"steps={steps}: expected 1 to 1,000,000,000")
         self.folder = Path(out)
         if self.folder.name in ("", ".."):
@@ -157,7 +156,7 @@ class Run:
             resuming.same_data(begun, plan.dataset.fingerprint, self.source)
         else:
             resuming.record(self.root, begun | {"fingerprint": plan.dataset.fingerprint})
-        keep = begun.get("keep") or KEEP[0]
+        keep = begun.get("keep") or resuming.KEEP[0]
         course = Course(
             self.root, seconds, begun["steps"], seed, self.resume, self.checkpoint_seconds, self.clock, keep
         )
@@ -184,7 +183,8 @@ class Run:
         asked |= {"seconds": self.seconds, "canaries": self.canaries, "keep": self.keep, "evidence": self.evidence}
         asked |= {"start": None if self.start is None else self.start.digest or "unsaved"}
         if self.resume:
-            return resuming.agreed(self.root, asked, recipes.options(self.recipe))
+            begun = resuming.agreed(self.root, asked, recipes.options(self.recipe))
+            return begun | {"options": recipes.checked(self.recipe, begun["options"])}
         return asked | {"seed": self.seed or 0}
 
     def _empty(self) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+MOST_SITES = 1 << 22
 PADDING = -1  # a site of a discrete latent that holds nothing and carries no loss
 
 
@@ -45,6 +46,11 @@ class Space:
             raise Refusal(f"Space{self.shape}: give either symbols or channels, got {self.symbols} and {self.channels}")
         if not self.shape or min(self.shape) < 1:
             raise Refusal(f"Space{self.shape}: every axis needs at least one site")
+        if self.sites > MOST_SITES:
+            raise Refusal(f"Space{self.shape}: at most {MOST_SITES:,} sites, which a draw holds in memory")
+        for name, symbol in self.markers.items():
+            if not isinstance(symbol, int) or not 0 <= symbol < (self.symbols or 0):
+                raise Refusal(f"Space{self.shape}: the marker {name!r} is {symbol}, of {self.symbols} symbols")
 
     @property
     def discrete(self) -> bool:

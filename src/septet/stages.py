@@ -59,7 +59,7 @@ class Course:
     def log_step(self, stage: str, step: Step) -> None:
         """A row of training.jsonl, now and then, at the first and last step, and whenever the held-out loss was
         measured. Steps count through all stages."""
-        due = step.step == 1 or step.progress >= 1 or step.validation is not None
+        due = step.step == 1 or step.progress >= 1 or step.validation is not None or step.remarks
         if not due and time.monotonic() - self.logged < LOG_SECONDS:
             return
         self.logged = time.monotonic()
@@ -68,6 +68,8 @@ class Course:
         row["rate"] = round(step.rate, 6)
         if step.validation is not None:
             row["validation_loss"] = round(step.validation, 5)
+        if step.remarks:
+            row["remarks"] = list(step.remarks)
         with folders.refusing(self.log), open(self.log, "a") as file:
             file.write(json.dumps(row) + "\n")
 
@@ -98,15 +100,18 @@ class StageRun:
         self.previews.restore(facts.get("previews", 0))
         batches, pace = stage.batches(), self._pace(facts)
         count, kept = (state["numbers"]["step"], state["numbers"]["best_step"]) if state else (0, 0)
-        settings = replace(stage.settings, best=course.keep == "best")
+        settings, remarks = replace(stage.settings, best=course.keep == "best"), []
         for step in fit(stage.learner, batches, settings, pace, course.seed, state):
             count, kept = step.step, step.best_step
             self._reserve(pace, step)
             course.log_step(stage.name, step)
-            share, message = self.begun + self.whole * step.progress, self._preview(step) if self.final else None
+            remarks += step.remarks
+            share, drawn = self.begun + self.whole * step.progress, self._preview(step) if self.final else None
+            message = " ".join(filter(None, [*step.remarks, drawn])) or None
             yield Progress(stage.name, step, share, message, self.plan.generator if self.final else None)
             if time.monotonic() - self.saved > course.checkpoint_seconds and step.progress < 1:
                 self._commit(count, step.capture(), pace)
+            self.stepped = time.monotonic()  # what was done since the step is no part of the next
         if pace.most and count >= pace.most:
             yield Progress(stage.name, None, self.begun + self.whole, f"ended after {count} steps: more would not help")
         if not count:
@@ -116,7 +121,8 @@ class StageRun:
         step = flops.of_steps(stage.learner, some) if stage.learner.players else 0
         flop = None if step is None else step * count * stage.settings.accumulate
         kept = kept if settings.best and kept else count
-        self._end({"steps": count, "validation_loss": loss, "kept_step": kept, "flop": flop})
+        summary = {"steps": count, "validation_loss": loss, "kept_step": kept, "flop": flop}
+        self._end(summary | ({"remarks": remarks} if remarks else {}))
         if not self.final:
             self._commit(count, {"learner": stage.learner.state_dict()}, pace, finished=True)
 
@@ -140,7 +146,7 @@ class StageRun:
 
     def _reserve(self, pace: Pace, step: Step) -> None:
         """On a budget, keep time for what comes after the last step: validating twice, a preview, saving."""
-        took, self.stepped = time.monotonic() - self.stepped, time.monotonic()
+        took = time.monotonic() - self.stepped
         if step.validation is None:
             self.step_seconds = took
         elif self.step_seconds:  # the first step, which loads much, tells nothing

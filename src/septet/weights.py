@@ -1,37 +1,38 @@
 """A safetensors file of weights, believed only where it agrees with what the model's config describes."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import safetensors.torch
 import torch
-from safetensors import SafetensorError
-from torch import Tensor
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
 
 from .references import is_pickle
 from .space import Refusal
 
 HEADER_BYTES = 16 << 20
+BESIDE_BYTES = 64 << 20  # that a model may work out beside its weights
 DTYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "BOOL": torch.bool}
 DTYPES |= {"I64": torch.int64, "I32": torch.int32, "I16": torch.int16, "I8": torch.int8, "U8": torch.uint8}
 
 
 def header(path: Path) -> dict[str, dict[str, Any]]:
-    """A safetensors file's table, read before the file is parsed, with a cap of its own."""
+    """A safetensors file's table, with a cap of its own. Opening the file compares the table with the file's size, and
+    reads no weight: whoever builds what is in it builds no more than the file holds."""
     with open(path, "rb") as file:
         size = int.from_bytes(file.read(8), "little")
-        if is_pickle(path):
-            raise Refusal(f"{path} is a pickle, which can run code and is never read; use safetensors")
-        if not 2 <= size <= min(HEADER_BYTES, path.stat().st_size - 8):
-            raise Refusal(f"{path} is not a safetensors file: its header claims {size} bytes")
-        try:
-            table = json.loads(file.read(size))
-            table.pop("__metadata__", None)
-            return {n: {"shape": tuple(e["shape"]), "dtype": DTYPES[e["dtype"]]} for n, e in table.items()}
-        except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-            raise Refusal(f"{path} is not a safetensors file: its header cannot be read ({error})") from error
+    if is_pickle(path):
+        raise Refusal(f"{path} is a pickle, which can run code and is never read; use safetensors")
+    if not 2 <= size <= min(HEADER_BYTES, path.stat().st_size - 8):
+        raise Refusal(f"{path} is not a safetensors file: its header claims {size} bytes")
+    try:
+        with safe_open(path, framework="pt") as file:
+            slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
+            return {n: {"shape": tuple(s.get_shape()), "dtype": DTYPES[s.get_dtype()]} for n, s in slices.items()}
+    except (SafetensorError, OSError, LookupError) as error:
+        raise Refusal(f"{path} is not a safetensors file: its header cannot be read ({error})") from error
 
 
 def read(path: Path) -> dict[str, Tensor]:
@@ -62,3 +63,14 @@ def check(
         if found["dtype"] != expected.dtype and not (found["dtype"].is_floating_point and expected.is_floating_point()):
             types = f"{found['dtype']} where config.json says {expected.dtype}"
             raise Refusal(f"{folder}: the weight {name} is {types}; use another copy of the model")
+
+
+def check_beside(sketch: nn.Module, folder: Path) -> None:
+    """Refuses a config that asks for far more than the weights: buffers that no file holds, such as tables of sines."""
+    kept = sketch.state_dict()
+    beside = sum(buffer.nbytes for name, buffer in sketch.named_buffers() if name not in kept)
+    if beside > BESIDE_BYTES:
+        raise Refusal(
+            f"{folder}: config.json asks for {beside:,} bytes beside the weights, where {BESIDE_BYTES:,} are the most; "
+            "use another copy of the model"
+        )

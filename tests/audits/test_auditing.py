@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ from PIL import Image as Pillow
 from synthetic import pictures, text
 
 from septet import models, runs
-from septet.cli import auditing
+from septet.audits.page import TILE, data_uri
+from septet.cli import auditing, learned
 from septet.space import Refusal
 
 
@@ -140,3 +142,46 @@ def test_data_that_moved_or_changed(painter, tmp_path, capsys):
         auditing.audit(asked(copy, data=tmp_path / "nowhere"))
     with pytest.raises(Refusal, match="count=0"):
         auditing.audit(asked(copy, count=0))
+
+
+def test_what_a_foreign_record_names_is_not_taken_for_the_data(painter, tmp_path, capsys):
+    copy, private = tmp_path / "copy", tmp_path / "private"
+    shutil.copytree(painter, copy)
+    private.mkdir()
+    for number, picture in enumerate(pictures(30, 2)):
+        Pillow.fromarray(picture).save(private / f"{number}.png")
+    run = json.loads((copy / "run.json").read_text()) | {"source": str(private)}
+    models.attach(copy, "run.json", json.dumps(run))
+    model = models.load(copy)
+    with pytest.raises(Refusal, match=rf"not hold the very data .* was trained on.* give it with --data {private}"):
+        learned.data_of(model, run, private, named=False)
+    with pytest.raises(Refusal, match="is not there"):
+        learned.source_of({"source": "a\0b"}, None, "copy")
+
+    def seen(out: Path) -> bool:
+        pages = [path.read_text() for path in out.glob("*.html")]
+        shown = [data_uri(model.modality.preview(model.modality.read(path), TILE)) for path in private.iterdir()]
+        return any(uri in page for uri in shown for page in pages)
+
+    with suppress(Refusal):
+        auditing.audit(asked(copy, out=tmp_path / "unnamed"))
+    assert not seen(tmp_path / "unnamed")
+    auditing.audit(asked(copy, data=private, out=tmp_path / "named"))  # what the user named is taken as it is
+    assert seen(tmp_path / "named") and "These are not the very data" in capsys.readouterr().out
+
+
+def test_drawings_that_are_learned_in_one_colour_are_known_again(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("leaves").mkdir()
+    for number in range(12):
+        pen = f'fill="#{number:02}{number:02}00" stroke="red" stroke-width="1"' if number == 5 else ""
+        path = f'<path {pen} d="M{number} 2h9v{number + 3}z"/>'
+        text = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24">{path}</svg>'
+        Path(f"leaves/leaf {number}.svg").write_text(text)
+    options: dict[str, Any] = {"width": 32, "layers": 1, "batch": 4, "length": 64}
+    runs.train("leaves", "vector_gpt", "model", steps=1, **options)
+    model, run = models.load("model"), learned.run_of(Path("model"))
+    assert not model.modality.colours and learned.data_of(model, run, Path("leaves"), named=False).fingerprint
+    runs.train("leaves", "vector_gpt", "again", steps=1, start=model, batch=4)
+    assert learned.data_of(models.load("again"), learned.run_of(Path("again")), Path("leaves"), named=False)
+    assert "not the very data" not in capsys.readouterr().out

@@ -64,7 +64,7 @@ def test_a_skew_of_the_data_is_measured_in_data_and_draws(skewed):
 def test_what_is_asked_for_is_looked_for(skewed):
     found = adherence.view(audited(*skewed))
     assert found is not None and set(found.figures) >= {"colour", "shade"}
-    assert found.figures["colour"]["outputs"] == 40 and found.figures["colour"]["followed"] > 0.8
+    assert found.figures["colour"]["outputs"] == 40 and found.figures["colour"]["followed"] > 0.7
 
 
 def test_draws_that_were_made_already_are_not_made_again(skewed, monkeypatch: pytest.MonkeyPatch):

@@ -88,6 +88,7 @@ def test_no_copy_of_a_run_and_a_window_is_missed():
         assert kept._copied(training[begin : begin + size])
 
 
+@pytest.mark.hostile
 def test_what_is_no_evidence_is_refused(shapes, tmp_path):
     assert load(tmp_path, shapes.modality) is None
     whole = content(gather(shapes))

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from synthetic import pictures, text
 
 from septet import models, runs
 from septet.audits import origin, provenance
+from septet.audits.page import TILE, data_uri
 from septet.conditioners import Attributes
 from septet.modalities.records import read_record
 
@@ -79,6 +81,42 @@ def test_an_honest_file_comes_out_the_same(shop, said, model, prompt, words, tmp
     steps = set() if model in ("gan", "vae") else {"draw"}
     assert set(report) >= {"record"} | steps | ({"copied"} if model == "writer" else {"nearest"})
     assert "://" not in page.replace("http://www.w3.org", "") and "<script" not in page
+
+
+def foreign(model: Path, source: Path) -> Path:
+    """A copy of a model whose record names another folder as what it was trained on."""
+    copy = Path(shutil.copytree(model, source.with_name("painter")))
+    run = json.loads((copy / "run.json").read_text())
+    models.attach(copy, "run.json", json.dumps(run | {"source": str(source)}))
+    return copy
+
+
+def test_a_foreign_record_shows_nothing_but_what_was_learned_from(shop, said, septet, tmp_path):
+    private, modality = tmp_path / "private", models.load(shop / "painter").modality
+    private.mkdir()
+    for path, picture in zip(sorted((shop / "shapes").iterdir()), pictures(60, 2), strict=True):
+        Pillow.fromarray(picture).save(private / path.name)
+    copy = foreign(shop / "painter", private)
+    said("generate", copy, "red shape", "--out", "made")
+
+    def seen(folder: Path) -> set[str]:
+        """Of a folder's pictures, those that the page of a file shows."""
+        page = Path("made/painter-0-audit/index.html").read_text()
+        shown = {path.name: data_uri(modality.preview(modality.read(path), TILE)) for path in folder.iterdir()}
+        return {name for name, uri in shown.items() if uri in page}
+
+    said("audit", "made/painter-0.png", "--model", shop / "painter")
+    assert len(seen(shop / "shapes")) == origin.NEAREST
+    said("audit", "made/painter-0.png", "--model", copy)
+    assert not seen(private)
+    report = json.loads(Path("made/painter-0-audit/report.json").read_text())
+    assert len(report["nearest"]["figures"]) == origin.NEAREST
+    said("audit", "made/painter-0.png", "--model", copy, "--data", private)
+    assert not seen(private)
+    code, _, error = septet("audit", "made/painter-0.png", "--model", copy, "--influence")
+    assert code == 2 and f"give it with --data {private}" in error
+    said("audit", "made/painter-0.png", "--model", copy, "--influence", "--data", private)
+    assert seen(private)
 
 
 def test_influence_is_told_on_request(shop, said):
@@ -166,6 +204,7 @@ def test_a_model_that_keeps_no_features_and_one_that_is_not_there(shop, said, se
     assert code == 2 and "is not the model that drew made/few-0.png" in error
 
 
+@pytest.mark.hostile
 @pytest.mark.parametrize(
     "change, expected",
     [
@@ -174,6 +213,9 @@ def test_a_model_that_keeps_no_features_and_one_that_is_not_there(shop, said, se
         ({"settings": {"tile": 10**9}}, "tile=1000000000; expected 1 to 1024"),
         ({"settings": {"threads": 0}}, "threads=0; expected 1 to 256"),
         ({"settings": {"magic": 3}}, "magic=3: Flow takes"),
+        ({"settings": {"self": 1}}, "self=1: Flow takes"),
+        ({"settings": {"requests": []}}, "requests=[]: Flow takes"),
+        ({"settings": {"given": {"text": "a"}}}, "a beginning that was given, and its model writes no texts"),
         ({"settings": {"steps": 10**9}}, "steps=1000000000: a flow takes 1 to 1000 steps"),
         ({"model": 3}, "its record has model='3'"),
         ({"model": "../painter"}, "was drawn by the model '../painter'"),

@@ -19,6 +19,8 @@ from PIL import Image
 from septet import models, runs
 from septet.cli import main
 
+pytestmark = pytest.mark.hostile
+
 TINY = ["size=8", "width=32", "layers=1", "batch=4"]
 MAIN = "from septet.cli import main; main()"
 

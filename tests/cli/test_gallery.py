@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from counting import Clock
 from PIL import Image
 from talkers import talker
 
@@ -23,6 +24,7 @@ def gallery(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("demo")
     models.save(talker(512), folder / "talker", card={})
     with pytest.MonkeyPatch.context() as patch:
+        Clock(patch, look=0.2)  # a few steps
         patch.setattr(page_of, "MODEL", str(folder / "talker"))
         with pytest.raises(SystemExit) as ended:
             main(["demo", "--out", str(folder / "gallery"), "--budget", "10s"])

@@ -125,7 +125,7 @@ def test_every_symbol_is_its_own_round_trip(levels: tuple[int, ...]):
 def test_arrays_in_a_list_are_data_and_surplus_channels_are_left_out():
     codec, data = Variational((8, 8), 3, 2, width=8), pictures()
     with torch.no_grad():
-        assert torch.equal(codec.encode(list(data.numpy())), codec.encode(data[..., :3]))
+        assert torch.allclose(codec.encode(list(data.numpy())), codec.encode(data[..., :3]), atol=1e-5)
 
 
 @pytest.mark.parametrize("shape", [(12,), (4, 8), (4, 8, 4)])

@@ -159,3 +159,36 @@ def test_stages_in_a_row_leave_the_first_alone():
     second, before = Second(first), copied(first)
     trained(second, PLAIN, 3)
     assert not moved(before, first)
+
+
+class Halved(Line):
+    """A line whose loss, or gradient, is not a number in bf16, as on a processor whose arithmetic is wrong."""
+
+    def __init__(self, part: str):
+        super().__init__()
+        self.part = part
+
+    def forward(self, batch, player, progress):
+        total, figures = super().forward(batch, player, progress)
+        if torch.is_autocast_enabled("cpu"):
+            total = total * float("nan") if self.part == "loss" else total + (self.layer.bias * 0).sqrt().sum()
+        return total, figures
+
+
+@pytest.mark.parametrize("part", ["loss", "gradient"])
+def test_what_is_not_finite_in_bf16_alone_is_not_blamed_on_the_rate(part: str):
+    with pytest.raises(Refusal, match=f"the {part} became nan, but is finite in fp32.*not the rate"):
+        trained(Halved(part), replace(PLAIN, precision="bf16", clip=1.0), 1)
+
+
+def test_what_is_not_finite_from_the_first_is_not_blamed_on_the_rate():
+    learner = Line()
+    with torch.no_grad():
+        learner.layer.weight.fill_(float("inf"))
+    with pytest.raises(Refusal, match="before any update, so the rate is not to blame"):
+        trained(learner, PLAIN, 1)
+
+
+def test_a_rate_that_is_too_high_is_named():
+    with pytest.raises(Refusal, match=r"step \d+: the loss became (nan|inf); train again with a lower rate"):
+        trained(Line(), replace(PLAIN, rate=1e25, clip=None), 20)

@@ -19,7 +19,7 @@ def _rank(rank: int, folder: str) -> None:
     """One of two processes; keeps the gradients of each player's turns and the final weights."""
     torch.set_num_threads(1)
     store = dist.FileStore(f"{folder}/store", 2)
-    dist.init_process_group("gloo", store=store, rank=rank, world_size=2, timeout=timedelta(seconds=120))
+    dist.init_process_group("gloo", store=store, rank=rank, world_size=2, timeout=timedelta(minutes=10))
     duel, gradients = Duel(), []
     plain_step = Muon.step
 

@@ -53,6 +53,7 @@ def test_a_conversation_may_stand_among_other_keys(tmp_path: Path):
     assert messages_of(found[0].datum) == TALK[:2]
 
 
+@pytest.mark.hostile
 @pytest.mark.parametrize(
     "line, said",
     [

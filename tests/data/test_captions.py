@@ -1,11 +1,12 @@
 """Captions from text files, metadata tables and names."""
 
+import csv
 import os
 from pathlib import Path
 
 import pytest
 
-from septet.data.captions import Captions, from_names, table, words
+from septet.data.captions import CAPTION_BYTES, Captions, from_names, table, words
 from septet.space import Refusal
 
 
@@ -70,6 +71,7 @@ def test_a_table_in_a_subfolder_speaks_for_it(tmp_path: Path):
     assert Captions(tmp_path).of(tmp_path / "sub" / "a.png") == "one, two"
 
 
+@pytest.mark.hostile
 def test_broken_rows_are_counted(tmp_path: Path):
     (tmp_path / "metadata.jsonl").write_text(
         '{"file_name": "a.png", "text": "yes"}\n{broken\n[1]\n' + "[" * 100_000 + "\n"
@@ -81,6 +83,7 @@ def test_broken_rows_are_counted(tmp_path: Path):
     )
 
 
+@pytest.mark.hostile
 def test_hostile_tables_are_refused(tmp_path: Path):
     path = tmp_path / "metadata.csv"
     path.write_text("file_name," + ",".join(map(str, range(100_000))) + "\n")
@@ -89,5 +92,25 @@ def test_hostile_tables_are_refused(tmp_path: Path):
     path.write_bytes(b"\0\1\2")
     with pytest.raises(Refusal, match="binary"):
         table(path)
-    path.write_text('file_name,text\na.png,"' + "x" * 200_000 + '"\n')
-    assert table(path) == ({}, 1)
+    path.write_text('file_name,text\na.png,"never closed\nb.png,a jug\nc.png,a cup\n')
+    with pytest.raises(Refusal, match="metadata.csv: the quotation mark that opens in line 2 is never closed"):
+        table(path)
+
+
+def test_a_long_caption_takes_no_other_row_away(tmp_path: Path):
+    path, limit = tmp_path / "metadata.csv", csv.field_size_limit()
+    path.write_text('file_name,text\na.png,"' + "x" * 200_000 + '"\nb.png,a jug\n')
+    prompts, unusable = table(path)
+    assert list(prompts) == ["a.png", "b.png"] and prompts["b.png"] == "a jug" and unusable == 0
+    assert prompts["a.png"] == "x" * 200_000
+    path.write_text('file_name,text\na.png,"' + "x\n" * CAPTION_BYTES + '"\nb.png,a jug\n')
+    assert table(path) == ({"b.png": "a jug"}, 1)
+    assert csv.field_size_limit() == limit  # which is the whole process's
+
+
+def test_rows_of_a_table_are_used_or_counted(tmp_path: Path):
+    path = tmp_path / "metadata.csv"
+    path.write_bytes(b"file_name,text\ra.png,a jug\rb.png,a cup\r")  # lines as they once ended on the Macintosh
+    assert table(path) == ({"a.png": "a jug", "b.png": "a cup"}, 0)
+    path.write_text('file_name,text\na.png,"a" jug\nb.png,a big, red jug\nc.png,a 5" jug,\nd.png,"a ""big"" jug"\n')
+    assert table(path) == ({"c.png": 'a 5" jug', "d.png": 'a "big" jug'}, 2)

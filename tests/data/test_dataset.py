@@ -1,12 +1,12 @@
 """Reading what people have: folders, lists, tables; copies, splits, broken files, sets larger than memory."""
 
 import gzip
-import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from counting import lines_run
 from PIL import Image as Pillow
 
 from septet.data.dataset import Item, read
@@ -229,11 +229,15 @@ def test_few_or_all_alike_items_are_not_held_out():
     assert len(dataset) == 12 and dataset.validation == [] and "near duplicates of each other" in dataset.report[-1]
 
 
-def test_hundreds_of_pictures_are_read_a_second(tmp_path: Path):
-    for seed in range(200):
-        Pillow.fromarray(photo(seed, 64)).save(tmp_path / f"{seed}.png")
-    begin = time.process_time()
-    dataset = read(tmp_path, Image(size=64))
-    rate = len(dataset) / (time.process_time() - begin)
-    print(f"{rate:.0f} pictures a second")
-    assert rate > 300
+def test_a_picture_is_opened_once_and_costs_the_same_among_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    opened, plain = [], Image.read
+    monkeypatch.setattr(Image, "read", lambda image, path: opened.append(path) or plain(image, path))
+    lines = {}
+    for count in (40, 160):
+        for seed in range(count):
+            Pillow.fromarray(photo(seed, 64)).save(tmp_path / f"{seed}.png")
+        lines[count] = lines_run(lambda: read(tmp_path, Image(size=64))) / count
+        assert len(opened) == len(set(opened)) == count
+        opened.clear()
+    print(f"lines run for a picture: {lines}")
+    assert lines[160] < 1.1 * lines[40] < 10_000

@@ -1,5 +1,6 @@
 """What .gitignore files leave out, against git itself."""
 
+import os
 import shutil
 import subprocess
 
@@ -30,10 +31,12 @@ def repository(tmp_path):
 @pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
 @pytest.mark.parametrize("below", [".", "src", "src/deep"])
 def test_it_leaves_out_what_git_does(repository, below):
-    subprocess.run(["git", "init", "-q"], cwd=repository, check=True)
+    ignoring = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull, "XDG_CONFIG_HOME": os.devnull}
+    plain = os.environ | ignoring  # what a person's own settings leave out besides
+    subprocess.run(["git", "init", "-q"], cwd=repository, check=True, env=plain)
     folder = repository / below
     command = ["git", "ls-files", "--others", "--exclude-standard"]
-    told = subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True).stdout.split()
+    told = subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True, env=plain).stdout.split()
     found = [path.relative_to(folder).as_posix() for path in listed(folder, tracked=True)]
     assert sorted(found) == sorted(name for name in told if not name.endswith(".gitignore"))
 

@@ -12,7 +12,7 @@ SOURCE = Path(__file__).parents[2] / "src" / "septet"
 # Lowest first. A module may import the rows above its own, and its own package; never a neighbour in its row.
 ORDER = [
     {"space"},
-    {"part", "streams", "folders", "pace", "devices", "grammar"},
+    {"part", "streams", "folders", "pace", "devices", "compiling", "divergence", "subwords", "grammar"},
     {"parts", "fetching"},
     {"cards", "references", "resuming"},
     {"backbones", "modalities", "marks", "weights"},

@@ -53,6 +53,13 @@ def test_it_speaks_only_of_itself(path: Path):
     assert not matches(MACHINE, path) + matches(OTHERS, path)
 
 
+@pytest.mark.hostile
+def test_hostile_input_may_take_little_memory_and_no_test_hangs(request: pytest.FixtureRequest):
+    with pytest.raises(MemoryError):
+        bytearray(3 << 30)  # which is only touched where it is used
+    assert float(request.config.getini("timeout")) > 0 and request.config.pluginmanager.hasplugin("timeout")
+
+
 @pytest.mark.parametrize("path", SOURCE, ids=label)
 def test_the_code_names_no_network_host(path: Path):
     assert not matches(HOST, path)

@@ -103,6 +103,7 @@ def hostile(folder: Path) -> dict[str, Path]:
     return {name: folder / f"{name}.png" for name in [*contents, "tiff", "missing"]}
 
 
+@pytest.mark.hostile
 def test_hostile_pictures_are_refused_by_name(tmp_path: Path):
     for name, path in hostile(tmp_path).items():
         with pytest.raises(Refusal, match=name) as caught:
@@ -114,6 +115,7 @@ def test_hostile_pictures_are_refused_by_name(tmp_path: Path):
             Image().read(tmp_path / f"{name}.png")
 
 
+@pytest.mark.hostile
 def test_random_bytes_after_a_good_start_never_get_past_a_refusal(tmp_path: Path):
     stream = io.BytesIO()
     Pillow.fromarray(photo()).save(stream, "WEBP", lossless=True)

@@ -1,13 +1,13 @@
 """Plain text: encodings, binary files, records, features, sketches."""
 
 import json
-import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from counting import lines_run
 from tokenizers import Tokenizer, decoders
 from tokenizers.models import WordLevel
 
@@ -101,11 +101,10 @@ def test_the_preview_shows_the_first_lines():
     assert picture.tobytes() != Text().preview("x", 128).tobytes()
 
 
-def test_a_million_characters_are_hashed_quickly():
+def test_a_million_characters_are_hashed_together():
     text = "abcdefghijklmnopqrst" * 50_000
-    begin = time.process_time()
-    Text().features([text])
-    assert time.process_time() - begin < 3
+    Text().features(["a"])  # what it loads is loaded
+    assert lines_run(lambda: Text().features([text])) < 2000
 
 
 def test_bytes_are_told_where_a_tokenizer_tells_them():

@@ -59,6 +59,7 @@ BAD = {
 }
 
 
+@pytest.mark.hostile
 @pytest.mark.parametrize("name", BAD)
 def test_a_bad_file_is_refused_in_one_sentence(name, tmp_path):
     path = tmp_path / "bad.svg"
@@ -73,6 +74,7 @@ def test_a_missing_file_is_refused(tmp_path):
         Vector().read(tmp_path / "none.svg")
 
 
+@pytest.mark.hostile
 @given(st.lists(st.tuples(st.integers(0, 200), st.sampled_from(list('0.-"<>/&;#aAmMzZ %\0é'))), min_size=1, max_size=6))
 def test_a_damaged_file_is_read_or_refused(changes):
     text = list(

@@ -86,6 +86,7 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
 }
 
 
+@pytest.mark.hostile
 @pytest.mark.parametrize("name", DAMAGES)
 def test_damage_is_named_quarantined_and_passed_over(tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str):
     fill(tmp_path, 5, 10)

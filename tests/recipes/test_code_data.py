@@ -78,7 +78,7 @@ def test_an_n_gram_model_says_what_followed_most():
 
 
 def test_a_program_is_run_apart_and_stopped():
-    assert passes("assert sum([1, 2]) == 3")
+    assert passes("assert sum([1, 2]) == 3", seconds=300)  # a busy machine may take long to start a process
     assert not passes("assert False")
     assert not passes("while True: pass", seconds=1)
     assert not passes("x = bytearray(1 << 40)")

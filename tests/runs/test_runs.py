@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -23,31 +22,34 @@ CHILD = """
 import json, sys, torch
 torch.set_num_threads(1)
 from septet import runs
-arguments = json.loads(sys.argv[1])
-print("ready", flush=True)
-for progress in runs.training(**arguments):
+for progress in runs.training(**json.loads(sys.argv[1])):
     if progress.step:
         print(progress.step.step, flush=True)
-print("saved", flush=True)
+        sys.stdin.readline()
 """
 
 
+AHEAD = 2  # steps that it may do while the kill is under way
+
+
 def kill_after(arguments: dict[str, Any], steps: int) -> bool:
-    """Starts the run in a process of its own, and kills it as soon as it has done so many steps more; whether it was
-    killed before it ended."""
+    """Starts the run in a process of its own, and kills it as soon as it has done so many steps more, before it has
+    done many more than that, however slow this process is; whether it was killed."""
     child = subprocess.Popen(
         [sys.executable, "-c", CHILD, json.dumps(arguments)],
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
     )
-    assert child.stdout is not None
-    done = 0
-    for line in child.stdout:
-        done += line[0].isdigit()
-        if done > steps:
+    assert child.stdin is not None and child.stdout is not None
+    child.stdin.write("go on\n" * (steps + AHEAD))
+    child.stdin.flush()
+    for done, _ in enumerate(child.stdout):
+        if done == steps:
             break
-    os.kill(child.pid, signal.SIGKILL)
+    child.kill()
+    child.stdin.close()
     child.stdout.close()
     return child.wait() == -signal.SIGKILL
 
@@ -78,9 +80,8 @@ def test_a_killed_run_ends_with_the_same_bits(recipe: str, kills: list[int], sou
 @pytest.mark.slow
 @pytest.mark.parametrize("recipe", ["image_gpt", "image_gan"])
 def test_ten_kills_at_random_moments(recipe: str, source: Path, tmp_path: Path):
-    torch.manual_seed(time.time_ns() % 2**31)
-    kills = torch.randint(2, 20, (10,)).tolist()
-    print("killed after", kills)
+    """At which moment of a step, chance alone says."""
+    kills = torch.randint(2, 20, (10,), generator=torch.Generator().manual_seed(0)).tolist()
     interrupted(recipe, source, tmp_path, 300, kills)
 
 
@@ -184,6 +185,44 @@ def test_a_run_whose_record_is_broken_says_so(content: str, source: Path, tmp_pa
     (tmp_path / "model.run" / "run.json").write_text(content)
     with pytest.raises(Refusal, match=r"run\.json cannot be read .*; train without --resume"):
         finish(arguments | {"resume": True})
+
+
+FOREIGN: list[tuple[dict[str, Any], str]] = [
+    ({"options": {"evil": 1}}, "option 'evil=1': text_gpt takes"),
+    ({"options": {"source": "/"}}, "option 'source=/': text_gpt takes"),
+    ({"options": {"width": "wide"}}, "width=wide: expected a whole number"),
+    ({"options": {"rate": [1]}}, r"rate=\[1\]: expected a number"),
+    ({"options": {"dropout": "\x1b[2J"}}, r"dropout='\\x1b\[2J': expected a number"),
+    ({"options": {"tokens": None}}, "tokens=None: expected a text"),
+    ({"options": {"width": 10**9}}, "width=1000000000: expected 0 to"),
+    ({"options": [1]}, "it records no run"),
+    ({"seed": "x"}, "it records no run"),
+    ({"seed": -1}, "seed=-1: expected a whole number"),
+    ({"steps": "many"}, "it records no run"),
+    ({"steps": 0}, "it records no run"),
+    ({"steps": None}, "it records no run"),
+    ({"seconds": 5}, "it records no run"),
+    ({"steps": None, "seconds": 1e15}, "it records no run"),
+    ({"recipe": ["text_gpt"]}, "it records no run"),
+    ({"start": 5}, "it records no run"),
+    ({"canaries": "x"}, "it records no run"),
+    ({"canaries": -1}, "canaries=-1"),
+    ({"keep": "x"}, "it records no run"),
+    ({"evidence": "x"}, "it records no run"),
+]
+
+
+def test_a_run_whose_record_is_from_elsewhere_is_a_sentence(source: Path, tmp_path: Path):
+    left_over(source, tmp_path / "model")
+    record = tmp_path / "model.run" / "run.json"
+    begun = json.loads(record.read_text())
+    for change, said in FOREIGN:
+        record.write_text(json.dumps(begun | change))
+        with pytest.raises(Refusal, match=said) as refused:
+            finish({"source": source, "recipe": "text_gpt", "out": tmp_path / "model", "resume": True})
+        assert str(refused.value).isprintable()
+    record.write_text(json.dumps(begun))
+    finish({"source": source, "recipe": "text_gpt", "out": tmp_path / "model", "resume": True})  # it is still there
 
 
 def overfitted(source: Any, seed: int = 0, start: Any = None, seconds: float | None = None, rate: float = 0.1) -> Plan:

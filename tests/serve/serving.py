@@ -1,10 +1,12 @@
 """The API with small models, in a thread of this process."""
 
 import json
+import socket
 import threading
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from typing import Any
 
 import openai
@@ -25,6 +27,8 @@ from septet.processes.flow import Flow
 from septet.serve.api import Server, application
 from septet.serve.engine import Engine
 from septet.serve.limits import Impatient
+
+PATIENCE = 300.0  # seconds for what takes no time on an idle machine
 
 
 def painter() -> Generator:
@@ -49,6 +53,22 @@ MODELS = {
 DEFAULTS = {"chat": "talker", "text": "talker", "fill": "filler", "infill": "filler", "embedding": "sentences"}
 
 
+def wait_until(done: Callable[[], bool]) -> None:
+    """However long it takes: what never comes is ended by the time limit of tests."""
+    while not done():
+        time.sleep(0.01)
+
+
+def speaks_ipv6() -> bool:
+    """Whether this machine has the address ::1."""
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
+
+
 def loaded(reference: str) -> Generator | Encoder:
     return MODELS[reference]()
 
@@ -65,8 +85,7 @@ class Running:
         self.uvicorn = uvicorn.Server(settings)
         self.thread = threading.Thread(target=self.uvicorn.run)
         self.thread.start()
-        while not self.uvicorn.started:
-            time.sleep(0.01)
+        wait_until(lambda: self.uvicorn.started or not self.thread.is_alive())
         port = self.uvicorn.servers[0].sockets[0].getsockname()[1]
         self.base = f"http://127.0.0.1:{port}"
         self.client: Any = openai.OpenAI(base_url=f"{self.base}/v1", api_key=key or "none", max_retries=0)
@@ -75,7 +94,7 @@ class Running:
         headers = {"content-type": "application/json"}
         asked = urllib.request.Request(self.base + path, body, headers)
         try:
-            with urllib.request.urlopen(asked, timeout=30) as answer:
+            with urllib.request.urlopen(asked, timeout=PATIENCE) as answer:
                 return answer.status, json.load(answer)
         except urllib.error.HTTPError as error:
             with error:

@@ -15,6 +15,7 @@ import pytest_lsp
 from coder import SOURCE, untaught
 from lsprotocol import types
 from pytest_lsp import ClientServerConfig, LanguageClient
+from serving import PATIENCE
 
 from septet.serve import setups
 from septet.serve.editor import Editor
@@ -152,14 +153,20 @@ def test_neovim_shows_and_accepts(project: Path, tmp_path: Path):
     vim.cmd("edit {project / "basin.py"}")
     vim.bo.filetype = "python"
     local septet, seen = require("septet"), {{}}
-    vim.wait(20000, function()
+    vim.wait({PATIENCE * 1000:.0f}, function()
       local client = vim.lsp.get_clients({{ name = "septet" }})[1]
       return client and client.initialized
     end)
-    vim.wait(1500)
-    vim.api.nvim_feedkeys(vim.api.nvim_replace_termcodes("GA_", true, false, true), "n", false)
-    vim.defer_fn(function()
+    local function typed(keys)
+      vim.api.nvim_feedkeys(vim.api.nvim_replace_termcodes(keys, true, false, true), "n", false)
+    end
+    local function look(wait) -- nothing is known before the project is indexed: it is typed again, ever more patiently
       seen.shown = septet.showing()
+      if not (seen.shown or ""):find("metres") then
+        septet.clear()
+        typed("<BS>_")
+        return vim.defer_fn(function() look(wait * 1.5) end, wait)
+      end
       local marks = vim.api.nvim_buf_get_extmarks(0, vim.api.nvim_get_namespaces().septet, 0, -1, {{ details = true }})
       seen.mark = marks[1] and marks[1][4].virt_text[1][1]
       septet.accept("word")
@@ -168,11 +175,13 @@ def test_neovim_shows_and_accepts(project: Path, tmp_path: Path):
       seen.all = vim.api.nvim_get_current_line()
       vim.fn.writefile({{ vim.json.encode(seen) }}, "{done}")
       vim.cmd("qall!")
-    end, 6000)
+    end
+    typed("GA_")
+    vim.defer_fn(function() look(1000) end, 1000)
     """
     (tmp_path / "init.lua").write_text(script)
     command = ["nvim", "--headless", "-u", str(tmp_path / "init.lua")]
-    subprocess.run(command, cwd=project, timeout=60, check=True, capture_output=True)
+    subprocess.run(command, cwd=project, timeout=PATIENCE, check=True, capture_output=True)
     seen = json.loads(done.read_text())
     assert seen["shown"] == seen["mark"] == "of(boat) < self.depth_metres"
     assert seen["word"].endswith("return self.draught_of")
@@ -188,7 +197,7 @@ def test_the_extension_of_vs_code_completes(project: Path, tmp_path: Path, monke
         archive.extractall(tmp_path / "unpacked")
     stub = Path(__file__).with_name("vscode_stub.js")
     command = ["node", str(stub), str(tmp_path / "unpacked" / "extension"), str(project), OPEN]
-    ended = subprocess.run(command, timeout=60, check=True, capture_output=True, text=True)
+    ended = subprocess.run(command, timeout=PATIENCE, check=True, capture_output=True, text=True)
     assert json.loads(ended.stdout) == ["_of(boat) < self.depth_metres"]
 
 
@@ -205,3 +214,40 @@ def test_every_editor_is_told_how_to_start_the_server(name, tmp_path, monkeypatc
 def test_an_unknown_editor_is_refused():
     with pytest.raises(Refusal, match="expected one of neovim, vscode, helix, emacs"):
         setups.setup("ed", ["septet"])
+
+
+@pytest.mark.parametrize("way", ["saved", "open", "again"])
+def test_a_file_outside_the_project_is_never_indexed(way: str, tmp_path: Path):
+    inside, outside = tmp_path / "project" / "harbour.py", tmp_path / "others" / "keys.py"
+    for path in (inside, outside):
+        path.parent.mkdir()
+        path.write_text(SOURCE)
+    editor, told = Editor(untaught(), 0.0), threading.Event()
+
+    def settled() -> dict[str, str]:
+        """The index once the worker has done all that it was given."""
+        assert editor.worker.submit(lambda: None).result() is None and editor.completer.index is not None
+        return editor.completer.index.files
+
+    if way == "again":  # saved before the project has been read: put in once it has
+        editor.save(outside)
+        editor.save(inside)
+        settled()
+    editor.learn(inside.parent, lambda sentence: told.set())
+    assert told.wait()
+    for path in (outside, inside):
+        if way == "saved":
+            editor.save(path)
+        elif way == "open":
+            asyncio.run(editor.complete("x = 1\ny = ", "\n", path, False, "inline"))
+    assert set(settled()) == {str(inside)}
+
+
+def test_without_a_project_no_file_is_indexed(tmp_path: Path):
+    alone = tmp_path / "keys.py"
+    alone.write_text(SOURCE)
+    editor = Editor(untaught(), 0.0)
+    asyncio.run(editor.complete("x = 1\ny = ", "\n", alone, False, "inline"))
+    editor.save(alone)
+    editor.worker.shutdown()
+    assert editor.completer.index is not None and not editor.completer.index.files

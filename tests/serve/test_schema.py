@@ -7,7 +7,7 @@ import hypothesis
 import pytest
 import schemathesis
 from hypothesis.errors import Unsatisfiable
-from test_api import Running
+from serving import PATIENCE, Running
 
 EXAMPLES = 15
 CHECKS: list[Any] = list(hypothesis.HealthCheck)  # that slow requests would fail
@@ -28,7 +28,7 @@ def statuses(operation: Any, mode: schemathesis.GenerationMode) -> set[int]:
     @hypothesis.settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=CHECKS)
     @hypothesis.given(case=operation.as_strategy(generation_mode=mode))
     def ask(case: schemathesis.Case) -> None:
-        answer = case.call(timeout=60)
+        answer = case.call(timeout=PATIENCE)
         found.add(answer.status_code)
         assert answer.status_code < 500, (answer.status_code, answer.text, case.as_curl_command())
 
@@ -37,6 +37,7 @@ def statuses(operation: Any, mode: schemathesis.GenerationMode) -> set[int]:
     return found
 
 
+@pytest.mark.hostile
 def test_no_request_brings_the_server_to_fail(served: Running):
     schema = schemathesis.openapi.from_url(f"{served.base}/openapi.json")
     found: Any = schema.get_all_operations()

@@ -36,9 +36,8 @@ Module._load = (name, ...rest) => (name === "vscode" ? vscode : load(name, ...re
   const lines = text.split("\n");
   const position = { line: lines.length - 1, character: lines[lines.length - 1].length };
   const token = { onCancellationRequested: nothing };
-  const end = Date.now() + 30000;
   let found = [];
-  while (!found.length && Date.now() < end) { // nothing is known before the project is indexed
+  while (!found.length) { // nothing is known before the project is indexed
     found = await provider.provideInlineCompletionItems(document, position, { triggerKind: 1 }, token);
     if (!found.some((item) => item.insertText.includes("metres"))) { found = []; await new Promise((r) => setTimeout(r, 200)); }
   }

@@ -161,7 +161,8 @@ def _nearest(subject: Subject, kept: Evidence, datum: Any) -> Section:
         "Mirrored, moved, cropped and recoloured copies count as near.",
     ]
     found = kept.nearest(datum, NEAREST)
-    tiles = [item(subject.model.modality, subject.source, name, f"{name}: {p:.1%}") for name, p in found]
+    # Anybody's model folder may name another's pictures: only what the model learned from is shown.
+    tiles = [item(subject.model.modality, subject.source, name, f"{name}: {p:.1%}", kept.holds) for name, p in found]
     return Section(
         "nearest", "The nearest training items", told, tiles, figures=[{"item": n, "p": p} for n, p in found]
     )

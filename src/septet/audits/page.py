@@ -3,7 +3,7 @@
 import base64
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
@@ -62,13 +62,20 @@ def data_uri(picture: Image.Image) -> str:
     return "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode()
 
 
-def item(modality: Modality, source: Path | None, name: str, caption: str) -> Tile:
-    """A datum of a folder, or only its caption where it is no longer there."""
+def item(
+    modality: Modality,
+    source: Path | None,
+    name: str,
+    caption: str,
+    known: Callable[[Any], bool] = lambda datum: True,
+) -> Tile:
+    """A datum of a folder, or only its caption where it is no longer there, or is not `known`."""
     try:
         if source is not None:
             path = source / name if source.is_dir() else source
             if path.resolve().is_relative_to(source.resolve()):  # names may come from anybody's model folder
-                return tile(modality, modality.read(path), caption)
+                datum = modality.read(path)
+                return tile(modality, datum, caption) if known(datum) else Tile("", caption)
     except (Refusal, OSError, ValueError):
         pass
     return Tile("", caption)

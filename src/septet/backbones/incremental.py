@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..compiling import Checked
 from ..space import Refusal
 from .layers import rotary_angles
 from .packed import pack
@@ -118,14 +119,15 @@ class Incremental:
         that they may look at, shortest first; each is used from then on. False where there is no C++ compiler."""
         if not any(map(shutil.which, COMPILERS)):
             return False
-        step = torch.compile(partial(advance_all, shape=self.shape), dynamic=False, options=OPTIONS)
-        scorer = torch.compile(scores_of, dynamic=False, options=OPTIONS)
+        checked = Checked(options=OPTIONS)
+        step = torch.compile(partial(advance_all, shape=self.shape), dynamic=False, backend=checked)
+        scorer = torch.compile(scores_of, dynamic=False, backend=checked)
         rooms = {rows: self.room(rows, sites) for rows, _ in forms}
         T, capacity = SHORTEST // 2, next(iter(rooms.values())).sites
         while min(capacity, LONGEST) > T:
             T = min(2 * T, capacity)
             for rows, symbols in forms:
-                zeros, begin = (torch.zeros(shape, dtype=torch.int64) for shape in ((rows, symbols), (rows,)))
+                zeros, begin = torch.zeros(rows, symbols, dtype=torch.int64), torch.full((rows,), T - symbols)
                 with torch._dynamo.config.patch(recompile_limit=1000):
                     x = self._run(zeros, begin, rooms[rows], T, step)
                     scorer(x.flatten(0, 1), *self.head)

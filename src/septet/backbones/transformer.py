@@ -29,10 +29,11 @@ class Block(nn.Module):
             x = x + self._drop(self.attention(self.attention_norm(x), turn, mask, causal, cache, layer))
             return x + self._drop(self.mlp(self.mlp_norm(x)))
         shift_a, scale_a, gate_a, shift_m, scale_m, gate_m = (modulation + self.offset).chunk(6, dim=-1)
-        y = self.attention_norm(x) * (1 + scale_a) + shift_a  # adaLN, Peebles & Xie 2023; shared as in Chen et al. 2023
-        x = x + self._drop(gate_a * self.attention(y, turn, mask, causal, cache, layer))
-        y = self.mlp_norm(x) * (1 + scale_m) + shift_m
-        return x + self._drop(gate_m * self.mlp(y))
+        y = self.attention_norm(x, scale_a, shift_a)  # adaLN, Peebles & Xie 2023; shared as in Chen et al. 2023
+        y = self.attention(y, turn, mask, causal, cache, layer)
+        x = torch.addcmul(x, gate_a, self._drop(y))
+        y = self.mlp_norm(x, scale_m, shift_m)
+        return torch.addcmul(x, gate_m, self._drop(self.mlp(y)))
 
     def _drop(self, x: Tensor) -> Tensor:
         return F.dropout(x, self.dropout) if self.training and self.dropout > 0 else x
@@ -117,11 +118,10 @@ class Transformer(Backbone):
         for layer, block in enumerate(self.blocks):
             run = block if self.training else block.forward  # compiled blocks are for training: draws vary in shape
             x = run(x, turn, mask, causal, modulation, cache, layer)
-        x = self.norm(x[:, M:])
-        if last is not None:
-            shift, scale = (last if last.shape[1] == 1 else last[:, M:]).chunk(2, dim=-1)
-            x = x * (1 + scale) + shift
-        return x
+        if last is None:
+            return self.norm(x[:, M:])
+        shift, scale = (last if last.shape[1] == 1 else last[:, M:]).chunk(2, dim=-1)
+        return self.norm(x[:, M:], scale, shift)
 
     def _leading(self, context: Context) -> tuple[Tensor | None, Tensor | None]:
         tokens, valid = context.tokens_BMD, context.valid_BM

@@ -10,6 +10,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from . import exporting, serving
+from .terminal import tell
 
 __all__ = ["RECIPES", "STARTERS", "app", "cost", "main", "say"]
 
@@ -207,9 +208,9 @@ def cost(began: float) -> str:
 
 def say(sentence: str, *following: object) -> None:
     """A plain sentence for people, and the words of the command to try next."""
-    print(sentence)
+    tell(sentence)
     if following:
-        print(f"Next: septet {shlex.join(map(str, following))}")
+        tell(f"Next: septet {shlex.join(map(str, following))}")
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -222,7 +223,7 @@ def main(arguments: list[str] | None = None) -> None:
     except UsageError as error:
         _fail(f"{error.format_message().rstrip('.')}; see septet --help")
     except (KeyboardInterrupt, typer.Abort):
-        print("\nInterrupted. A training that was under way goes on with --resume.", file=sys.stderr)
+        tell("\nInterrupted. A training that was under way goes on with --resume.", error=True)
         sys.exit(130)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -242,5 +243,5 @@ NO_MEMORY = "there is not enough memory for this; ask for less at a time, or a s
 
 
 def _fail(sentence: str) -> NoReturn:
-    print(f"septet: {sentence}", file=sys.stderr)
+    tell(f"septet: {' '.join(sentence.splitlines())}", error=True)  # a line of its own would look like ours
     sys.exit(2)

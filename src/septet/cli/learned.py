@@ -1,14 +1,17 @@
 """What a model was trained on: its run, its folder of data, the same split of them."""
 
-import sys
+import inspect
+import os
 from pathlib import Path
 from typing import Any
 
-from .. import folders
+from .. import folders, recipes
 from ..data import canaries
 from ..data.dataset import Dataset, read
 from ..generator import Generator
+from ..parts import Modality
 from ..space import Refusal
+from .terminal import tell
 
 RUN_BYTES = 1 << 20
 
@@ -29,19 +32,39 @@ def source_of(run: dict[str, Any], given: Path | None, model: str) -> Path:
     if not run.get("source"):
         raise Refusal(f"{model} does not tell what folder it was trained on; give it with --data DIR")
     source = Path(str(run["source"]))
-    if not source.exists():
+    if not os.path.exists(source):  # unlike Path.exists, of a name with a zero in it as well
         raise Refusal(f"{source}, on which {model} was trained, is not there; give its place with --data DIR")
     return source
 
 
-def data_of(model: Generator, run: dict[str, Any], source: Path) -> Dataset:
-    """A model's data, split as they were when it was trained; says so where they are no longer the same."""
-    print(f"Reading {source} ...", file=sys.stderr)
-    dataset = read(source, model.modality, seed=int(run.get("seed") or 0))
-    if not same_data(run, dataset):
-        print("These are not the very data it was trained on (another fingerprint): what counts as held out here may")
-        print("have been trained on, and the other way round.")
-    return dataset
+def data_of(model: Generator, run: dict[str, Any], source: Path, named: bool) -> Dataset:
+    """A model's data, split as they were when it was trained. Where they are no longer the same, says so of a folder
+    that the user named, and refuses any other: who made the model may have recorded one that is none of its data."""
+    tell(f"Reading {source} ...", error=True)
+    recorded = run.get("seed")
+    seed = recorded if isinstance(recorded, int) else 0
+    dataset = read(source, _begun(model, run), seed=seed)
+    if same_data(run, dataset):
+        return dataset
+    if not named:
+        told = f"{source} does not hold the very data that {model.name} was trained on (another fingerprint)"
+        raise Refusal(f"{told}; if it is to be taken for them, give it with --data {source}")
+    tell("These are not the very data it was trained on (another fingerprint): what counts as held out here may")
+    tell("have been trained on, and the other way round.")
+    return read(source, model.modality, seed=seed)
+
+
+def _begun(model: Generator, run: dict[str, Any]) -> Modality:
+    """The modality that the data were read as: what it learned of them may read otherwise, drawings in one colour."""
+    kind = type(model.modality)
+    if run.get("started_from") is not None:
+        return model.modality
+    known = inspect.signature(kind).parameters
+    try:
+        options = recipes.options(recipes.find(str(run.get("recipe")))) | dict(run.get("options") or {})
+        return kind(**{name: value for name, value in options.items() if name in known})
+    except (Refusal, TypeError, ValueError):  # another's recipe, or another's record
+        return model.modality
 
 
 def same_data(run: dict[str, Any], dataset: Dataset) -> bool:

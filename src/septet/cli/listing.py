@@ -6,6 +6,7 @@ from .. import models as folders
 from .. import recipes as known
 from ..cards import CARD
 from . import say
+from .terminal import tell
 
 
 def at_hand() -> list[tuple[str, str]]:
@@ -17,15 +18,15 @@ def at_hand() -> list[tuple[str, str]]:
 def models() -> None:
     found = at_hand()
     for name, kind in found:
-        print(f"{name:24} {kind}")
+        tell(f"{name:24} {kind}")
     say(f"{len(found)} models.", *(["show", "NAME"] if found else ["train", "image", "FOLDER", "--budget", "20m"]))
 
 
 def recipes() -> None:
     for name in known.names():
         recipe = known.find(name)
-        print(f"{name}\n    {' '.join((recipe.__doc__ or '').split())}")
-        print("    " + " ".join(f"{option}={value}" for option, value in known.options(recipe).items()))
+        tell(f"{name}\n    {' '.join((recipe.__doc__ or '').split())}")
+        tell("    " + " ".join(f"{option}={value}" for option, value in known.options(recipe).items()))
     say("Give options after the folder.", "train", "image", "FOLDER", "size=48", "--budget", "20m")
 
 
@@ -33,8 +34,12 @@ def show(reference: str) -> None:
     folder = folders.resolve(reference)
     model = folders.load(reference)
     parts = ", ".join(type(p).__name__ for p in (model.modality, model.codec, model.process, model.conditioner))
-    print(f"{folder.name}: {model.size:,} parameters in {parts}; draws {model.process.space}.")
-    print(f"Settings: {model.settings}. SHA-256 {model.digest}.\n")
+    tell(f"{folder.name}: {model.size:,} parameters in {parts}; draws {model.process.space}.")
+    tell(f"Settings: {model.settings}. SHA-256 {model.digest}.\n")
     told = folder / CARD
-    print(told.read_text(encoding="utf-8") if told.is_file() else "Published elsewhere; no card comes with it.")
+    tell(
+        told.read_text(encoding="utf-8", errors="replace")
+        if told.is_file()
+        else "Published elsewhere; no card comes with it."
+    )
     say("", "generate", reference)

@@ -1,6 +1,7 @@
 """What `septet generate` is asked for: prompts, seeds and files, from words or from a CSV file."""
 
 import csv
+from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -72,19 +73,22 @@ def rows_of(request: Request, model: Generator) -> list[Row]:
             raise Refusal("the prompt holds bytes that are not UTF-8; write it in UTF-8")
     rows = [Row(prompt, seed + k, name=name) for prompt, count, seed, name in asked for k in range(count)]
     suffix = request.suffix or model.modality.suffixes[0]
-    return rows if request.prompts is None else _named(rows, request.out, suffix, model)
+    return rows if request.prompts is None else _named(rows, request.out, suffix, model.name)
 
 
 def _lines(path: Path) -> list[dict[str, str | None]]:
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
-            lines = list(csv.DictReader(file))
+            lines = list(csv.DictReader(file, strict=True))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise Refusal(f"{path} cannot be read as CSV: {error}") from error
     if not lines or "prompt" not in lines[0]:
         raise Refusal(
             f"{path}: expected a first line naming the columns prompt, name, count, seed, then at least one row"
         )
+    over = next((row for row, line in enumerate(lines, 1) if any(line.get(None, ()))), None)  # pyright: ignore
+    if over:
+        raise Refusal(f"{path}: row {over} has more fields than there are columns; put a prompt with commas in quotes")
     return lines
 
 
@@ -98,15 +102,16 @@ def _asked(line: dict[str, str | None], request: Request) -> tuple[str, int, int
     return prompt, count, seed, line.get("name") or prompt
 
 
-def _named(rows: list[Row], out: Path, suffix: str, model: Generator) -> list[Row]:
+def _named(rows: list[Row], out: Path, suffix: str, default: str) -> list[Row]:
     """Each row with the file it goes to, the same at every call: a number tells apart what would share a name. A row
     that repeats another, prompt and seed, is left out."""
     taken: dict[Path, Row] = {}
-    for row in rows:
-        name = "".join(c if c.isalnum() or c in "-_" else "-" for c in row.name or "")[:64].strip("-") or model.name
-        for repeat in range(1, len(rows) + 1):
-            path = out / f"{name}-{row.seed}{'' if repeat == 1 else f'-{repeat}'}{suffix}"
-            there = taken.setdefault(path, row)
-            if (there.prompt, there.name) == (row.prompt, row.name):
-                break
+    numbers = Counter[str]()  # the last that was tried of each name and seed: none before it is free
+    for row in dict.fromkeys(rows):
+        name = "".join(c if c.isalnum() or c in "-_" else "-" for c in row.name or "")[:64].strip("-") or default
+        path, stem = None, f"{name}-{row.seed}"
+        while path is None or path in taken:
+            numbers[stem] += 1
+            path = out / f"{stem}{'' if numbers[stem] == 1 else f'-{numbers[stem]}'}{suffix}"
+        taken[path] = row
     return [replace(row, path=path) for path, row in taken.items()]

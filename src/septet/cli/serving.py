@@ -9,6 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
+from .terminal import tell
+
 app = typer.Typer(help="Serve models to other programs on this machine.", no_args_is_help=True)
 KEY = "SEPTET_API_KEY"
 LOCAL = ("127.0.0.1", "::1", "localhost")
@@ -57,7 +59,7 @@ def api(
         async def startup(self, sockets: Any = None) -> None:
             await super().startup(sockets)
             base = f"http://{named}:{self.servers[0].sockets[0].getsockname()[1]}/v1"
-            print(f"Listening at {base} until Ctrl-C.\nNext: curl {base}/models", file=sys.stderr, flush=True)
+            tell(f"Listening at {base} until Ctrl-C.\nNext: curl {base}/models", error=True)
 
         def handle_exit(self, sig: int, frame: Any) -> None:
             server.engine.close()
@@ -81,7 +83,7 @@ def editor(
 
         named = os.path.abspath(model) if os.path.isdir(model) else model
         more = [] if model == "python" else ["--model", named]
-        print(text_for(setup, [shutil.which("septet") or os.path.abspath(sys.argv[0]), "serve", "editor", *more]))
+        tell(text_for(setup, [shutil.which("septet") or os.path.abspath(sys.argv[0]), "serve", "editor", *more]))
         return
     try:
         from ..serve import editor as language

@@ -14,6 +14,7 @@ from ..references import is_pickle, starters
 from ..space import Refusal
 from . import cost, say
 from .learned import data_of, run_of, source_of
+from .terminal import tell
 
 NAME = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
@@ -31,11 +32,13 @@ def trace(path: Path, reference: str | None, data: Path | None, influence: bool,
     on_gpu = str(record["settings"].get("device", "cpu")) != "cpu"
     model, run = models.load(folder, device=device_of("auto" if on_gpu else "cpu")), run_of(folder)
     source = data or (Path(str(run["source"])) if run.get("source") else None)
-    dataset = data_of(model, run, source_of(run, data, record["model"])) if influence else None
+    dataset = None
+    if influence:
+        dataset = data_of(model, run, source_of(run, data, record["model"]), named=data is not None)
     kept = evidence.load(folder, model.modality)
     lead, sections = origin.look(origin.Subject(path, record, model, kept, source, run.get("started_from"), dataset))
     for sentence in lead:
-        print(sentence)
+        tell(sentence)
     target = out or path.with_name(f"{path.stem}-audit")
     written = page.write(target, f"Where did {path.name} come from?", lead, sections)
     say(f"\nMade {written}.\nCost: {cost(began)}.", "show", folder)
@@ -69,5 +72,5 @@ def check(path: Path) -> None:
         return
     provenance.checked(record, path)
     say(origin.written(record))
-    print("A record is easily changed: drawing it again tells whether it is true.")
+    tell("A record is easily changed: drawing it again tells whether it is true.")
     say("", "audit", path)

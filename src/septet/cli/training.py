@@ -7,8 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 
 from .. import models, openweights, recipes, resuming, runs
 from ..data.files import listed
@@ -16,6 +15,7 @@ from ..generator import Generator
 from ..pace import process_started
 from ..space import Refusal
 from . import RECIPES, cost, say
+from .terminal import live, tell
 
 FEW = {"image": 2000, "vector": 2000}  # files below which a training starts from a starter; of code, any number
 BEGINNINGS = {"text": "prose", "code": "python", "image": "pictures"}  # starters that few files are learned from
@@ -57,7 +57,7 @@ def train(request: Request) -> None:
     for number, (name, target) in enumerate(targets.items()):
         going = asked.resume and runs.run_folder(target).exists()
         if asked.resume and not going and (target / models.CONFIG).exists():
-            print(f"{target} is there already.")
+            tell(f"{target} is there already.")
             continue
         one = replace(asked, recipe=name, start="nothing", resume=going)
         _train(one, target, time.time() if number else process_started())
@@ -152,7 +152,6 @@ def _example(model: Generator | None) -> list[str]:
 
 def follow(run: Any) -> runs.Progress:
     """Show a live line on a terminal, else a line now and then, until the run ends."""
-    console = Console(stderr=True)
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -160,14 +159,16 @@ def follow(run: Any) -> runs.Progress:
         TimeRemainingColumn(),
     )
     last, said, validation = None, 0.0, ""
-    with Progress(*columns, console=console, disable=not sys.stderr.isatty()) as bar:
+    with live(*columns, transient=False) as bar:
         task = bar.add_task("reading", total=1.0, figures="")
         for last in run:
             if last.message and last.step is None and last.stage == "data":
-                bar.console.print(last.message, highlight=False)
+                tell(last.message, error=True)
             if last.step is None:
                 continue
             step = last.step
+            for remark in step.remarks:
+                tell(remark, error=True)
             if step.validation is not None:
                 validation = f" held-out {step.validation:.4f}" + (" (best)" if step.best else " (rising)")
             loss = " ".join(f"{name} {value:.4f}" for name, value in list(step.losses.items())[:3])
@@ -177,6 +178,6 @@ def follow(run: Any) -> runs.Progress:
             if not sys.stderr.isatty() and time.monotonic() - said > 10:
                 said = time.monotonic()
                 left = step.elapsed_seconds * (1 - last.share) / max(last.share, 1e-3)
-                print(f"{last.stage}: {last.share:.0%}, {figures}, {left:.0f} s left", file=sys.stderr, flush=True)
+                tell(f"{last.stage}: {last.share:.0%}, {figures}, {left:.0f} s left", error=True)
     assert last is not None
     return last

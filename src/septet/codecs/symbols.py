@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .. import subwords
 from ..part import Asset
 from ..parts import Codec
 from ..space import PADDING, Known, Refusal, Space
@@ -44,15 +45,15 @@ class Symbols(Codec):
         self.index = {c: i for i, c in enumerate(characters)}
         self.tokenizer, plain = None, len(characters) if kind == "characters" else 256
         if kind == "bpe":
-            from tokenizers import Tokenizer
-
             if tokenizer is None:
                 raise Refusal("kind='bpe' needs a tokenizer")
-            self.tokenizer = Tokenizer.from_str(tokenizer.content)
-            self.tokenizer.no_truncation()
-            self.tokenizer.no_padding()
-            plain = self.tokenizer.get_vocab_size()
+            self.tokenizer = subwords.opened(tokenizer.content)
+            plain = subwords.size(self.tokenizer)
+            if symbols is not None and plain > symbols:
+                raise Refusal(f"its tokenizer has {plain:,} symbols, its table {symbols:,}; use another copy")
         own = {name: plain + i for i, name in enumerate(MARKERS)} if markers is None else markers
+        if "end" not in own:
+            raise Refusal(f"markers={', '.join(own)}: there is no symbol that ends a text")
         self.markers, self.plain = frozenset(own.values()), plain
         self.space = Space((length,), symbols=symbols or plain + (len(own) if markers is None else 0), markers=own)
 
@@ -82,13 +83,13 @@ class Symbols(Codec):
     def symbols_of(self, text: str, begun: bool = True) -> Tensor:
         """(n,) symbols of the whole text, without end or limit; with `begun`, after what the tokenizer begins with."""
         if self.kind == "bytes":
-            return (
-                torch.frombuffer(bytearray(text.encode()), dtype=torch.uint8).long() if text else torch.zeros(0).long()
-            )
+            with subwords.refusing(f"take {text[:40]!r}"):
+                content = bytearray(text.encode())
+            return torch.frombuffer(content, dtype=torch.uint8).long() if content else torch.zeros(0).long()
         if self.kind == "characters":
             return torch.tensor([self.index.get(c, 0) for c in text], dtype=torch.int64)
         assert self.tokenizer is not None
-        return torch.tensor(self.tokenizer.encode(text, add_special_tokens=begun).ids, dtype=torch.int64)
+        return torch.tensor(subwords.encoded(self.tokenizer, text, begun).ids, dtype=torch.int64)
 
     def placed(self, text: str) -> tuple[np.ndarray, np.ndarray]:
         """(n,) symbols of the whole text, and the character at which each begins."""
@@ -97,7 +98,7 @@ class Symbols(Codec):
             return self.symbols_of(text).numpy(), np.repeat(np.arange(len(text)), sizes)
         if self.tokenizer is None:
             return self.symbols_of(text).numpy(), np.arange(len(text))
-        encoded = self.tokenizer.encode(text, add_special_tokens=False)
+        encoded = subwords.encoded(self.tokenizer, text, begun=False)
         return np.array(encoded.ids, np.int64), np.array([begin for begin, _ in encoded.offsets], np.int64)
 
     def unknown(self, text: str) -> list[str]:
@@ -127,7 +128,8 @@ class Symbols(Codec):
         if self.kind == "characters":
             return "".join(self.characters[i] for i in kept)
         assert self.tokenizer is not None
-        return self.tokenizer.decode(kept, skip_special_tokens=False)
+        with subwords.refusing("write a text"):
+            return self.tokenizer.decode(kept, skip_special_tokens=False)
 
     def pieces_of(self, symbols: Iterable[int]) -> list[str]:
         """Each symbol's own text."""

@@ -100,10 +100,28 @@ def _json_rows(text: str) -> Iterator[dict[str, Any] | None]:
 
 
 def _csv_rows(text: str) -> Iterator[dict[str, Any] | None]:
+    """None for a malformed row, and for one that holds more than there are columns, as an unquoted caption with commas
+    does; a quotation mark that would swallow all later rows is a Refusal."""
+    limit = csv.field_size_limit(len(text) + 1)  # of the whole process; its usual one ends a table at a long caption
+    reader, columns = csv.reader(io.StringIO(text), strict=True), None
     try:
-        yield from csv.DictReader(io.StringIO(text))
-    except csv.Error:
-        yield None
+        while True:
+            line = reader.line_num + 1
+            try:
+                row = next(reader, None)
+            except csv.Error as error:
+                if "end of data" in str(error):
+                    raise Refusal(f"the quotation mark that opens in line {line} is never closed") from error
+                yield None
+                continue
+            if row is None:
+                return
+            if columns is None:
+                columns = row
+            elif row:
+                yield None if any(row[len(columns) :]) else dict(zip(columns, row, strict=False))
+    finally:
+        csv.field_size_limit(limit)
 
 
 def table(path: Path) -> tuple[dict[str, Prompt], int]:
@@ -119,12 +137,16 @@ def table(path: Path) -> tuple[dict[str, Prompt], int]:
         raise Refusal(f"{shown(path)}: more than {COLUMNS} columns; keep file_name and text or a few attributes")
     prompts: dict[str, Prompt] = {}
     unusable = 0
-    for row in _json_rows(text) if path.suffix == ".jsonl" else _csv_rows(text):
-        name = next((row[c] for c in NAME_COLUMNS if isinstance(row.get(c), str) and row[c]), None) if row else None
-        if row is None or name is None or len(row) > COLUMNS:
-            unusable += 1
-        else:
-            prompts[str(PurePosixPath(name.replace("\\", "/")))] = _row_prompt(row)
+    try:
+        for row in _json_rows(text) if path.suffix == ".jsonl" else _csv_rows(text):
+            name = next((row[c] for c in NAME_COLUMNS if isinstance(row.get(c), str) and row[c]), None) if row else None
+            long = any(isinstance(v, str) and len(v) > CAPTION_BYTES for v in (row or {}).values())
+            if row is None or name is None or long or len(row) > COLUMNS:
+                unusable += 1
+            else:
+                prompts[str(PurePosixPath(name.replace("\\", "/")))] = _row_prompt(row)
+    except Refusal as error:
+        raise Refusal(f"{shown(path)}: {error}; mend it or take the file away") from error
     return prompts, unusable
 
 

@@ -8,42 +8,45 @@ import numpy as np
 import svgelements
 
 from .drawing import rgb
+from .sheets import XLINK
 
 CURRENT = "#000001"  # what currentColor is read as
 UNSEEN, FAINT = 0.02, 0.65  # opacity below which paint is left out, and is drawn faint
+LINKS = 8  # from one gradient to the next that are followed, at most
 
 Fields = dict[str, Any]  # of a Figure, but for its segments
 
 
 def gradients(root: ElementTree.Element) -> dict[str, tuple[str, float]]:
     """The mean colour and opacity of each gradient, by how far each of its stops reaches."""
-    named = {e.get("id", ""): e for e in root.iter() if str(e.tag).endswith("Gradient")}
-
-    def stops(element: ElementTree.Element, depth: int) -> list[dict[str, str]]:
-        found = [_declared(e) for e in element if str(e.tag).endswith("stop")]
-        link = element.get("href") or element.get("{http://www.w3.org/1999/xlink}href") or ""
-        return stops(named[link[1:]], depth - 1) if not found and depth and link[1:] in named else found
-
+    named = {e.get("id", ""): e for e in root.iter() if e.tag.endswith("Gradient")}
+    own = {name: mean for name, element in named.items() if (mean := _mean(element)) is not None}
     means = {}
-    for name, element in named.items():
-        found = stops(element, 8)
-        places = np.clip([_number(stop, "offset", "0") for stop in found], 0, 1)
-        edges = np.concatenate([[0.0], (places[1:] + places[:-1]) / 2, [1.0]])
-        weights = np.diff(edges).clip(1e-6)
-        colours = [hexadecimal(stop.get("stop-color", "#000")) or "#000000" for stop in found]
-        opacity = np.array([_number(stop, "stop-opacity") for stop in found])
-        if found:
-            weights = weights / weights.sum()
-            seen = weights * opacity.clip(1e-6)
-            mean = (seen[:, None] * [rgb(colour) for colour in colours]).sum(0) / seen.sum()
-            means[name] = "#" + "".join(f"{round(v):02x}" for v in mean), float(weights @ opacity)
+    for name in named:
+        place = name
+        for _ in range(LINKS):
+            if place in own or place not in named:
+                break
+            place = (named[place].get("href") or named[place].get(XLINK) or "")[1:]
+        if place in own:
+            means[name] = own[place]
     return means
 
 
-def _declared(element: ElementTree.Element) -> dict[str, str]:
-    """Attributes, and over them those in `style`."""
-    pairs = (part.partition(":") for part in element.get("style", "").split(";"))
-    return dict(element.attrib) | {name.strip(): value.strip() for name, colon, value in pairs if colon}
+def _mean(gradient: ElementTree.Element) -> tuple[str, float] | None:
+    """That of its own stops."""
+    stops = [dict(e.attrib) for e in gradient if e.tag.endswith("stop")]
+    if not stops:
+        return None
+    places = np.clip([_number(stop, "offset", "0") for stop in stops], 0, 1)
+    edges = np.concatenate([[0.0], (places[1:] + places[:-1]) / 2, [1.0]])
+    weights = np.diff(edges).clip(1e-6)
+    colours = [hexadecimal(stop.get("stop-color", "#000")) or "#000000" for stop in stops]
+    opacity = np.array([_number(stop, "stop-opacity") for stop in stops])
+    weights = weights / weights.sum()
+    seen = weights * opacity.clip(1e-6)
+    mean = (seen[:, None] * [rgb(colour) for colour in colours]).sum(0) / seen.sum()
+    return "#" + "".join(f"{round(v):02x}" for v in mean), float(weights @ opacity)
 
 
 def hexadecimal(text: str) -> str | None:

@@ -13,13 +13,13 @@ import svgelements
 from ..space import Refusal
 from .drawing import BOX, Drawing, Figure
 from .paints import CURRENT, coloured_paints, gradients, plain_paint
+from .sheets import OUTLINES, XLINK, clear
 
 NAMESPACE = "http://www.w3.org/2000/svg"
 MOST_BYTES = 1_000_000
 MOST_ELEMENTS = 5_000
 MOST_SEGMENTS = 5_000
 FARTHEST = 10 * BOX  # of a point from the corner; the renderer gives up, and the process with it, far beyond
-UNSEEN = ("clipPath", "mask", "pattern", "marker")  # what these hold is not drawn where it stands
 ACTIVE = ("script", "foreignobject", "iframe", "handler", "listener", "animate", "set")
 
 
@@ -48,40 +48,49 @@ def _inspect(source: bytes) -> None:
 
 
 def _weigh(root: ElementTree.Element) -> None:
-    """Refuse a tree that its <use> elements multiply beyond measure."""
+    """Refuse a tree that is read beyond measure: its <use> elements multiply what they name, and attributes count again
+    for every element below."""
     named = {e.get("id"): e for e in root.iter() if e.get("id")}
-    weights: dict[int, int] = {}
+    weights: dict[int, tuple[int, int, int]] = {}
 
-    def weight(element: ElementTree.Element) -> int:
+    def weight(element: ElementTree.Element) -> tuple[int, int, int]:
+        """Elements, characters, and letters of path data."""
         if id(element) not in weights:
-            weights[id(element)] = MOST_ELEMENTS + 1  # what an element that uses itself weighs
-            total = 1 + sum(weight(child) for child in element)
-            if str(element.tag).endswith("use"):
-                link = element.get("href") or element.get("{http://www.w3.org/1999/xlink}href") or ""
-                total += weight(named[link[1:]]) if link[1:] in named else 0
-            weights[id(element)] = total
+            weights[id(element)] = MOST_ELEMENTS + 1, 0, 0  # what an element that uses itself weighs
+            below = [weight(child) for child in element]
+            if element.tag.endswith("use"):
+                link = element.get("href") or element.get(XLINK) or ""
+                below += [weight(named[link[1:]])] if link[1:] in named else []
+            elements, characters, letters = (sum(parts) for parts in zip((1, 0, 0), *below, strict=True))
+            outline = "".join(element.get(name, "") for name in OUTLINES)
+            handed_down = sum(len(value) for name, value in element.attrib.items() if name not in OUTLINES)
+            letters += sum(map(outline.count, "MmZzLlHhVvCcSsQqTtAa"))
+            weights[id(element)] = elements, characters + len(outline) + elements * handed_down, letters
         return weights[id(element)]
 
     try:
-        heavy = weight(root) > MOST_ELEMENTS
+        elements, characters, letters = weight(root)
     except RecursionError:
-        heavy = True
-    if heavy:
+        elements, characters, letters = MOST_ELEMENTS + 1, 0, 0
+    if elements > MOST_ELEMENTS:
         raise Refusal(f"the SVG holds over {MOST_ELEMENTS} elements, or elements that use themselves: simplify it")
+    if letters > MOST_SEGMENTS:
+        raise Refusal(f"the SVG holds over {MOST_SEGMENTS} segments: simplify it")
+    if characters > MOST_BYTES:
+        raise Refusal(f"the SVG, with all uses written out, holds over {MOST_BYTES} characters: simplify it")
 
 
 def _store(root: ElementTree.Element) -> None:
-    """Take away what is not drawn where it stands; symbols become groups among the definitions, for their uses."""
+    """Symbols become groups among the definitions, for their uses."""
     space = root.tag.rpartition("svg")[0]
     definitions = ElementTree.Element(f"{space}defs")
     for parent in list(root.iter()):
-        for child in list(parent):
-            name = str(child.tag).rpartition("}")[2]
-            if name in UNSEEN or name == "symbol":
-                parent.remove(child)
-            if name == "symbol":
-                child.tag = f"{space}g"
-                definitions.append(child)
+        symbols = [child for child in parent if child.tag == f"{space}symbol"]
+        if symbols:
+            parent[:] = [child for child in parent if child.tag != f"{space}symbol"]
+            definitions.extend(symbols)
+    for symbol in definitions:
+        symbol.tag = f"{space}g"
     root.insert(0, definitions)
 
 
@@ -96,10 +105,6 @@ def _length(text: str | None) -> float:
 
 def _shapes(root: ElementTree.Element) -> Iterator[Any]:
     """The visible shapes of an SVG, scaled to the box."""
-    if root.tag not in ("svg", f"{{{NAMESPACE}}}svg"):
-        raise Refusal(f"the outermost element is <{root.tag}>: expected <svg xmlns='{NAMESPACE}'>")
-    _weigh(root)
-    _store(root)
     if not root.get("viewBox"):
         width, height = (_length(root.get(side)) for side in ("width", "height"))
         if not width or not height:
@@ -160,6 +165,11 @@ def _drawn(s: Any, end: complex) -> Iterator[tuple]:
 def _figures(source: bytes, coloured: bool) -> Iterator[Figure]:
     """The figures of an SVG, in its own order."""
     root, count = ElementTree.fromstring(source), 0
+    if root.tag not in ("svg", f"{{{NAMESPACE}}}svg"):
+        raise Refusal(f"the outermost element is <{root.tag}>: expected <svg xmlns='{NAMESPACE}'>")
+    clear(root)
+    _store(root)
+    _weigh(root)
     means = gradients(root) if coloured else {}
     for shape in _shapes(root):
         paints = list(coloured_paints(shape, means) if coloured else plain_paint(shape))

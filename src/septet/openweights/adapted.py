@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from .. import weights
@@ -12,6 +13,7 @@ from ..backbones import adapters
 from ..backbones.transformer import Transformer
 from ..generator import Generator
 from ..part import describe
+from ..settings import own
 from ..space import Refusal
 from . import ADAPTED, ADAPTER, writing
 from .architectures import HUGGING_FACE, renamed
@@ -50,12 +52,13 @@ def read(folder: Path, arguments: dict[str, Any], load: Callable[[str], Generato
         raise Refusal(
             f"{folder} holds adapters of {told['reference']} as it was ({told['digest']}); it has changed since"
         )
-    model = begun(base, told["rank"], float(told["alpha"]))
     found = _weights(folder)
     header = {name: {"shape": tuple(tensor.shape), "dtype": tensor.dtype} for name, tensor in found.items()}
+    with torch.device("meta"):
+        model = begun(base, told["rank"], float(told["alpha"]))
     weights.check(header, model.state_dict(), folder, ADAPTER)
-    model.load_state_dict(found)
-    model.settings = arguments.get("settings") or model.settings
+    model.load_state_dict(found, assign=True)
+    model.settings = own(model.process, arguments.get("settings") or model.settings)
     return model.eval()
 
 

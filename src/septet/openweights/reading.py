@@ -52,10 +52,6 @@ class Checkpoint:
             raise Refusal(f"{self.where}: the symbol that ends a text is {str(self.end)[:40]}, of {symbols:,} in all")
         markers = tokens.markers_of(self.tokenizer, self.end)
         codec = Symbols(self.shape.sites, "bpe", tokenizer=self.tokenizer, markers=markers, symbols=symbols)
-        if codec.plain > symbols:
-            raise Refusal(
-                f"{self.where}: its tokenizer has {codec.plain:,} symbols, its table {symbols:,}; use another copy"
-            )
         with torch.device("meta"):
             backbone = Transformer(**self.shape.transformer)
             process = Autoregressive(codec.space, backbone, softcap=None, start=False, tied=tied)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from .. import subwords
 from ..part import Asset
 from ..space import Refusal
 from . import told
@@ -96,9 +97,7 @@ def chat_of_folder(folder: Path) -> tuple[Asset | None, dict[str, str]]:
 
 def number_of(asset: Asset, word: str) -> int | None:
     """The symbol that a tokenizer has for a word of its own, such as the end."""
-    from tokenizers import Tokenizer
-
-    return Tokenizer.from_str(asset.content).token_to_id(word)
+    return subwords.opened(asset.content).token_to_id(word)
 
 
 def _texts(value: Any) -> bool:
@@ -107,9 +106,7 @@ def _texts(value: Any) -> bool:
 
 def markers_of(asset: Asset, end: int) -> dict[str, int]:
     """The symbols that end a text and mark gaps, as far as the tokenizer has them."""
-    from tokenizers import Tokenizer
-
-    tokenizer, found = Tokenizer.from_str(asset.content), {"end": end}
+    tokenizer, found = subwords.opened(asset.content), {"end": end}
     for name, candidates in FILL.items():
         number = next((n for token in candidates if (n := tokenizer.token_to_id(token)) is not None), None)
         if number is not None:

@@ -84,6 +84,11 @@ class Calibration:
         p = p_values(score[:count].numpy(), self.honest_n)
         return [(self.names[int(i)], float(chance)) for i, chance in zip(index[:count], p, strict=True)]
 
+    def holds(self, datum: Any) -> bool:
+        """Whether a datum, as it was read, is one of the training items, or a part of it is."""
+        pieces = (self.modality.finish(piece) for piece, _ in self.modality.pieces(datum))
+        return any(digest(self.modality.take(piece)) in self.place_of for piece in pieces)
+
     def honest_shares(self) -> dict[str, float]:
         """How many of the honest data would be called a copy, and close."""
         words = [word_of(float(p)) for p in p_values(self.honest_n, self.honest_n)]

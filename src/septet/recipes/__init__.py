@@ -7,7 +7,7 @@ import math
 import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, get_args
 
 from ..data.dataset import Dataset
 from ..fitting import Batches, Settings
@@ -16,6 +16,7 @@ from ..parts import Learner
 from ..space import Refusal
 
 MOST = 1_000_000  # that an option can be, if it is a whole number
+KINDS: dict[Any, str] = {bool: "yes or no", int: "a whole number", float: "a number", str: "a text"}
 SHARES = ("dropout", "fill", "average", "codec_share")  # options from 0 to below 1
 __all__ = ["Plan", "Stage", "checked", "find", "names", "options", "parsed"]
 
@@ -86,6 +87,7 @@ def checked(recipe: Callable[..., Plan], chosen: dict[str, Any]) -> dict[str, An
     for name, value in chosen.items():
         if name not in known:
             raise Refusal(_unknown(recipe, f"{name}={value}"))
+        _check_kind(recipe, name, value)
         if name in SHARES and not 0 <= value < 1:
             raise Refusal(f"{name}={value}: expected a share from 0 to below 1")
         if isinstance(value, float) and not (math.isfinite(value) and value >= 0):
@@ -94,6 +96,18 @@ def checked(recipe: Callable[..., Plan], chosen: dict[str, Any]) -> dict[str, An
         if isinstance(value, int) and not isinstance(value, bool) and not least <= value <= MOST:
             raise Refusal(f"{name}={value}: expected {least} to {MOST:,}")
     return chosen
+
+
+def _check_kind(recipe: Callable[..., Plan], name: str, value: Any) -> None:
+    """Refuses a value of another kind than the recipe says, where it says a plain one: it may stand in a file."""
+    annotation = inspect.signature(recipe).parameters[name].annotation
+    kinds = get_args(annotation) or (annotation,)
+    if not set(kinds) <= set(KINDS) | {type(None)}:
+        return
+    whole = isinstance(value, int) and not isinstance(value, bool) and {float, str} & set(kinds)  # 1 for 1.0 or "1"
+    if not whole and not (isinstance(value, kinds) and (bool in kinds or not isinstance(value, bool))):
+        shown = str(value)[:60] if str(value).isprintable() else repr(value)[:60]
+        raise Refusal(f"{name}={shown}: expected {' or '.join(KINDS[k] for k in kinds if k in KINDS)}")
 
 
 def _unknown(recipe: Callable[..., Plan], word: str) -> str:

@@ -1,0 +1,34 @@
+"""Where all that the command line says goes through, so that nothing foreign in it steers the terminal."""
+
+import re
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+# C0 and C1 controls but tab and newline, ends of lines that are not seen as such, what turns the direction of reading
+# (Boucher and Anderson 2023), and halves of characters, which nothing can encode.
+STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+UNSEEN = "\ufffd"
+
+
+def visible(text: str) -> str:
+    """A text with what would steer a terminal replaced; tabs and newlines stay."""
+    return STEERING.sub(UNSEEN, text.replace("\r\n", "\n"))
+
+
+def tell(text: object = "", end: str = "\n", error: bool = False) -> None:
+    """Writes to standard output or standard error at once; what the stream cannot encode becomes a question mark."""
+    stream = sys.stderr if error else sys.stdout
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    print(visible(str(text)).encode(encoding, "replace").decode(encoding), end=end, file=stream, flush=True)
+
+
+def live(*columns: Any, transient: bool = True) -> "Progress":
+    """A live line on standard error; nothing where that is no terminal."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    return Progress(*columns, console=console, disable=not sys.stderr.isatty(), transient=transient)

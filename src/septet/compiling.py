@@ -1,0 +1,137 @@
+"""Compiled functions that are checked: a compiler can produce wrong code for a processor without saying so (see
+docs/decisions/013-compiled-code-is-checked.md). Each graph is run compiled and uncompiled on the inputs that it was
+compiled for, and outputs, gradients and inputs that it writes to are compared."""
+
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+TOLERANCE = 0.05  # of a tensor's norm; rounding to bf16 in another order gives 0.01 at most
+SMALLEST = 1 / 30  # of the largest norm: smaller tensors, which may be rounding alone, get the tolerance of this one
+NARROW = {"cpp.simdlen": 256}  # bits of a vector
+DROPOUT = {"fallback_random": True}  # the same random numbers compiled and uncompiled
+DEVIATION = 0.05  # of the random numbers that stand for tensors of zeros
+
+Compiler = Callable[..., Callable[..., Any]]
+
+
+def log(sentence: str) -> None:
+    logging.getLogger("septet").warning(sentence)
+
+
+def inductor(graph: nn.Module, inputs: Sequence[Any], config_patches: dict[str, Any]) -> Callable[..., Any]:
+    """torch's own compiler, forward and backward at once."""
+    from torch._functorch import config
+    from torch._inductor.compile_fx import compile_fx  # seconds to import
+
+    with config.patch(force_non_lazy_backward_lowering=True):
+        return compile_fx(graph, inputs, config_patches=config_patches)  # pyright: ignore
+
+
+class Checked:
+    """A backend of torch.compile, for any number of functions. Where compiled code gives wrong results, graphs are
+    compiled with 256-bit vectors from then on; one that is wrong even so, or cannot be compiled, runs uncompiled.
+    `tell` gets a sentence for each of these, once."""
+
+    def __init__(
+        self, tell: Callable[[str], None] = log, options: dict[str, Any] | None = None, compiler: Compiler = inductor
+    ):
+        self.tell, self.options, self.compiler = tell, options or {}, compiler
+        self.vectors: list[dict[str, Any]] = [{}, NARROW]
+        self.told: set[str] = set()
+
+    def __call__(self, graph: nn.Module, inputs: Sequence[Any]) -> Callable[..., Any]:
+        given, dropout = [hint(value) for value in inputs], has_dropout(graph)
+        options, expected = self.options | (DROPOUT if dropout else {}), None
+        for vectors in list(self.vectors):
+            try:
+                function = self.compiler(graph, inputs, config_patches=options | vectors)
+            except Exception as error:  # a C++ compiler is missing, or fails in many ways
+                return self._uncompiled(graph, f"Compiling failed ({str(error).strip().splitlines()[0][:200]})")
+            expected = expected or outcome(graph.forward, given, dropout)
+            if agree(outcome(function, given, dropout), expected):
+                return function
+            if not vectors:
+                self.vectors.remove(vectors)
+                self._tell("Compiled code gave wrong results on this processor: compiled again with 256-bit vectors.")
+        return self._uncompiled(graph, "Code compiled with 256-bit vectors gave wrong results on this processor")
+
+    def _uncompiled(self, graph: nn.Module, reason: str) -> Callable[..., Any]:
+        self._tell(f"{reason}: not compiled, which is slower.")
+        return graph.forward
+
+    def _tell(self, sentence: str) -> None:
+        if sentence not in self.told:
+            self.told.add(sentence)
+            self.tell(sentence)
+
+
+class Outcome(NamedTuple):
+    """What a function returned, the gradients of a fixed random sum of it, its inputs afterwards, and which of these
+    were written to."""
+
+    results: list[Tensor]
+    inputs: list[Any]
+    written: list[int]
+
+
+def hint(value: Any) -> Any:
+    """The number that a symbolic size stands for now."""
+    return value.node.hint if isinstance(value, torch.SymInt | torch.SymFloat) else value
+
+
+def has_dropout(graph: nn.Module) -> bool:
+    return isinstance(graph, torch.fx.GraphModule) and any(node.target is F.dropout for node in graph.graph.nodes)
+
+
+def outcome(function: Callable[..., Any], inputs: Sequence[Any], dropout: bool = False) -> Outcome:
+    """`function` run on copies of `inputs`; torch's random numbers are used, and put back, only with `dropout`."""
+    stream = torch.Generator().manual_seed(0)
+    copies = [copied(value, stream) if isinstance(value, Tensor) else value for value in inputs]
+    versions = [copy._version if isinstance(copy, Tensor) else 0 for copy in copies]
+    with torch.random.fork_rng(devices=[]) if dropout else nullcontext():
+        if dropout:
+            torch.manual_seed(0)
+        found = function(*copies)
+    outputs = [value for value in (found if isinstance(found, tuple | list) else [found]) if isinstance(value, Tensor)]
+    written = [n for n, copy in enumerate(copies) if isinstance(copy, Tensor) and copy._version > versions[n]]
+    leaves = [copy for copy in copies if isinstance(copy, Tensor) and copy.requires_grad]
+    summed = [value for value in outputs if value.requires_grad]
+    weights = [torch.randn(value.shape, generator=stream).to(value) for value in summed]
+    gradients = torch.autograd.grad(summed, leaves, weights, allow_unused=True) if summed and leaves else ()
+    return Outcome([value.detach() for value in (*outputs, *gradients) if value is not None], copies, written)
+
+
+def copied(tensor: Tensor, stream: torch.Generator) -> Tensor:
+    """A copy of equal strides. Random numbers stand for zeros (weights before training, empty caches), which would
+    hide what is wrong."""
+    copy = tensor.detach().clone()
+    if copy.is_floating_point() and not copy.any():
+        copy.copy_(DEVIATION * torch.randn(copy.shape, generator=stream))
+    return copy.requires_grad_(tensor.requires_grad)
+
+
+def agree(found: Outcome, expected: Outcome) -> bool:
+    """Whether all tensors are equal to within TOLERANCE, and not finite in the same places."""
+    pairs = [
+        *zip(found.results, expected.results, strict=False),
+        *((found.inputs[n], expected.inputs[n]) for n in expected.written),
+    ]
+    finite = [other.isfinite() for _, other in pairs]
+    norms = [_norm(other, where) for (_, other), where in zip(pairs, finite, strict=True)]
+    least = SMALLEST * max(norms, default=0.0)
+    return len(found.results) == len(expected.results) and all(
+        value.shape == other.shape
+        and bool((value.isfinite() == where).all())
+        and _norm(value.double() - other.double(), where) <= TOLERANCE * max(norm, least)
+        for (value, other), where, norm in zip(pairs, finite, norms, strict=True)
+    )
+
+
+def _norm(value: Tensor, where: Tensor) -> float:
+    return float(value.detach().double()[where].norm())
