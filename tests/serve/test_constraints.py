@@ -14,6 +14,8 @@ from septet.codecs.symbols import Symbols
 from septet.constraints import Constraint, Vocabulary
 from septet.space import Refusal
 
+pytestmark = pytest.mark.hostile
+
 
 @pytest.fixture(scope="module")
 def vocabulary() -> Vocabulary:

@@ -1,6 +1,7 @@
 """Who may ask at all: connections on which nothing moves end, pages of other sites are turned away."""
 
 import json
+import re
 import socket
 import subprocess
 import sys
@@ -8,7 +9,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from serving import HEY, Running
+from serving import HEY, PATIENCE, Running
 
 from septet.serve import limits
 
@@ -26,7 +27,7 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> Iterator[Running]:
 
 def connected(server: Running) -> socket.socket:
     connection = socket.create_connection(server.uvicorn.servers[0].sockets[0].getsockname()[:2])
-    connection.settimeout(60)
+    connection.settimeout(PATIENCE)
     return connection
 
 
@@ -121,9 +122,17 @@ def test_the_command_lets_in_its_own_names_and_no_pages_of_others():
             statuses = {}
             for name, headers in {"own": {"host": host}, "other": {"host": "evil.example"}}.items():
                 lines = [f"{key}: {value}" for key, value in ({"connection": "close"} | headers).items()]
-                with socket.create_connection(("127.0.0.1", int(host.rpartition(":")[2])), timeout=60) as connection:
+                with socket.create_connection(
+                    ("127.0.0.1", int(host.rpartition(":")[2])), timeout=PATIENCE
+                ) as connection:
                     connection.sendall("\r\n".join(["GET /v1/models HTTP/1.1", *lines, "", ""]).encode())
                     statuses[name] = int(rest(connection).split()[1])
             assert statuses == {"own": 200, "other": 400}
         finally:
             process.terminate()
+
+
+@pytest.mark.parametrize("key", ["", "clé", "two words", " ", "line\n"])
+def test_a_key_that_no_client_could_send_is_refused(septet, key: str):
+    code, _, told = septet("serve", "api", "--key", key)
+    assert code == 2 and re.search("--key.*expected.*letters", told) and "Traceback" not in told

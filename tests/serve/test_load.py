@@ -5,7 +5,6 @@ import functools
 import json
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
@@ -122,8 +121,7 @@ def test_long_texts_that_become_points_let_others_in_after_each_row(watched: tup
     ask = functools.partial(server.client.embeddings.create, model="long", input=["x" * 20_000] * 3)
     asking = threading.Thread(target=ask)
     asking.start()
-    while not done:
-        time.sleep(0.01)
+    wait_until(lambda: bool(done))
     server.chat("long", max_tokens=20, logit_bias={"65": 100})
     asking.join()
     first, last = done.index(0), len(done) - done[::-1].index(0)
@@ -139,10 +137,8 @@ def test_a_text_is_no_longer_read_for_a_client_that_left(watched: tuple[Running,
     head = "POST /v1/embeddings HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
     with socket.create_connection(server.uvicorn.servers[0].sockets[0].getsockname()[:2]) as leaving:
         leaving.sendall(f"{head}content-length: {len(content)}\r\n\r\n".encode() + content)
-        while not done:
-            time.sleep(0.01)
-    while server.engine.taken or server.engine.others:
-        time.sleep(0.01)
+        wait_until(lambda: bool(done))
+    wait_until(lambda: not (server.engine.taken or server.engine.others))
     assert sum(done) < 200_000
 
 

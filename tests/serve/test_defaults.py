@@ -1,8 +1,4 @@
-"""How a server is started: keys and models that it takes."""
-
-import re
-
-import pytest
+"""Which models a server takes for what."""
 
 from septet import models
 from septet.backbones.transformer import Transformer
@@ -12,12 +8,6 @@ from septet.conditioners import Nothing
 from septet.generator import Generator
 from septet.modalities.text import Text
 from septet.processes.masked import Masked
-
-
-@pytest.mark.parametrize("key", ["", "clé", "two words", " ", "line\n"])
-def test_a_key_that_no_client_could_send_is_refused(septet, key: str):
-    code, _, told = septet("serve", "api", "--key", key)
-    assert code == 2 and re.search("--key.*expected.*letters", told) and "Traceback" not in told
 
 
 def test_a_model_that_goes_on_from_no_text_leaves_texts_to_others(tmp_path):
