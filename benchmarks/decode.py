@@ -5,7 +5,8 @@
 128 new tokens after a prompt of 6, greedy, one text at a time; each lap is the whole request, prompt included, and the
 contestants take turns. Then: the same with guesses from what stood before, on a task that repeats its text; eight texts
 at once; the perplexity of this decoding, one token after another, against the dequantised weights in fp32. llama.cpp is
-looked at where `llama-cpp-python` is installed (it compiles for minutes), `transformers` where that is.
+looked at where `llama-cpp-python` is installed (it compiles for minutes), in a process of its own, which a build for
+another processor ends; `transformers` where that is.
 """
 
 import importlib.util
@@ -21,6 +22,7 @@ from typing import Any
 import measure.report as report
 import measure.rounds as rounds
 import torch
+from measure.peers import Peer
 from measure.report import Figure
 
 from septet import models
@@ -159,7 +161,7 @@ def main() -> None:
     }
     with tempfile.TemporaryDirectory(prefix="septet-decode-") as folder:
         if importlib.util.find_spec("llama_cpp"):
-            contestants["llama.cpp"] = llama(models.resolve(SMOLLM), given.tolist(), length, asked.threads)
+            contestants["llama.cpp"] = Peer(llama, models.resolve(SMOLLM), given.tolist(), length, asked.threads)
         if importlib.util.find_spec("transformers"):
             contestants["transformers, bf16"] = theirs(model, given, length, Path(folder))
             same = alike(model, prompts[: 1 if asked.quick else None], Path(folder))
