@@ -9,12 +9,10 @@ import subprocess
 import sys
 import threading
 from functools import lru_cache
+from pathlib import Path
 
-SECONDS, MEMORY_BYTES, STACK_BYTES = (
-    2,
-    96 << 20,
-    1 << 20,
-)  # a large schema takes a tenth of any; threads have more stack
+SECONDS, STACK_BYTES = 2, 1 << 20  # a large schema takes a tenth; threads have more stack
+MEMORY_BYTES = 64 << 20  # beside what Python and the library take; a large schema takes less than half
 PATIENCE_SECONDS = 60  # a busy machine takes longer than the processor does
 TOO_MUCH = f"it takes over {SECONDS} seconds or {MEMORY_BYTES >> 20} MB to prepare; simplify it"
 REFUSED = 3  # the exit code where the library itself says what is wrong
@@ -50,8 +48,12 @@ def _limit() -> None:
         import resource
     except ImportError:  # Windows has none; time is limited there by the parent
         return
+    try:  # programs and locales take an address space that differs by system
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+    except OSError:
+        pages = 0
     for which, most in (
-        (resource.RLIMIT_AS, MEMORY_BYTES),
+        (resource.RLIMIT_AS, MEMORY_BYTES + pages * resource.getpagesize()),
         (resource.RLIMIT_STACK, STACK_BYTES),
         (resource.RLIMIT_CPU, SECONDS),
         (resource.RLIMIT_CORE, 0),
