@@ -51,11 +51,12 @@ class Checked:
         for vectors in list(self.vectors):
             try:
                 function = self.compiler(graph, inputs, config_patches=options | vectors)
+                expected = expected or outcome(graph.forward, given, dropout)
+                if agree(outcome(function, given, dropout), expected):
+                    return function
             except Exception as error:  # a C++ compiler is missing, or fails in many ways
-                return self._uncompiled(graph, f"Compiling failed ({str(error).strip().splitlines()[0][:200]})")
-            expected = expected or outcome(graph.forward, given, dropout)
-            if agree(outcome(function, given, dropout), expected):
-                return function
+                first = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+                return self._uncompiled(graph, f"Compiling failed ({first})")
             if not vectors:
                 self.vectors.remove(vectors)
                 self._tell("Compiled code gave wrong results on this processor: compiled again with 256-bit vectors.")
@@ -108,12 +109,13 @@ def outcome(function: Callable[..., Any], inputs: Sequence[Any], dropout: bool =
 
 
 def copied(tensor: Tensor, stream: torch.Generator) -> Tensor:
-    """A copy of equal strides. Random numbers stand for zeros (weights before training, empty caches), which would
-    hide what is wrong."""
-    copy = tensor.detach().clone()
-    if copy.is_floating_point() and not copy.any():
-        copy.copy_(DEVIATION * torch.randn(copy.shape, generator=stream))
-    return copy.requires_grad_(tensor.requires_grad)
+    """A copy of equal strides, which compiled code relies on, with what lies between. Random numbers stand for zeros
+    (weights before training, empty caches), which would hide what is wrong."""
+    span = 1 + sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True))
+    memory = tensor.detach().as_strided((span if tensor.numel() else 0,), (1,)).clone()
+    if memory.is_floating_point() and not tensor.any():
+        memory.copy_(DEVIATION * torch.randn(memory.shape, generator=stream))
+    return memory.as_strided(tensor.shape, tensor.stride()).requires_grad_(tensor.requires_grad)
 
 
 def agree(found: Outcome, expected: Outcome) -> bool:

@@ -133,6 +133,24 @@ def test_what_is_wrong_with_what_is_written_to_is_found():
     assert torch.equal(cache[:, 1], torch.ones(2)) and "not compiled" in told[-1]
 
 
+def test_what_is_checked_lies_in_memory_as_it_does():
+    """A part of a tensor and a repeated one: compiled code is made for their strides."""
+
+    def laid_out(graph, inputs, config_patches):
+        strides = [value.stride() for value in inputs]
+
+        def run(*given):
+            assert [value.stride() for value in given] == strides
+            return graph.forward(*given)
+
+        return run
+
+    told, whole = [], torch.randn(4, 8)
+    compiled = torch.compile(lambda part, same: part * same, backend=Checked(told.append, compiler=laid_out))
+    part, same = whole[:, :3], torch.randn(1, 3).expand(4, 3)
+    assert torch.equal(compiled(part, same), part * same) and not told
+
+
 def test_checking_uses_up_no_random_numbers():
     drop = nn.Sequential(nn.Linear(3, 3), nn.Dropout(0.5))
     x, found = torch.randn(4, 3), []
