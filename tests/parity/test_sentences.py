@@ -54,7 +54,10 @@ def test_the_folder_in_a_wheel_is_fetched_whole_and_once(tmp_path: Path, monkeyp
         archive.writestr(f"{about}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
         archive.writestr(f"{about}/RECORD", "")
     sha256 = hashlib.sha256(wheel.read_bytes()).hexdigest()
-    monkeypatch.setitem(fetching.WHEELS, "small-encoder", ("1.0", sha256, "small_encoder/model"))
+    files = sorted((tmp_path / "encoder").iterdir())
+    listed = "".join(f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {file.name}\n" for file in files)
+    unpacked_sha256 = hashlib.sha256(listed.encode()).hexdigest()
+    monkeypatch.setitem(fetching.WHEELS, "small-encoder", ("1.0", sha256, "small_encoder/model", unpacked_sha256))
     for name, value in (
         ("PIP_NO_INDEX", "1"),
         ("PIP_FIND_LINKS", str(wheel.parent)),
