@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from .compiling import Checked
-from .devices import device_in, moved, precise
+from .devices import device_in, moved, precise, precision_on
 from .divergence import reason
 from .optimisers import Averages, Muon, enable, hidden_matrices, scale_at
 from .pace import Pace
@@ -33,8 +33,8 @@ class Batches(Protocol):
 @dataclass(frozen=True)
 class Settings:
     """How to train. `rate` is Muon's (AdamW goes at `share` of it); with optimiser="adamw" it is AdamW's for all.
-    `warmup` and `decay` are shares of the stage's progress. `precision`: "bf16" autocast or "fp32". Without `best`, the
-    last weights are kept even where the validation loss rose."""
+    `warmup` and `decay` are shares of the stage's progress. `precision`: "bf16" autocast, "fp32", or "auto" for the one
+    in which this device takes less time. Without `best`, the last weights are kept where the validation loss rose."""
 
     rate: float = 0.02
     share: float = 0.25
@@ -46,16 +46,16 @@ class Settings:
     average: float = 0.99
     warmup: float = 0.02
     decay: float = 0.6
-    precision: str = "bf16"
+    precision: str = "auto"
     compile: bool = False
     best: bool = True
     validations: int = 20
     validation_batches: int = 16
 
     def __post_init__(self):
-        for name, allowed in (("optimiser", ("muon", "adamw")), ("precision", ("bf16", "fp32"))):
+        for name, allowed in (("optimiser", ("muon", "adamw")), ("precision", ("auto", "bf16", "fp32"))):
             if (value := getattr(self, name)) not in allowed:
-                raise Refusal(f"{name}={value!r}: expected {allowed[0]!r} or {allowed[1]!r}")
+                raise Refusal(f"{name}={value!r}: expected {' or '.join(map(repr, allowed))}")
         if self.accumulate < 1:
             raise Refusal(f"accumulate={self.accumulate}: expected at least 1")
 
@@ -116,8 +116,8 @@ class _Loop:
         self.averages = Averages(averaged, settings.average)
         self.best: list[Tensor] | None = None
         self.best_loss, self.best_step, self.last_loss = float("inf"), 0, float("inf")
-        self.validation_seconds = 0.0
-        self.due = 0.0
+        self.validation_seconds = self.due = 0.0
+        self.precision = precision_on(device_in(learner), settings.precision)
         self.remarks: list[str] = []
         checked = Checked(self.remarks.append)
         for block in (b for part in learner.modules() for b in getattr(part, "blocks", []) if settings.compile):
@@ -149,7 +149,7 @@ class _Loop:
         for k in range(s.accumulate):
             batch = moved(batches.at(self.step * s.accumulate + k), device_in(self.learner))
             run = partial(self._loss, batch, player, progress, turn * 32 + k)
-            total, figures = run(s.precision)
+            total, figures = run(self.precision)
             self._refuse_unless_finite("loss", total, run)
             (total / s.accumulate).backward()
             for name, value in ({"loss": total} | figures).items():
@@ -184,7 +184,7 @@ class _Loop:
         self.due = min(1.0, (int(progress * often + 1e-9) + 1) / often)
         began = time.monotonic()
         with self.averaged():
-            loss = validate(self.learner, batches, self.settings.validation_batches, self.settings.precision)
+            loss = validate(self.learner, batches, self.settings.validation_batches, self.precision)
         self.validation_seconds += time.monotonic() - began
         self.last_loss = self.last_loss if loss is None else loss
         if loss is not None and loss < self.best_loss:
@@ -213,7 +213,7 @@ class _Loop:
 
     def capture(self) -> dict[str, Any]:
         """All that going on needs: the random streams follow from seed and step."""
-        numbers = ("step", "best_loss", "best_step", "last_loss", "due", "validation_seconds")
+        numbers = ("step", "best_loss", "best_step", "last_loss", "due", "validation_seconds", "precision")
         return {
             "learner": self.learner.state_dict(),
             "optimisers": {player: optimiser.state_dict() for player, optimiser in self.optimisers.items()},

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from . import checkpoints, flops, folders
+from .devices import device_in, precision_on
 from .fitting import Step, fit, validate
 from .generator import Generator
 from .pace import Pace
@@ -122,6 +123,7 @@ class StageRun:
         flop = None if step is None else step * count * stage.settings.accumulate
         kept = kept if settings.best and kept else count
         summary = {"steps": count, "validation_loss": loss, "kept_step": kept, "flop": flop}
+        summary["precision"] = precision_on(device_in(stage.learner), settings.precision)
         self._end(summary | ({"remarks": remarks} if remarks else {}))
         if not self.final:
             self._commit(count, {"learner": stage.learner.state_dict()}, pace, finished=True)

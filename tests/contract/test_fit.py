@@ -9,6 +9,7 @@ import torch
 from players import PLAIN, Duel, Line, Numbers, trained
 from torch import Tensor, nn
 
+from septet import devices, fitting
 from septet.backbones.transformer import Transformer
 from septet.fitting import Settings, fit
 from septet.optimisers import Averages, Muon, hidden_matrices, scale_at
@@ -192,3 +193,23 @@ def test_what_is_not_finite_from_the_first_is_not_blamed_on_the_rate():
 def test_a_rate_that_is_too_high_is_named():
     with pytest.raises(Refusal, match=r"step \d+: the loss became (nan|inf); train again with a lower rate"):
         trained(Line(), replace(PLAIN, rate=1e25, clip=None), 20)
+
+
+def test_training_goes_on_in_the_precision_that_it_began_in(monkeypatch):
+    """Wherever a checkpoint is taken up, "auto" means what it meant at the start."""
+    found = []
+    for ratio, expected in ((0.3, "bf16"), (2.0, "fp32")):
+        monkeypatch.setattr("septet.devices._product_ratio", lambda ratio=ratio: ratio)
+        loop = fitting._Loop(Line(), replace(PLAIN, precision="auto"), 0, lambda module: module)
+        assert loop.precision == expected
+        found.append(loop.capture())
+    loop.restore(found[0])
+    assert loop.precision == "bf16"
+
+
+def test_a_processor_is_asked_once_which_precision_it_takes_less_time_in():
+    devices._product_ratio.cache_clear()
+    threads = torch.get_num_threads()
+    assert devices.precision_on(torch.device("cpu"), "auto") in ("bf16", "fp32")
+    assert torch.get_num_threads() == threads and devices._product_ratio.cache_info().currsize == 1
+    assert devices.precision_on(torch.device("cuda"), "auto") == "bf16"

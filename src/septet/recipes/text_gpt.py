@@ -59,7 +59,7 @@ def text_gpt(
     batch = batch or (ITEMS if listed else 16 if short else 32)
     batches, facts = (_item_batches if listed else _window_batches)(dataset, codec, batch, seed)
     compiled = seconds is not None and seconds >= 600 and not listed  # items are of many lengths
-    precision = "fp32" if listed else "bf16"  # networks as small as this gain nothing from bf16
+    precision = "fp32" if listed else "auto"  # networks as small as this gain nothing from bf16
     settings = Settings(rate=rate or (0.03 if short else 0.02), compile=compiled, precision=precision)
     return Plan(start, [Stage("gpt", start, lambda: batches, settings)], dataset, facts, previews=[None] * 2)
 
