@@ -98,7 +98,7 @@ def attend(query_BHNE: Tensor, key_BGTE: Tensor, value_BGTE: Tensor, mask: Tenso
 
 
 class Norm(nn.Module):
-    """Root mean square normalisation (Zhang & Sennrich 2019), at the precision of its weight under autocast too."""
+    """Root mean square normalisation (Zhang & Sennrich 2019), in the dtype of its input; sums are fp32 at least."""
 
     def __init__(self, width: int, epsilon: float = 1e-6):
         super().__init__()
@@ -107,7 +107,7 @@ class Norm(nn.Module):
     def forward(self, x: Tensor, scale: Tensor | None = None, shift: Tensor | None = None) -> Tensor:
         """With `scale` and `shift`, (1 + scale) times it and shifted. In separate operations, which a processor takes
         less time for than F.rms_norm."""
-        size = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=self.weight.dtype)
+        size = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.promote_types(x.dtype, torch.float32))
         inverse = (size.square() / x.shape[-1] + self.epsilon).rsqrt()
         weight = self.weight if scale is None else self.weight * (1 + scale)
         x = x * inverse.to(x.dtype)
