@@ -38,7 +38,7 @@ def precise(module: nn.Module, precision: str):
 
 
 def precision_on(device: torch.device, precision: str) -> str:
-    """ "bf16" or "fp32"; for "auto" the one in which a training step takes less time there."""
+    """Either "bf16" or "fp32"; for "auto" the one in which a training step takes less time there."""
     if precision != "auto":
         return precision
     return "bf16" if device.type != "cpu" or _product_ratio() < WORTH else "fp32"
@@ -46,9 +46,8 @@ def precision_on(device: torch.device, precision: str) -> str:
 
 @functools.cache
 def _product_ratio() -> float:
-    """How long this processor takes for a product in bf16, in units of what it takes in fp32: 0.1 to 0.5 with
-    instructions for it (AMX, or Zen 4's), 1.7 on a Xeon without AMX. Of one thread's own time, so that a busy machine
-    answers as an idle one."""
+    """How long this processor takes for a product in bf16, in units of what it takes in fp32: 1.8 to 2.0 on a Xeon
+    without AMX. Measured in one thread's own time, so that a busy machine answers as an idle one."""
     threads, times = torch.get_num_threads(), dict.fromkeys((torch.float32, torch.bfloat16), float("inf"))
     torch.set_num_threads(1)
     try:

@@ -34,7 +34,7 @@ class Batches(Protocol):
 class Settings:
     """How to train. `rate` is Muon's (AdamW goes at `share` of it); with optimiser="adamw" it is AdamW's for all.
     `warmup` and `decay` are shares of the stage's progress. `precision`: "bf16" autocast, "fp32", or "auto" for the one
-    in which this device takes less time. Without `best`, the last weights are kept where the validation loss rose."""
+    in which this device takes less time. Without `best`, the last weights are kept even where validation loss rose."""
 
     rate: float = 0.02
     share: float = 0.25
