@@ -101,7 +101,9 @@ class StageRun:
         self.previews.restore(facts.get("previews", 0))
         batches, pace = stage.batches(), self._pace(facts)
         count, kept = (state["numbers"]["step"], state["numbers"]["best_step"]) if state else (0, 0)
-        settings, remarks = replace(stage.settings, best=course.keep == "best"), []
+        begun = state["numbers"].get("precision") if state else None
+        precision = begun or precision_on(device_in(stage.learner), stage.settings.precision)
+        settings, remarks = replace(stage.settings, best=course.keep == "best", precision=precision), []
         for step in fit(stage.learner, batches, settings, pace, course.seed, state):
             count, kept = step.step, step.best_step
             self._reserve(pace, step)
@@ -117,13 +119,12 @@ class StageRun:
             yield Progress(stage.name, None, self.begun + self.whole, f"ended after {count} steps: more would not help")
         if not count:
             raise Refusal(f"budget {course.seconds:g}s: no time was left for the {stage.name}; give more")
-        loss = validate(stage.learner, batches, 64 if pace.steps else 16, stage.settings.precision)
+        loss = validate(stage.learner, batches, 64 if pace.steps else 16, precision)
         some = [batches.at(count * k // COUNTED) for k in range(COUNTED)]
         step = flops.of_steps(stage.learner, some) if stage.learner.players else 0
         flop = None if step is None else step * count * stage.settings.accumulate
         kept = kept if settings.best and kept else count
-        summary = {"steps": count, "validation_loss": loss, "kept_step": kept, "flop": flop}
-        summary["precision"] = precision_on(device_in(stage.learner), settings.precision)
+        summary = {"steps": count, "validation_loss": loss, "kept_step": kept, "flop": flop, "precision": precision}
         self._end(summary | ({"remarks": remarks} if remarks else {}))
         if not self.final:
             self._commit(count, {"learner": stage.learner.state_dict()}, pace, finished=True)
