@@ -40,7 +40,7 @@ bench: $(READY) ## every benchmark, one after another; options=--quick for a sho
 	set -e; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script $(options); done
 
 docs: $(READY) ## write the command page and the notebooks anew, then run every example in the documents
-	$(BIN)/python -m typer septet.cli utils docs --name septet --output docs/commands.md
+	$(BIN)/python -m typer septet.cli.app utils docs --name septet --output docs/commands.md
 	$(BIN)/python docs/lessons/notebooks.py
 	$(BIN)/python -m pytest -q tests/docs
 

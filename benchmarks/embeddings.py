@@ -16,7 +16,7 @@ import measure.report as report
 import torch
 from measure.report import Figure
 
-from septet import embedding
+from septet.language import embedding
 from septet.space import Refusal
 
 PAIRS = Path(__file__).parent / "measure" / "similarity.csv"

@@ -19,10 +19,10 @@ from measure.command import said
 from measure.report import Figure
 
 from septet import models
+from septet.contracts import Context
 from septet.data.dataset import read
 from septet.generator import Generator
 from septet.modalities.text import Text
-from septet.parts import Context
 
 THRESHOLD_NATS = 1.65
 ROWS = 16

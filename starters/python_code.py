@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 from packages import fetch
 
-from septet import folders
 from septet.data.duplicates import near, signature
+from septet.folders import whole
 from septet.modalities.code import Code
 from septet.modalities.text import decode
 from septet.space import Refusal
@@ -111,7 +111,7 @@ def build(out: Path, archives: Path = CACHE) -> None:
     """Writes all files to `out` as JSON lines."""
     found = apart(list(sources(archives)))
     out.parent.mkdir(parents=True, exist_ok=True)
-    folders.write(out, "".join(json.dumps(asdict(source)) + "\n" for source in found).encode())
+    whole.write(out, "".join(json.dumps(asdict(source)) + "\n" for source in found).encode())
 
 
 def load(path: Path = CACHE / "python.jsonl") -> list[Source]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from icons import CACHE, concept, describe
 from packages import TAGS, fetch
 
-from septet import folders
+from septet.folders import whole
 
 SAID = re.compile(r"[a-z][a-z' -]{1,23}")
 
@@ -49,7 +49,7 @@ def build(out: Path, archives: Path) -> int:
     kept = {key: [w for w in words if w not in key.split()] for key, words in sorted(tags.items())}
     kept = {key: words for key, words in kept.items() if words}
     out.parent.mkdir(parents=True, exist_ok=True)
-    folders.write(out, json.dumps(kept).encode())
+    whole.write(out, json.dumps(kept).encode())
     return len(kept)
 
 

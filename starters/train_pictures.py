@@ -21,12 +21,12 @@ from septet.codecs.distances import Crispness
 from septet.codecs.quantised import Quantised
 from septet.codecs.variational import Variational
 from septet.conditioners import Text
+from septet.contracts import Codec, Process
 from septet.data.batches import Batches
 from septet.data.dataset import Dataset
 from septet.fitting import Settings
 from septet.generator import Generator
 from septet.modalities.image import Image
-from septet.parts import Codec, Process
 from septet.processes.flow import Flow
 from septet.processes.masked import Masked
 from septet.processes.permuted import Permuted

@@ -13,7 +13,7 @@ import hypothesis
 import pytest
 import torch
 
-from septet.cli import main
+from septet.cli.app import main
 from septet.modalities import chat_template
 
 torch.set_num_threads(1)

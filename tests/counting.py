@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
-from septet import fitting, pace, previews, runs, stages
+from septet import fitting, runs
+from septet.fitting import pace
+from septet.runs import previews, stages
 
 TIMED = (fitting, pace, previews, runs, stages)  # the modules that keep a budget
 

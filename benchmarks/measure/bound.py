@@ -12,7 +12,7 @@ from torch import Tensor
 
 from septet.codecs.variational import Variational, bound
 from septet.fitting import Settings, fit
-from septet.pace import Pace
+from septet.fitting.pace import Pace
 
 THRESHOLD_NATS = 89.8  # a published VAE library's figure
 SAMPLES, SEED, HELD_OUT = 500, 1234, 2048

@@ -12,11 +12,11 @@ from rich.progress import track
 
 from septet.codecs.symbols import Symbols
 from septet.completion import Completer, Index
-from septet.conversation import decoding_of
 from septet.generator import Generator
+from septet.language.conversation import decoding_of
+from septet.processes.continuations import Continuation
 from septet.processes.decoding import decode
 from septet.processes.filters import Filter
-from septet.processes.requests import Request
 
 from .lines import Case, exact, similarity
 from .ngram import NGram, line
@@ -110,7 +110,7 @@ def left_to_right(model: Generator) -> Draw:
 
     def draw(case: Case) -> str:
         given = codec.symbols_of(case.before[-4 * READ :])[-READ:]
-        request = Request(given, torch.zeros(1), Filter(0.0), 40)
+        request = Continuation(given, torch.zeros(1), Filter(0.0), 40)
         for _ in decode(decoding, [request]):
             if "\n" in codec.text_of(torch.tensor(request.drawn)).lstrip():
                 decoding.drop(request)

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from septet import folders
+from septet.folders import whole
 
 BATCH, SHIFT, RATE = 128, 2, 3e-3
 
@@ -57,7 +57,7 @@ def trained(digits_nHW: Tensor, labels_n: Tensor, seed: int, epochs: int) -> Jud
         torch.manual_seed(seed)
         judge = _fitted(Judge(), digits_nHW, labels_n, epochs)
     folder.mkdir(exist_ok=True)
-    folders.write(path, safetensors.torch.save(judge.state_dict()))
+    whole.write(path, safetensors.torch.save(judge.state_dict()))
     return judge
 
 

@@ -7,14 +7,14 @@ __version__ = "0.1.0"
 # Public name -> the module that holds it, imported at first use: `import septet` alone stays light.
 _HOMES = {
     "Completer": "septet.completion",
-    "Conversation": "septet.conversation",
+    "Conversation": "septet.language.conversation",
     "Generator": "septet.generator",
     "Given": "septet.generator",
     "Output": "septet.output",
     "Refusal": "septet.space",
-    "embed": "septet.embedding",
+    "embed": "septet.language.embedding",
     "load": "septet.models",
-    "nearest": "septet.embedding",
+    "nearest": "septet.language.embedding",
     "train": "septet.runs",
     "training": "septet.runs",
 }

@@ -10,10 +10,10 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor, nn
 
-from . import subwords
 from .backbones.transformer import Transformer
+from .codecs import subwords
+from .contracts import Conditioner, Context, Places, Prompt
 from .part import Asset
-from .parts import Conditioner, Context, Places, Prompt
 from .space import Refusal
 
 WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)?")

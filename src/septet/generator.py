@@ -11,14 +11,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .between import contexts_between, normal_between, uniform_between
-from .guidance import Guidance
+from .contracts import Codec, Conditioner, Context, Learner, Modality, Process, Prompt, State
 from .output import Output, Outputs, record
 from .part import Part
-from .parts import Codec, Conditioner, Context, Learner, Modality, Process, Prompt, State
-from .settings import chosen, own, takes
+from .processes.guidance import Guidance
+from .processes.interpolation import contexts_between, normal_between, uniform_between
+from .processes.settings import chosen, own, takes
+from .processes.streams import checked_seed
 from .space import Known, Refusal
-from .streams import checked_seed
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
-from . import folders, openweights, weights
-from .cards import CARD, card, card_text
+from . import openweights
+from .folders import weights, whole
+from .folders.cards import CARD, card, card_text
+from .folders.references import PICKLES, at_hand, find_part, resolve, starters
 from .output import version
 from .part import Part, assets, build, describe
-from .references import PICKLES, at_hand, find_part, resolve, starters
 from .space import Refusal
 
 __all__ = ["attach", "card", "config", "digest", "find_part", "load", "resolve", "save", "starters", "verify"]
@@ -48,22 +49,22 @@ def save(
     folder = Path(folder).resolve()
     if folder.exists() and not folder.is_dir():
         raise Refusal(f"{folder} is a file; choose another folder for the model")
-    folders.recover(folder)
+    whole.recover(folder)
     texts = {CARD: card_text(card), **(files or {})}
     contents = {name: text if isinstance(text, bytes) else text.encode() for name, text in texts.items()}
     contents |= _own_files(model, dtype, folder)
     if log is not None and log.exists():
         contents[LOG] = log.read_bytes()
     refuse_foreign(folder, contents)
-    with folders.refusing(folder):
-        folders.sweep(folder.parent, folder.name)
-    folders.swap(folders.stage(contents, folder), folder)
+    with whole.refusing(folder):
+        whole.sweep(folder.parent, folder.name)
+    whole.swap(whole.stage(contents, folder), folder)
     return folder
 
 
 def refuse_foreign(folder: Path, names: Collection[str]) -> None:
     """Refuses a folder in which one of these names is that of a file which belongs to no model."""
-    clash = sorted(folders.foreign(folder) & set(names))
+    clash = sorted(whole.foreign(folder) & set(names))
     if clash:
         raise Refusal(f"{folder} holds a {clash[0]} that is no septet model's; choose another folder for the model")
 
@@ -78,7 +79,7 @@ def _own_files(model: nn.Module, dtype: torch.dtype | None, folder: Path) -> dic
     if dtype is not None:
         tensors = {name: t.detach().to(dtype) if t.is_floating_point() else t for name, t in tensors.items()}
     named = {name: asset.content.encode() for name, asset in assets(model).items()}
-    return named | {CONFIG: _config_text(model).encode(), WEIGHTS: folders.tensor_bytes(tensors, folder)}
+    return named | {CONFIG: _config_text(model).encode(), WEIGHTS: whole.tensor_bytes(tensors, folder)}
 
 
 def _distinct(model: nn.Module) -> dict[str, Tensor]:
@@ -162,9 +163,9 @@ def _adapted(folder: Path, arguments: dict[str, Any]) -> Any:
 def verify(folder: Path) -> dict[str, dict[str, Any]]:
     """The manifest's entries of a model folder that is whole; a Refusal names what is not."""
     name = openweights.ADAPTER if (folder / openweights.ADAPTER).is_file() else WEIGHTS
-    said = folders.damage(folder, (name, CONFIG))
+    said = whole.damage(folder, (name, CONFIG))
     if said is None:
-        return folders.manifest(folder)
+        return whole.manifest(folder)
     pickles = sorted(path.name for path in folder.iterdir() if path.suffix in PICKLES)
     if pickles and not (folder / WEIGHTS).exists():
         raise Refusal(f"{folder} holds {pickles[0]}, a pickle, which can run code and is never read; use safetensors")
@@ -175,7 +176,7 @@ def config(folder: str | Path) -> dict[str, Any]:
     """The tree of constructors, and "septet", the version that wrote it."""
     path = Path(folder) / CONFIG
     try:
-        tree = folders.read_json(path, CONFIG_BYTES)
+        tree = whole.read_json(path, CONFIG_BYTES)
         if not isinstance(tree, dict) or not {"part", "version", "arguments"} <= set(tree):
             raise ValueError("it names no part")
         return tree
@@ -230,7 +231,7 @@ def _built(tree: Any, find: Callable[[str], type[Part]], read: Callable[[str], s
 def digest(folder: str | Path) -> str:
     """16 hex digits that name what a model draws, by weights, config and assets; what is told about it may change."""
     try:
-        entries = folders.manifest(Path(folder))
+        entries = whole.manifest(Path(folder))
     except (OSError, ValueError) as error:
         raise Refusal(f"{folder} is not a septet model: {error}") from error
     lines = [f"{name} {entry['sha256']}\n" for name, entry in sorted(entries.items()) if name not in TOLD]
@@ -239,10 +240,10 @@ def digest(folder: str | Path) -> str:
 
 def attach(folder: Path, name: str, content: str) -> None:
     """Adds a text (audit.json) to a model folder, or replaces it; killed at any moment, the model still loads."""
-    if name in (WEIGHTS, CONFIG, folders.MANIFEST):
+    if name in (WEIGHTS, CONFIG, whole.MANIFEST):
         raise Refusal(f"{name} is the model itself; save the model instead")
     entries = {n: entry for n, entry in verify(folder).items() if n != name}
-    folders.write(folder / folders.MANIFEST, folders.manifest_text(entries))
-    folders.write(folder / name, content.encode())
+    whole.write(folder / whole.MANIFEST, whole.manifest_text(entries))
+    whole.write(folder / name, content.encode())
     added = {"sha256": hashlib.sha256(content.encode()).hexdigest(), "bytes": len(content.encode())}
-    folders.write(folder / folders.MANIFEST, folders.manifest_text({**entries, name: added}))
+    whole.write(folder / whole.MANIFEST, whole.manifest_text({**entries, name: added}))

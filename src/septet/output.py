@@ -18,8 +18,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from . import folders
-from .parts import Modality, Prompt
+from .contracts import Modality, Prompt
+from .folders import whole
 from .space import Refusal
 
 MADE = Path("made")
@@ -103,7 +103,7 @@ class Output:
         """Writes beside `target` first, then moves the finished files; False where a name is taken."""
         if any(os.path.lexists(p) for p in (target, target.with_name(target.name + ".json"))):
             return False
-        with folders.refusing(target):
+        with whole.refusing(target):
             target.parent.mkdir(parents=True, exist_ok=True)
             temporary = Path(tempfile.mkdtemp(prefix=".septet-", dir=target.parent))
             try:
@@ -111,7 +111,7 @@ class Output:
                 # The datum comes last: once its name is there, its record is there.
                 written = sorted(temporary.iterdir(), key=lambda p: p.name == target.name)
                 for file in written:
-                    folders.sync(file)
+                    whole.sync(file)
                 try:
                     os.close(os.open(target, os.O_CREAT | os.O_EXCL))  # the name is ours from here on
                 except FileExistsError:
@@ -119,7 +119,7 @@ class Output:
                 try:
                     for file in written:
                         os.replace(file, target.with_name(file.name))
-                    folders.sync(target.parent)
+                    whole.sync(target.parent)
                 except OSError:
                     target.unlink(missing_ok=True)
                     raise
@@ -141,7 +141,7 @@ class Outputs(list[Output]):
 
     def save(self, folder: str | Path = MADE) -> list[Path]:
         """Saves each under its own free name in `folder`."""
-        with folders.refusing(Path(folder)):
+        with whole.refusing(Path(folder)):
             Path(folder).mkdir(parents=True, exist_ok=True)
         return [output.save(folder) for output in self]
 

@@ -16,12 +16,12 @@ from synthetic import pictures, text
 
 from septet import models, runs
 from septet.audits.page import TILE, data_uri
-from septet.cli import auditing, learned
+from septet.cli import auditing, trained_on
 from septet.space import Refusal
 
 
-def asked(model: Path, **changed) -> auditing.Request:
-    return auditing.Request(str(model), **{"data": None, "count": 12, "seed": 0, "out": None} | changed)
+def asked(model: Path, **changed) -> auditing.AuditCommand:
+    return auditing.AuditCommand(str(model), **{"data": None, "count": 12, "seed": 0, "out": None} | changed)
 
 
 @pytest.fixture(scope="module")
@@ -154,9 +154,9 @@ def test_what_a_foreign_record_names_is_not_taken_for_the_data(painter, tmp_path
     models.attach(copy, "run.json", json.dumps(run))
     model = models.load(copy)
     with pytest.raises(Refusal, match=rf"not hold the very data .* was trained on.* give it with --data {private}"):
-        learned.data_of(model, run, private, named=False)
+        trained_on.data_of(model, run, private, named=False)
     with pytest.raises(Refusal, match="is not there"):
-        learned.source_of({"source": "a\0b"}, None, "copy")
+        trained_on.source_of({"source": "a\0b"}, None, "copy")
 
     def seen(out: Path) -> bool:
         pages = [path.read_text() for path in out.glob("*.html")]
@@ -180,8 +180,8 @@ def test_drawings_that_are_learned_in_one_colour_are_known_again(tmp_path, monke
         Path(f"leaves/leaf {number}.svg").write_text(text)
     options: dict[str, Any] = {"width": 32, "layers": 1, "batch": 4, "length": 64}
     runs.train("leaves", "vector_gpt", "model", steps=1, **options)
-    model, run = models.load("model"), learned.run_of(Path("model"))
-    assert not model.modality.colours and learned.data_of(model, run, Path("leaves"), named=False).fingerprint
+    model, run = models.load("model"), trained_on.run_of(Path("model"))
+    assert not model.modality.colours and trained_on.data_of(model, run, Path("leaves"), named=False).fingerprint
     runs.train("leaves", "vector_gpt", "again", steps=1, start=model, batch=4)
-    assert learned.data_of(models.load("again"), learned.run_of(Path("again")), Path("leaves"), named=False)
+    assert trained_on.data_of(models.load("again"), trained_on.run_of(Path("again")), Path("leaves"), named=False)
     assert "not the very data" not in capsys.readouterr().out

@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 import torch
 
-from septet import flops
 from septet.audits import cost
 from septet.audits.audited import Audited
 from septet.backbones.layers import Attention
@@ -15,10 +14,11 @@ from septet.backbones.unet import UNet
 from septet.codecs.symbols import Symbols
 from septet.codecs.variational import Variational
 from septet.conditioners import Nothing
+from septet.contracts import Context, Places
 from septet.data.dataset import read
+from septet.fitting import flops
 from septet.generator import Generator
 from septet.modalities.text import Text
-from septet.parts import Context, Places
 from septet.processes.autoregressive import Autoregressive
 
 

@@ -11,9 +11,9 @@ from septet.codecs.symbols import Symbols
 from septet.conditioners import Nothing
 from septet.data.batches import Batches
 from septet.fitting import Settings, fit
+from septet.fitting.pace import Pace
 from septet.generator import Generator, Given
 from septet.modalities.text import Text
-from septet.pace import Pace
 from septet.processes.autoregressive import Autoregressive
 from septet.space import Refusal
 

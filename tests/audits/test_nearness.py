@@ -13,11 +13,11 @@ from septet.codecs.patches import Patches
 from septet.conditioners import Nothing
 from septet.data.batches import Batches
 from septet.fitting import Settings, fit
+from septet.fitting.pace import Pace
 from septet.generator import Generator
 from septet.modalities.image import Image
 from septet.modalities.vector import Drawing, Figure, Vector
 from septet.originality import calibration, nearness
-from septet.pace import Pace
 from septet.processes.flow import Flow
 from septet.space import Refusal
 

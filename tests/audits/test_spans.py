@@ -13,10 +13,10 @@ from septet.codecs.symbols import Symbols
 from septet.conditioners import Nothing
 from septet.data.batches import Windows
 from septet.fitting import Settings, fit
+from septet.fitting.pace import Pace
 from septet.generator import Generator
 from septet.modalities.text import Text
 from septet.originality import nearness, spans
-from septet.pace import Pace
 from septet.processes.autoregressive import Autoregressive
 from septet.recipes.text_gpt import stream
 from septet.space import Refusal

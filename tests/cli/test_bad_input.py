@@ -17,12 +17,12 @@ import pytest
 from PIL import Image
 
 from septet import models, runs
-from septet.cli import main
+from septet.cli.app import main
 
 pytestmark = pytest.mark.hostile
 
 TINY = ["size=8", "width=32", "layers=1", "batch=4"]
-MAIN = "from septet.cli import main; main()"
+MAIN = "from septet.cli.app import main; main()"
 
 
 @pytest.fixture(scope="module")

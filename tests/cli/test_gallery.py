@@ -12,8 +12,9 @@ from PIL import Image
 from talkers import talker
 
 from septet import models
-from septet.cli import faces, main
+from septet.cli import demo_pictures
 from septet.cli import gallery as page_of
+from septet.cli.app import main
 from septet.cli.gallery import FACE, MOUTH, QUESTION, REAL
 
 SHIPPED = models.starters()
@@ -54,15 +55,18 @@ def test_it_shows_emoji_by_a_model_trained_on_the_spot_and_one_painted_in(galler
         next(found[t] for t in found if word in t) for word in ("Learned", "Emoji", "In-painting")
     )
     assert [part.count('.png"') for part in (learned, emoji, painted)] == [8, 8, 4]
-    face, moods = np.asarray(faces.face(FACE)), [np.asarray(Image.open(gallery / name)) for name in shown(painted)]
+    face, moods = (
+        np.asarray(demo_pictures.face(FACE)),
+        [np.asarray(Image.open(gallery / name)) for name in shown(painted)],
+    )
     assert all((mood[:MOUTH] == face[:MOUTH]).all() and (mood != face).any() for mood in moods)
 
 
 def test_no_picture_it_learns_from_shows_what_it_is_asked_for(gallery: Path):
     captions = {path.stem.rpartition("-")[0] for path in (gallery / "faces").glob("*.png")}
     words = {word for caption in captions for word in caption.split(", ")}
-    assert not captions & set(faces.ASKED)
-    assert all(word in words for asked in faces.ASKED for word in asked.split(", "))
+    assert not captions & set(demo_pictures.ASKED)
+    assert all(word in words for asked in demo_pictures.ASKED for word in asked.split(", "))
 
 
 @pytest.mark.skipif("prose" not in SHIPPED, reason="the starter prose is not in this checkout")

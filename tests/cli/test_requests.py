@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from septet.cli import requests
-from septet.cli.requests import Row
+from septet.cli import prompts
+from septet.cli.prompts import Row
 from septet.space import Refusal
 
 
@@ -22,7 +22,7 @@ class Counted(Path().__class__):
 
 def named(rows: list[Row]) -> list[str]:
     Counted.tried = 0
-    found = requests._named(rows, Counted("made"), ".png", "model")
+    found = prompts._named(rows, Counted("made"), ".png", "model")
     return [str(row.path) for row in found]
 
 
@@ -64,4 +64,4 @@ def test_rows_that_share_name_and_seed_are_named_without_trying_all_before():
 def test_a_table_that_would_be_misread_is_refused(text: str, said: str, tmp_path: Path):
     (tmp_path / "wanted.csv").write_text(text)
     with pytest.raises(Refusal, match=said):
-        requests._lines(tmp_path / "wanted.csv")
+        prompts._lines(tmp_path / "wanted.csv")

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from septet import models, references, runs
-from septet.cli import main
+from septet import models, runs
+from septet.cli.app import main
+from septet.folders import references
 
 TINY: dict[str, Any] = {"size": 8, "codec_width": 8, "width": 32, "layers": 1, "batch": 4}
 

@@ -18,7 +18,7 @@ from PIL import Image
 from talkers import talker
 
 from septet import models, runs
-from septet.cli import main
+from septet.cli.app import main
 
 TINY: dict[str, Any] = {"width": 32, "layers": 1, "batch": 4}
 
@@ -167,7 +167,7 @@ def test_a_run_is_resumed_by_its_folder_alone(said, shop, tmp_path: Path):
 
 
 def test_the_command_line_loads_nothing_heavy():
-    code = "import sys, septet.cli; print(sorted({'torch', 'numpy', 'PIL', 'tokenizers'} & set(sys.modules)))"
+    code = "import sys, septet.cli.app; print(sorted({'torch', 'numpy', 'PIL', 'tokenizers'} & set(sys.modules)))"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=dict(os.environ))
     assert run.stdout.strip() == "[]", run.stdout + run.stderr
 

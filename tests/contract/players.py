@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from septet.contracts import Learner
 from septet.fitting import Settings, Step, fit
-from septet.pace import Pace
-from septet.parts import Learner
+from septet.fitting.pace import Pace
 
 PLAIN = Settings(rate=0.05, optimiser="adamw", precision="fp32", warmup=0, decay=0, clip=None, weight_decay=0)
 

@@ -3,12 +3,12 @@
 import pytest
 import torch
 
-from septet.between import contexts_between, uniform_between
 from septet.conditioners import Attributes
-from septet.parts import Context
+from septet.contracts import Context
 from septet.processes.gaussian import Gaussian
+from septet.processes.interpolation import contexts_between, uniform_between
+from septet.processes.streams import uniform
 from septet.space import Space
-from septet.streams import uniform
 
 
 def test_noise_between_two_uniform_noises_is_uniform():

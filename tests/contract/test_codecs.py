@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
+from septet.codecs.convolutional import joined, split
 from septet.codecs.distances import Crispness, Squares
-from septet.codecs.pyramids import joined, split
 from septet.codecs.quantised import Quantised
 from septet.codecs.variational import Variational, bound
 from septet.part import build, describe

@@ -9,9 +9,9 @@ import torch
 from players import PLAIN, Line, trained
 from torch import Tensor, nn
 
+from septet.backbones.compiling import NARROW, Checked
 from septet.backbones.transformer import Transformer
-from septet.compiling import NARROW, Checked
-from septet.parts import Context, Places
+from septet.contracts import Context, Places
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf"),  # dynamo's own
@@ -109,7 +109,7 @@ def losses(steps) -> list[float]:
 )
 def test_training_goes_on_as_uncompiled_whatever_a_compiler_does(monkeypatch, compiler, told):
     plain = trained(Stack(), PLAIN, 4)
-    monkeypatch.setattr("septet.fitting.Checked", partial(Checked, compiler=compiler))
+    monkeypatch.setattr("septet.fitting.loop.Checked", partial(Checked, compiler=compiler))
     steps = trained(Stack(), replace(PLAIN, compile=True), 4)
     assert losses(steps) == pytest.approx(losses(plain), rel=1e-5)
     assert len(steps[0].remarks) == len(told) and not any(step.remarks for step in steps[1:])

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from septet.conditioners import Attributes, Labels, Nothing, Text, words_of
+from septet.folders.references import find_part
 from septet.part import assets, build, describe
-from septet.references import find_part
 from septet.space import Refusal
 
 KINDS = {

@@ -5,8 +5,8 @@ import torch
 
 from septet.backbones.convolution import Generative, Judge
 from septet.backbones.unet import UNet
+from septet.contracts import Context, Places
 from septet.part import build, describe
-from septet.parts import Context, Places
 from septet.space import Refusal, Space
 
 KINDS = {kind.__name__: kind for kind in (Generative, Judge, UNet)}

@@ -9,12 +9,13 @@ import torch
 from players import PLAIN, Duel, Line, Numbers, trained
 from torch import Tensor, nn
 
-from septet import devices, fitting
+from septet import devices
 from septet.backbones.transformer import Transformer
+from septet.contracts import Learner
 from septet.fitting import Settings, fit
-from septet.optimisers import Averages, Muon, hidden_matrices, scale_at
-from septet.pace import Pace
-from septet.parts import Learner
+from septet.fitting import loop as training_loop
+from septet.fitting.optimisers import Averages, Muon, hidden_matrices, scale_at
+from septet.fitting.pace import Pace
 from septet.space import Refusal
 
 
@@ -200,7 +201,7 @@ def test_training_goes_on_in_the_precision_that_it_began_in(monkeypatch):
     found = []
     for ratio, expected in ((0.3, "bf16"), (2.0, "fp32")):
         monkeypatch.setattr("septet.devices._product_ratio", lambda ratio=ratio: ratio)
-        loop = fitting._Loop(Line(), replace(PLAIN, precision="auto"), 0, lambda module: module)
+        loop = training_loop._Loop(Line(), replace(PLAIN, precision="auto"), 0, lambda module: module)
         assert loop.precision == expected
         found.append(loop.capture())
     loop.restore(found[0])

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from septet.parts import Context
+from septet.contracts import Context
 from septet.processes.gaussian import Gaussian
 from septet.space import Refusal, Space
 

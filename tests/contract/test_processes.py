@@ -11,14 +11,14 @@ import torch
 from torch import Tensor
 
 from septet.backbones.transformer import Transformer
-from septet.critics import MLPCritic, MLPGenerator
-from septet.guidance import Guidance
+from septet.contracts import Context, Process
 from septet.part import build, describe, part_name
-from septet.parts import Context, Process
 from septet.processes.adversarial import Adversarial
 from septet.processes.autoregressive import Autoregressive
+from septet.processes.critics import MLPCritic, MLPGenerator
 from septet.processes.flow import Flow
 from septet.processes.gaussian import Gaussian
+from septet.processes.guidance import Guidance
 from septet.processes.masked import Masked
 from septet.processes.permuted import Permuted
 from septet.space import PADDING, Known, Refusal, Space

@@ -11,8 +11,8 @@ from players import PLAIN, Duel, Numbers
 from torch import Tensor, nn
 
 from septet.fitting import fit
-from septet.optimisers import Muon
-from septet.pace import Pace
+from septet.fitting.optimisers import Muon
+from septet.fitting.pace import Pace
 
 
 def _rank(rank: int, folder: str) -> None:

@@ -9,9 +9,9 @@ import torch
 from talkers import talker
 
 from septet.codecs.symbols import Symbols
+from septet.contracts import Context
 from septet.data.dataset import read
 from septet.modalities.text import Text, messages_of
-from septet.parts import Context
 from septet.recipes.text_gpt import stream
 from septet.space import PADDING, Refusal, heard, heard_only
 

@@ -5,8 +5,8 @@ from coder import codec_of
 from talkers import talker
 
 from septet import Conversation
-from septet.conversation import Telling, decoding_of, prompt_of, replying, requested
 from septet.generator import Generator
+from septet.language.conversation import Telling, decoding_of, prompt_of, replying, requested
 from septet.modalities.text import Text
 from septet.space import Refusal
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import typer
 
-from septet.cli import app
+from septet.cli.app import app
 
 PAGE = (Path(__file__).parents[2] / "docs" / "commands.md").read_text()
 

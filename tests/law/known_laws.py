@@ -9,8 +9,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from septet.optimisers import Muon, hidden_matrices
-from septet.parts import Context, Process
+from septet.contracts import Context, Process
+from septet.fitting.optimisers import Muon, hidden_matrices
 
 NOTHING = Context()
 

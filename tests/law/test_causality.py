@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from septet.parts import Context
+from septet.contracts import Context
 from septet.processes.autoregressive import Autoregressive
 from septet.processes.reader import Reader
 

@@ -10,11 +10,11 @@ import torch
 from septet.backbones.incremental import COMPILERS
 from septet.backbones.packed import pack, product, quantised
 from septet.backbones.transformer import Transformer
-from septet.parts import Context
+from septet.contracts import Context
 from septet.processes.autoregressive import Autoregressive
+from septet.processes.continuations import Continuation
 from septet.processes.decoding import Decoding, decode, guess
 from septet.processes.filters import Filter
-from septet.processes.requests import Request
 from septet.space import Known, Refusal, Space
 
 SITES = 96
@@ -39,9 +39,11 @@ def alone(made: Autoregressive, given: list[int], seed: int, length: int, **sett
     return [symbol for symbol in state.latents[0].tolist() if symbol >= 0][len(given) :]
 
 
-def request(made: Autoregressive, given: list[int], seed: int, length: int, guesses: int = 0, **settings) -> Request:
+def request(
+    made: Autoregressive, given: list[int], seed: int, length: int, guesses: int = 0, **settings
+) -> Continuation:
     filter_ = Filter(settings.pop("temperature", 1.0), **settings)
-    return Request(torch.tensor(given, dtype=torch.int64), made.noise([seed])[0], filter_, length, guesses)
+    return Continuation(torch.tensor(given, dtype=torch.int64), made.noise([seed])[0], filter_, length, guesses)
 
 
 PROMPTS = [[], [5, 6, 7], [9], [5, 6, 8, 30, 31, 5, 6, 8, 30], [11] * 20, [4, 5, 4, 5, 4, 5], [20, 21], [7] * 40]

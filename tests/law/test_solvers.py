@@ -10,10 +10,10 @@ import torch
 from known_laws import check
 
 from septet.backbones.transformer import Transformer
-from septet.guidance import Guidance
-from septet.parts import Backbone, Context
+from septet.contracts import Backbone, Context
 from septet.processes.autoregressive import Autoregressive
 from septet.processes.flow import Flow
+from septet.processes.guidance import Guidance
 from septet.processes.masked import Masked
 from septet.space import Space
 

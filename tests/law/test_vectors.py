@@ -10,9 +10,9 @@ import torch
 from known_laws import NOTHING, Modes, check, train
 
 from septet.backbones.transformer import Transformer
-from septet.critics import MLPCritic, MLPGenerator
-from septet.parts import Context
+from septet.contracts import Context
 from septet.processes.adversarial import Adversarial
+from septet.processes.critics import MLPCritic, MLPGenerator
 from septet.processes.flow import Flow
 from septet.processes.gaussian import Gaussian
 from septet.space import Known, Space

@@ -12,7 +12,7 @@ import torch
 from PIL import Image as Pillow
 
 from septet.modalities.image import Image
-from septet.modalities.opening import FORMATS
+from septet.modalities.picture_files import FORMATS
 from septet.modalities.records import read_record
 from septet.space import Refusal
 

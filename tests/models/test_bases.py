@@ -14,10 +14,11 @@ import pytest
 import torch
 from bytewise import END, tokenizer
 
-from septet import folders, models
+from septet import models
 from septet.backbones.transformer import Transformer
 from septet.codecs.symbols import Symbols
 from septet.conditioners import Nothing
+from septet.folders import whole
 from septet.generator import Generator
 from septet.modalities.text import Text
 from septet.openweights import adapted, writing
@@ -52,8 +53,8 @@ def rewritten(folder: Path, **told: Any) -> None:
     """Says something else of the base."""
     tree = json.loads((folder / "config.json").read_text())
     tree["arguments"]["base"] |= told
-    contents = {path.name: path.read_bytes() for path in folder.iterdir() if path.name != folders.MANIFEST}
-    folders.swap(folders.stage(contents | {"config.json": json.dumps(tree).encode()}, folder), folder)
+    contents = {path.name: path.read_bytes() for path in folder.iterdir() if path.name != whole.MANIFEST}
+    whole.swap(whole.stage(contents | {"config.json": json.dumps(tree).encode()}, folder), folder)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from septet import checkpoints
+from septet.runs import checkpoints
 from septet.space import Refusal
 
 

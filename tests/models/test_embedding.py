@@ -9,8 +9,8 @@ from septet.backbones.transformer import Transformer
 from septet.codecs.patches import Patches
 from septet.codecs.symbols import Symbols
 from septet.conditioners import Nothing
-from septet.embedding import nearest
 from septet.generator import Generator
+from septet.language.embedding import nearest
 from septet.modalities.image import Image
 from septet.modalities.text import Text
 from septet.processes.flow import Flow

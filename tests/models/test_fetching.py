@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from septet import fetching
+from septet.folders import fetching
 from septet.space import Refusal
 
 MEMBER, CONTENT = "toy/toy.gguf", b"GGUF of a toy"

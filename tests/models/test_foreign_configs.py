@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from talkers import filler
 
-from septet import folders, models
+from septet import models
+from septet.folders.whole import MANIFEST, stage, swap
 from septet.space import Refusal
 
 
@@ -19,8 +20,8 @@ def whole(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def folder(whole: Path, tmp_path: Path) -> Path:
-    contents = {path.name: path.read_bytes() for path in whole.iterdir() if path.name != folders.MANIFEST}
-    folders.swap(folders.stage(contents, tmp_path / "m"), tmp_path / "m")
+    contents = {path.name: path.read_bytes() for path in whole.iterdir() if path.name != MANIFEST}
+    swap(stage(contents, tmp_path / "m"), tmp_path / "m")
     return tmp_path / "m"
 
 
@@ -28,8 +29,8 @@ def rewritten(folder: Path, **arguments: Any) -> None:
     """Other arguments of the Generator in its config."""
     tree = json.loads((folder / "config.json").read_text())
     tree["arguments"] |= arguments
-    contents = {path.name: path.read_bytes() for path in folder.iterdir() if path.name != folders.MANIFEST}
-    folders.swap(folders.stage(contents | {"config.json": json.dumps(tree).encode()}, folder), folder)
+    contents = {path.name: path.read_bytes() for path in folder.iterdir() if path.name != MANIFEST}
+    swap(stage(contents | {"config.json": json.dumps(tree).encode()}, folder), folder)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,8 @@ import pytest
 import torch
 from torch import nn
 
-from septet import folders, models
+from septet import models
+from septet.folders import whole
 from septet.part import Part
 from septet.space import Refusal
 
@@ -47,8 +48,8 @@ def rewritten(folder: Path, arguments: dict[str, Any], change: Callable[[dict], 
     tree = json.loads((folder / "config.json").read_text())
     tree["arguments"] |= arguments
     (folder / "config.json").write_text(json.dumps(tree))
-    contents = {path.name: path.read_bytes() for path in folder.iterdir() if path.name != folders.MANIFEST}
-    (folder / folders.MANIFEST).write_bytes(folders.manifest_of(contents))
+    contents = {path.name: path.read_bytes() for path in folder.iterdir() if path.name != whole.MANIFEST}
+    (folder / whole.MANIFEST).write_bytes(whole.manifest_of(contents))
 
 
 LIES: dict[str, Callable[[dict], object]] = {

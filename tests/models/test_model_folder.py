@@ -11,14 +11,15 @@ import pytest
 import torch
 from toys import CARD, PARTS, Toy, equal, saved, toy
 
-from septet import conditioners, folders, models, references
+from septet import conditioners, models
 from septet.backbones.transformer import Transformer
 from septet.codecs.symbols import Symbols
+from septet.folders import references, whole
+from septet.folders.references import find_part
 from septet.generator import Generator
 from septet.modalities import text as modalities
 from septet.part import Part, part_name
 from septet.processes.autoregressive import Autoregressive
-from septet.references import find_part
 from septet.space import Refusal
 
 HERE = Path(__file__).parent
@@ -167,7 +168,7 @@ for turn in range(10**9): models.save(model[turn % 2], Path(sys.argv[1]), card=C
 def test_a_save_cut_short_is_ended_by_the_next(tmp_path: Path, left: str):
     folder = saved(tmp_path / "m")
     (folder / "notes.txt").write_text("mine")
-    folder.rename(folders.previous(folder))
+    folder.rename(whole.previous(folder))
     if left == "before removal":
         saved(tmp_path / "n", seed=1).rename(folder)
     elif left == "folder made anew":
@@ -175,7 +176,7 @@ def test_a_save_cut_short_is_ended_by_the_next(tmp_path: Path, left: str):
         (folder / "lock").touch()
     else:
         assert equal(models.load(folder, parts=PARTS), toy())
-    folders.recover(folder)
+    whole.recover(folder)
     assert equal(models.load(folder, parts=PARTS), toy(1 if left == "before removal" else 0))
     assert (folder / "notes.txt").read_text() == "mine"
     assert [path.name for path in tmp_path.iterdir()] == ["m"]

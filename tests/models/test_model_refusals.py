@@ -16,7 +16,8 @@ import torch
 from safetensors.torch import load_file, save
 from toys import CARD, PARTS, Scale, Toy, saved, toy
 
-from septet import folders, models, references
+from septet import models
+from septet.folders import references, whole
 from septet.part import Asset
 from septet.space import Refusal, Space
 
@@ -26,7 +27,7 @@ pytestmark = pytest.mark.hostile
 def reseal(folder: Path) -> None:
     """Makes the manifest fit what was changed, so that the checks behind it are reached."""
     contents = {p.name: p.read_bytes() for p in folder.iterdir() if p.name != "manifest.json"}
-    (folder / "manifest.json").write_bytes(folders.manifest_of(contents))
+    (folder / "manifest.json").write_bytes(whole.manifest_of(contents))
 
 
 def edit_config(folder: Path, change: Callable[[dict], object]) -> None:

@@ -8,8 +8,8 @@ from PIL import Image
 from torch import Tensor, nn
 
 from septet import models
+from septet.contracts import Modality
 from septet.part import Asset, Part
-from septet.parts import Modality
 from septet.space import Refusal, Space
 
 CARD = {

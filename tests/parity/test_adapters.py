@@ -10,10 +10,11 @@ import transformers
 from bytewise import SHAPE, tokenizer
 
 import septet
-from septet import folders, models
+from septet import models
 from septet.backbones import adapters
+from septet.contracts import Context
+from septet.folders import whole
 from septet.openweights import adapted, writing
-from septet.parts import Context
 from septet.space import Refusal
 
 IDS = torch.randint(0, 256, (2, 50), generator=torch.Generator().manual_seed(0))
@@ -133,6 +134,6 @@ def test_adapters_that_belong_nowhere_are_refused(change: dict | None, said: str
     tree["arguments"] = [1] if change is None else tree["arguments"] | {"base": tree["arguments"]["base"] | change}
     names = [path.name for path in Path("own").iterdir() if path.name != "manifest.json"]
     contents = {name: Path("own", name).read_bytes() for name in names} | {"config.json": json.dumps(tree).encode()}
-    folders.swap(folders.stage(contents, Path("own")), Path("own"))
+    whole.swap(whole.stage(contents, Path("own")), Path("own"))
     with pytest.raises(Refusal, match=said):
         septet.load("own")

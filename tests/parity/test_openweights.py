@@ -13,9 +13,9 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 import septet
 from septet import models as folders
+from septet.contracts import Context
 from septet.openweights import gguf as reader
 from septet.openweights.architectures import GGUF, HUGGING_FACE, OWN, renamed
-from septet.parts import Context
 from septet.space import Refusal
 
 SHAPE: dict[str, Any] = {

@@ -12,7 +12,9 @@ import torch.nn.functional as F
 from bertlike import published, tokenizer
 
 import septet
-from septet import embed, embedding, fetching
+from septet import embed
+from septet.folders import fetching
+from septet.language import embedding
 from septet.openweights.sentences import Encoder
 from septet.space import Refusal
 

@@ -12,7 +12,7 @@ from bytewise import SHAPE, tokenizer
 
 import septet
 from septet import models as folders
-from septet.parts import Context
+from septet.contracts import Context
 from septet.space import Refusal
 
 TEXT = "The lamp went out, and the sea was black. " * 120

@@ -7,8 +7,10 @@ import pytest
 from counting import Clock
 from running import TINY, finish, log
 
-from septet import fitting, flops, models, runs, stages
+from septet import models, runs
+from septet.fitting import flops, loop
 from septet.output import Outputs
+from septet.runs import stages
 from septet.space import Refusal
 
 
@@ -38,8 +40,8 @@ def test_budgets_read_as_people_write_them():
 
 def timed(clock: Clock) -> None:
     """Work takes what it took where it was measured: a step least, then validating, a preview, saving."""
-    clock.takes(fitting._Loop, "advance", 0.2)
-    clock.takes(fitting, "validate", 0.5)
+    clock.takes(loop._Loop, "advance", 0.2)
+    clock.takes(loop, "validate", 0.5)
     clock.takes(stages, "validate", 0.7)
     clock.takes(flops, "of_steps", 0.2)
     clock.takes(Outputs, "sheet", 0.4)
@@ -79,7 +81,7 @@ def test_the_largest_seed_trains(source: Path, tmp_path: Path):
 
 
 def test_a_model_too_large_for_memory_is_refused(source: Path, tmp_path: Path, monkeypatch):
-    monkeypatch.setattr(runs, "COPIES", 10**8)
+    monkeypatch.setattr("septet.runs.run.COPIES", 10**8)
     arguments = {"source": source, "recipe": "text_gpt", "out": tmp_path / "model", "steps": 2, **TINY["text_gpt"]}
     with pytest.raises(Refusal, match="memory"):
         finish(arguments)

@@ -11,8 +11,8 @@ from septet.codecs.patches import Patches
 from septet.conditioners import Nothing
 from septet.generator import Generator
 from septet.modalities.image import Image as Pictures
-from septet.previews import MOMENTS, Previews
 from septet.processes.flow import Flow
+from septet.runs.previews import MOMENTS, Previews
 
 
 def generator() -> Generator:

@@ -17,7 +17,7 @@ from serving import HEY, PATIENCE, Running, speaks_ipv6
 from talkers import talker
 
 from septet import embed
-from septet.conversation import decoding_of, replying
+from septet.language.conversation import decoding_of, replying
 from septet.serve.bodies import Chat
 
 
@@ -220,7 +220,7 @@ def test_the_bytes_of_tokens_are_those_of_the_text(running: Running):
 
 @pytest.mark.skipif(not speaks_ipv6(), reason="this machine has no IPv6")
 def test_the_address_that_is_told_answers():
-    code = "from septet.cli import main; main()"
+    code = "from septet.cli.app import main; main()"
     command = [sys.executable, "-c", code, "serve", "api", "--host", "::1", "--port", "0"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import torch
 
-from septet import grammar
 from septet.codecs.symbols import Symbols
-from septet.constraints import Constraint, Vocabulary
+from septet.language import grammar
+from septet.language.constraints import Constraint, Vocabulary
 from septet.space import Refusal
 
 pytestmark = pytest.mark.hostile

@@ -112,7 +112,7 @@ def test_names_that_are_not_its_own_are_refused(running: Running):
 
 
 def test_the_command_lets_in_its_own_names_and_no_pages_of_others():
-    code = "from septet.cli import main; main()"
+    code = "from septet.cli.app import main; main()"
     command = [sys.executable, "-c", code, "serve", "api", "--port", "0"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None

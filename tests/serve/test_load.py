@@ -15,8 +15,8 @@ from serving import HEY, PATIENCE, Running, wait_until
 from talkers import talker
 from torch import Tensor
 
-from septet.embedding import PIECE, embed
 from septet.generator import Generator
+from septet.language.embedding import PIECE, embed
 from septet.serve import api, limits
 from septet.serve.engine import Engine
 

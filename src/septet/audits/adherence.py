@@ -4,8 +4,8 @@ import numpy as np
 import torch
 
 from ..conditioners import content_words, words_of
+from ..contracts import Prompt
 from ..data import survey
-from ..parts import Prompt
 from ..space import Refusal
 from .audited import Audited
 from .judging import taught

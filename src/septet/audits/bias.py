@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
+from ..contracts import Prompt
 from ..data import survey
 from ..originality.neighbours import nearest
-from ..parts import Prompt
-from ..settings import takes
+from ..processes.settings import takes
 from ..space import Refusal
 from .adherence import judge_of
 from .audited import Audited

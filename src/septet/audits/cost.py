@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from ..flops import counted
-from ..pace import WATTS_A_THREAD
+from ..fitting.flops import counted
+from ..fitting.pace import WATTS_A_THREAD
 from .audited import Audited
 from .page import Section
 

@@ -5,9 +5,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ..modalities.opening import opened
+from ..modalities.picture_files import opened
 from ..models import LOG
-from ..previews import MOMENTS, cut
+from ..runs.previews import MOMENTS, cut
 from ..space import Refusal
 from . import charts
 from .audited import Audited

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..contracts import Modality
 from ..originality.neighbours import blocks, radii
-from ..parts import Modality
 from ..space import Refusal
 
 NEIGHBOURS = 5

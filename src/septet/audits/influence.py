@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..contracts import Prompt
 from ..generator import Generator
-from ..parts import Prompt
 from ..space import Refusal
 from .losses import item_loss
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..parts import Modality
+from ..contracts import Modality
 from ..space import Refusal
 
 FEWEST = 5  # items of a value on the training side, below which it is left out

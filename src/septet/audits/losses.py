@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..contracts import Context, Prompt
 from ..generator import Generator
-from ..parts import Context, Prompt
 from ..space import Refusal
 
 

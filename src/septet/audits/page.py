@@ -12,9 +12,9 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 from PIL import Image
 
-from .. import folders
+from ..contracts import Modality
+from ..folders import whole
 from ..output import version
-from ..parts import Modality
 from ..space import Refusal
 
 PAGE, REPORT = "index.html", "report.json"
@@ -93,8 +93,8 @@ def write(folder: Path, title: str, lead: Sequence[str], sections: Sequence[Sect
     page = template.render(title=title, lead=list(lead), sections=shown, version=version(), scripted=scripted)
     told = {s.name: {"sentences": list(s.sentences), **({"figures": s.figures} if s.figures else {})} for s in sections}
     report = {"septet": version(), "title": title, "sentences": list(lead), **told}
-    with folders.refusing(folder):
+    with whole.refusing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    folders.write(folder / REPORT, (json.dumps(report, indent=1, ensure_ascii=False) + "\n").encode(errors="replace"))
-    folders.write(folder / PAGE, page.encode(errors="replace"))
+    whole.write(folder / REPORT, (json.dumps(report, indent=1, ensure_ascii=False) + "\n").encode(errors="replace"))
+    whole.write(folder / PAGE, page.encode(errors="replace"))
     return folder / PAGE

@@ -11,13 +11,13 @@ from typing import Any
 import torch
 
 from ..conditioners import WORD, Attributes
+from ..contracts import Prompt
 from ..data.batches import evenly
 from ..generator import Generator, Given
 from ..modalities.image import Image
 from ..output import CPU, Output
-from ..parts import Prompt
+from ..processes.streams import checked_seed
 from ..space import Refusal
-from ..streams import checked_seed
 
 LOOKS = 10  # moments of a draw that are shown
 MOST_TILE, MOST_THREADS = 1024, 256  # that a record may ask for

@@ -3,11 +3,20 @@
 from collections.abc import Callable, Sequence
 
 from ..space import Refusal
-from . import adherence, atlas, bias, cost, development, exposure, inside, pairs, passage
+from . import adherence, atlas, bias, cost, development, exposure, inside, interpolation, pairs
 from .audited import Audited
 from .page import Section, tile
 
-VIEWS = (development.view, atlas.view, passage.view, pairs.view, adherence.view, bias.view, exposure.view, cost.view)
+VIEWS = (
+    development.view,
+    atlas.view,
+    interpolation.view,
+    pairs.view,
+    adherence.view,
+    bias.view,
+    exposure.view,
+    cost.view,
+)
 SHOWN = 24  # outputs
 
 

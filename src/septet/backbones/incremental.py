@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..compiling import Checked
 from ..space import Refusal
+from .compiling import Checked
 from .layers import rotary_angles
 from .packed import pack
 from .steps import Grid, advance, advance_all, layer, placed, scores_of, stack, tensor_at

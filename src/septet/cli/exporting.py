@@ -18,7 +18,7 @@ def export(
     from .. import models
     from ..openweights import writing
     from ..space import Refusal
-    from . import cost, say
+    from .terminal import cost, say
 
     began, kinds = time.time(), ("bfloat16", "float16", "float32")
     if precision not in kinds:

@@ -10,15 +10,16 @@ from pathlib import Path
 
 import numpy as np
 
-from .. import folders, models, runs
+from .. import models, runs
 from ..completion import Completer, Index
-from ..conversation import decoding_of, replying
+from ..folders import whole
 from ..generator import Generator, Given
+from ..language.conversation import decoding_of, replying
 from ..output import Output, Outputs, record
 from ..space import Refusal
-from . import cost, faces, say
+from . import demo_pictures
 from .conversing import MODEL
-from .terminal import tell
+from .terminal import cost, say, tell
 from .training import follow
 
 ICONS = [
@@ -31,7 +32,7 @@ BETWEEN = ("bell, outline", "clock, outline")
 REAL = 8  # faces that are shown of those it learns from
 FACE = ("yellow", "smiling", "open eyes", "crown")
 MOODS = [f"yellow face, {mood}, open eyes, crown" for mood in ("smiling", "laughing", "sad", "surprised")]
-SMALL = {"size": faces.SIDE, "patch": 6, "width": 192, "layers": 4, "batch": 32, "average": 0.99, "fill": 0.1}
+SMALL = {"size": demo_pictures.SIDE, "patch": 6, "width": 192, "layers": 4, "batch": 32, "average": 0.99, "fill": 0.1}
 MOUTH = 14  # the row of pixels from which a face is painted anew
 OPENING = "It was a bright morning, and "
 QUESTION = "Give me three names for a small boat, with a word on each."
@@ -68,7 +69,7 @@ def demo(out: Path, budget: str) -> None:
         sections.append(f'<h2>{html.escape(title)}</h2><div class="grid">{shown}</div>')
         tell(f"{title}: {len(paths)}")
     page = out / "index.html"
-    folders.write(page, PAGE.format(sections="".join(sections)).encode())
+    whole.write(page, PAGE.format(sections="".join(sections)).encode())
     say(
         f"Made {count} files and {page}, a page that shows them.\nCost: {cost(began)}.",
         "generate",
@@ -121,7 +122,7 @@ def _completed(python: Generator) -> Outputs:
 def _learned(out: Path, budget: str) -> Iterator[tuple[str, Outputs | str]]:
     """What a model draws that learns from a folder here and now; first, some of what it learned from."""
     folder = out / "faces"
-    count, began = faces.write(folder), time.time()
+    count, began = demo_pictures.write(folder), time.time()
     options = " ".join(f"{name}={value}" for name, value in SMALL.items())
     tell(f"Training on {count} pictures: septet train image {folder} --budget {budget} {options}")
     follow(runs.training(folder, "image_diffusion", out / "faces-model", budget=budget, began=began, **SMALL))
@@ -129,12 +130,14 @@ def _learned(out: Path, budget: str) -> Iterator[tuple[str, Outputs | str]]:
     names = [path.name for path in sorted(folder.glob("*.png"))[:: count // REAL]][:REAL]
     real = "".join(f'<figure><img src="faces/{n}" alt=""><figcaption>{n}</figcaption></figure>' for n in names)
     yield f"Learned from {count} pictures in {budget}, these among them", f'<div class="grid">{real}</div>'
-    drawn = model.generate(list(faces.ASKED), seed=0, guidance=1.0)  # more pulls it apart, so early in its training
+    drawn = model.generate(
+        list(demo_pictures.ASKED), seed=0, guidance=1.0
+    )  # more pulls it apart, so early in its training
     yield "Emoji, one for each of eight prompts; it saw none of these faces", drawn
-    above = np.arange(faces.SIDE)[:, None].repeat(faces.SIDE, 1) < MOUTH
+    above = np.arange(demo_pictures.SIDE)[:, None].repeat(demo_pictures.SIDE, 1) < MOUTH
     yield (
         f"In-painting: a {', '.join(FACE)} keeps its upper half, its mouth is painted anew",
-        model.generate(MOODS, seed=1, guidance=1.0, given=Given(np.asarray(faces.face(FACE)), where=above)),
+        model.generate(MOODS, seed=1, guidance=1.0, given=Given(np.asarray(demo_pictures.face(FACE)), where=above)),
     )
 
 

@@ -5,29 +5,30 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from .. import folders, models
+from .. import models
 from ..codecs.symbols import GAP
 from ..devices import device_of
+from ..folders import whole
 from ..generator import Generator
 from ..modalities.records import png_with
 from ..originality import evidence, lines
 from ..originality.calibration import Verdict
 from ..originality.evidence import Evidence, without_beginning
 from ..output import Output
-from ..settings import chosen, takes
+from ..processes.settings import chosen, takes
 from ..space import Refusal
-from . import STARTERS, cost, say
 from .editing import Edit, beginning, begins, given_of
+from .kinds import STARTERS
+from .prompts import GenerateCommand, Row, options_of, rows_of
 from .redrawing import Fresh, fresh_of, moments
-from .requests import Request, Row, options_of, rows_of
-from .terminal import live, tell
+from .terminal import cost, live, say, tell
 
 SHOWN = 3  # texts that are printed as well
 MARKS = ("new", "in your data")
 LISTED = 16  # outputs whose verdicts are printed one by one
 
 
-def generate(request: Request, settings: dict[str, Any], edit: Edit) -> None:
+def generate(request: GenerateCommand, settings: dict[str, Any], edit: Edit) -> None:
     began = time.time()
     folder = models.resolve(_reference(request))
     model = models.load(folder, device=device_of(request.device))
@@ -80,7 +81,7 @@ def _draw(
     judge: Evidence | None,
     rows: list[Row],
     edit: Edit,
-    request: Request,
+    request: GenerateCommand,
     settings: dict[str, Any],
     made: Made,
 ) -> None:
@@ -106,7 +107,7 @@ def _draw(
                     made.verdicts += judge.verdicts([without_beginning(o.datum, own) for o in moment.outputs])
 
 
-def _setting_first(request: Request, model: Generator) -> Request:
+def _setting_first(request: GenerateCommand, model: Generator) -> GenerateCommand:
     """A first word that names a setting, as in `lines=yes`, is no prompt."""
     name, equals, _ = (request.prompt or "").partition("=")
     if not equals or not (name == "lines" or (name == "new" and model.modality.listed) or takes(model.process, name)):
@@ -153,7 +154,12 @@ def _tell_verdicts(saved: list[Path], verdicts: list[Verdict]) -> None:
 
 
 def _interpolate(
-    model: Generator, judge: Evidence | None, request: Request, settings: dict[str, Any], edit: Edit, began: float
+    model: Generator,
+    judge: Evidence | None,
+    request: GenerateCommand,
+    settings: dict[str, Any],
+    edit: Edit,
+    began: float,
 ) -> None:
     """`count` outputs on the way from the prompt and seed to those at the end, and all of them in one strip."""
     ends = request.prompt, request.prompt if edit.end_prompt is None else edit.end_prompt
@@ -161,20 +167,20 @@ def _interpolate(
     outputs = model.interpolate(ends, seeds, frames=request.count, **settings)
     saved = [output.save(folder_of(request), request.suffix) for output in outputs]
     strip = saved[0].with_name(f"{saved[0].stem}-strip.png")
-    folders.write(strip, png_with({"strip": [o.record for o in outputs]}, outputs.sheet(columns=len(outputs))))
+    whole.write(strip, png_with({"strip": [o.record for o in outputs]}, outputs.sheet(columns=len(outputs))))
     _tell_verdicts(saved, judge.verdicts([output.datum for output in outputs]) if judge else [])
     _report(request, saved, began, request.seed + request.count)
     say(f"All in one strip: {strip}.")
 
 
-def folder_of(request: Request) -> Path:
+def folder_of(request: GenerateCommand) -> Path:
     """The folder for the files, made if need be."""
-    with folders.refusing(request.out):
+    with whole.refusing(request.out):
         request.out.mkdir(parents=True, exist_ok=True)
     return request.out
 
 
-def _reference(request: Request) -> str:
+def _reference(request: GenerateCommand) -> str:
     if request.model is not None:
         return request.model
     return STARTERS.get(request.what, request.what)
@@ -202,13 +208,13 @@ def _shown(word: str) -> str:
     return word if word.isprintable() else repr(word)
 
 
-def _save(output: Output, row: Row, request: Request) -> Path:
+def _save(output: Output, row: Row, request: GenerateCommand) -> Path:
     if row.path is not None:
         return output.save(row.path)
     return output.save(folder_of(request), request.suffix)
 
 
-def _report(request: Request, saved: list[Path], began: float, seed: int) -> None:
+def _report(request: GenerateCommand, saved: list[Path], began: float, seed: int) -> None:
     where = str(saved[0]) if len(saved) == 1 else f"{len(saved)} files in {request.out}"
     words = ["generate", request.what, *([] if request.prompt is None else [request.prompt]), *request.options]
     words += ["--seed", seed, *([] if request.model is None else ["--model", request.model])]

@@ -9,9 +9,8 @@ from .. import recipes
 from ..audits import collection, page
 from ..data.dataset import read
 from ..data.listed import read_texts
-from . import RECIPES, cost, say
-from .kinds import counted, modality_of
-from .terminal import tell
+from .kinds import RECIPES, counted, modality_of
+from .terminal import cost, say, tell
 
 
 def examine(folder: Path, seed: int, out: Path | None) -> None:

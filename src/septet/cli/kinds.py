@@ -10,8 +10,9 @@ from .. import models
 from ..data.captions import TABLES
 from ..data.files import kinds, listed, shown
 from ..space import Refusal
-from . import RECIPES
 
+RECIPES = {"text": "text_gpt", "code": "code_gpt", "image": "image_diffusion", "vector": "vector_gpt"}
+STARTERS = {"text": "prose", "code": "python", "image": "icons", "vector": "icons"}
 ABOUT = re.compile(r"(readme|licen[cs]e|copying|notice|changelog)\b", re.IGNORECASE)
 
 

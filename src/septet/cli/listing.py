@@ -4,9 +4,8 @@ from pathlib import Path
 
 from .. import models as folders
 from .. import recipes as known
-from ..cards import CARD
-from . import say
-from .terminal import tell
+from ..folders.cards import CARD
+from .terminal import say, tell
 
 
 def at_hand() -> list[tuple[str, str]]:

@@ -4,11 +4,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from ..contracts import Prompt
 from ..generator import Generator, Given, Moment
 from ..originality import evidence
 from ..originality.evidence import Evidence
 from ..originality.spans import normalised
-from ..parts import Prompt
 from ..space import Refusal
 
 ROUNDS = 10  # of drawing what is missing

@@ -112,11 +112,11 @@ def _local(host: str) -> bool:
 
 def _models(given: list[str]) -> tuple[Any, Any, dict[str, str]]:
     """The engine, what may be named, and the defaults; the models given are loaded now, and come first."""
-    from .. import embedding
+    from ..language import embedding
     from ..processes.autoregressive import Autoregressive
     from ..serve.engine import Engine
-    from . import STARTERS
     from .conversing import MODEL
+    from .kinds import STARTERS
     from .listing import at_hand
 
     defaults = dict.fromkeys(("text", "fill"), STARTERS["text"]) | {"embedding": embedding.DEFAULT}

@@ -1,7 +1,9 @@
 """Where all that the command line says goes through, so that nothing foreign in it steers the terminal."""
 
 import re
+import shlex
 import sys
+import time
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -32,3 +34,21 @@ def live(*columns: Any, transient: bool = True) -> "Progress":
 
     console = Console(stderr=True)
     return Progress(*columns, console=console, disable=not sys.stderr.isatty(), transient=transient)
+
+
+def cost(began: float) -> str:
+    """What a command took, in words; the energy is an estimate."""
+    from ..fitting.pace import WATTS_A_THREAD, peak_memory_bytes
+
+    peak = peak_memory_bytes() / 2**30
+    energy = time.process_time() * WATTS_A_THREAD / 3600
+    return (
+        f"{time.time() - began:.1f} s, {peak:,.1f} GB of memory, {energy:.2g} Wh (estimate: {WATTS_A_THREAD} W a core)"
+    )
+
+
+def say(sentence: str, *following: object) -> None:
+    """A plain sentence for people, and the words of the command to try next."""
+    tell(sentence)
+    if following:
+        tell(f"Next: septet {shlex.join(map(str, following))}")

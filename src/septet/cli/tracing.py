@@ -8,13 +8,12 @@ from typing import Any
 from .. import models
 from ..audits import origin, page, provenance
 from ..devices import device_of
+from ..folders.references import is_pickle, starters
 from ..modalities.records import read_record
 from ..originality import evidence
-from ..references import is_pickle, starters
 from ..space import Refusal
-from . import cost, say
-from .learned import data_of, run_of, source_of
-from .terminal import tell
+from .terminal import cost, say, tell
+from .trained_on import data_of, run_of, source_of
 
 NAME = re.compile(r"[A-Za-z0-9._-]{1,128}")
 

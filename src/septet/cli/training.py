@@ -11,14 +11,14 @@ from typing import Any
 
 from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 
-from .. import models, openweights, recipes, resuming, runs
+from .. import models, openweights, recipes, runs
 from ..data.files import listed, shown
+from ..fitting.pace import process_started
 from ..generator import Generator
-from ..pace import process_started
+from ..runs import resuming
 from ..space import Refusal
-from . import RECIPES, cost, say
-from .kinds import kind_of
-from .terminal import live, tell
+from .kinds import RECIPES, kind_of
+from .terminal import cost, live, say, tell
 
 FEW = {"image": 2000, "vector": 2000}  # files below which a training starts from a starter; of code, any number
 BEGINNINGS = {"text": "prose", "code": "python", "image": "pictures"}  # starters that few files are learned from
@@ -27,7 +27,7 @@ UNSHAPING = {"batch", "rate", "average"}  # options that leave the model's shape
 
 
 @dataclass(frozen=True)
-class Request:
+class TrainCommand:
     """What was asked for on the command line."""
 
     kind: str
@@ -62,7 +62,7 @@ def named(first: str, second: Path | None, options: list[str], recipe: str | Non
     return kind, source, options
 
 
-def train(request: Request) -> None:
+def train(request: TrainCommand) -> None:
     """One model; or of several recipes, "gpt,bert", one after another, each for the same time and from nothing."""
     asked, folder = request, request.out or Path("models") / (request.source.resolve().stem or request.kind)
     if asked.recipe is None or "," not in asked.recipe:
@@ -83,7 +83,7 @@ def train(request: Request) -> None:
     say("", "audit", *targets.values())
 
 
-def _train(request: Request, folder: Path, began: float) -> None:
+def _train(request: TrainCommand, folder: Path, began: float) -> None:
     kind, source, options, resume = request.kind, request.source, request.options, request.resume
     budget = request.budget
     begun = resuming.recorded(runs.run_folder(folder)) if resume else None

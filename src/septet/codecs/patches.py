@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..parts import Codec
+from ..contracts import Codec
 from ..space import Known, Refusal, Space
 
 

@@ -9,11 +9,11 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
+from ..contracts import Codec
 from ..modalities.drawing import BOX, Drawing, Figure, nearest, outlines
-from ..parts import Codec
 from ..space import PADDING, Known, Refusal, Space
 from .arcs import DEGREES, shorten
-from .strokes import MARKERS, Reader
+from .path_parser import MARKERS, Reader
 
 WIDTHS = (0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0)  # of the pen; 0 is a fill without one
 WORDS = ("close", "move", "line", "cubic", "circle", "quarter++", "quarter+-", "quarter-+", "quarter--")

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from ..backbones.convolution import to_grid, to_sites
-from ..parts import Codec, Learner
+from ..contracts import Codec, Learner
 from ..space import Known, Refusal, Space
+from .convolutional import Decoder, Encoder, Pyramid, numbers, restored
 from .distances import Crispness
 from .patches import known_sites
-from .pyramids import Decoder, Encoder, Pyramid, numbers, restored
 
 
 class Quantised(Codec, Learner):

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .. import subwords
+from ..contracts import Codec
 from ..part import Asset
-from ..parts import Codec
 from ..space import PADDING, Known, Refusal, Space
+from . import subwords
 
 GAP = "[gap]"  # in a given text: here something is missing
 PLAIN = [*range(33, 127), *range(161, 173), *range(174, 256)]  # bytes that are written as they are in a byte-level BPE

@@ -9,9 +9,9 @@ from ..codecs.symbols import Symbols
 from ..generator import Generator
 from ..modalities.secrets import without_secrets
 from ..processes.autoregressive import Autoregressive, arrange
+from ..processes.continuations import Continuation
 from ..processes.decoding import Decoding
 from ..processes.filters import Filter
-from ..processes.requests import Request
 from ..space import Refusal
 from .drawing import Completion, Drawing
 from .index import Index
@@ -52,7 +52,7 @@ class Completer:
             self.opened(before, after, name)
         most = min(A_BLOCK if block else A_LINE, self.decoding.sites // 3)
         drawing = Drawing(self.codec, self.index, before, self.pieces, block, floor)
-        request = Request(self.asked(drawing.read, after, most), torch.zeros(1), Filter(temperature=0), most)
+        request = Continuation(self.asked(drawing.read, after, most), torch.zeros(1), Filter(temperature=0), most)
         request.adjust = drawing.adjust
         self.decoding.admit(request)
         while not request.done:

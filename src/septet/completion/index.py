@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..codecs.symbols import Symbols
-from ..parts import Codec
+from ..contracts import Codec
 from ..space import Refusal
 
 BITS, A_KEY, KEYS = 16, 4, 3  # a symbol's, symbols a key, and keys: the longest run is 12 symbols

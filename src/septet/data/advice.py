@@ -3,7 +3,7 @@
 
 from dataclasses import dataclass
 
-from ..references import starters
+from ..folders.references import starters
 from .dataset import Dataset
 
 

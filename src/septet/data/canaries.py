@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..parts import Modality
+from ..contracts import Modality
 from ..space import Refusal
 
 TIMES = (1, 2, 4, 8, 16, 32, 64)  # how often the first, second, ... is planted, over and over

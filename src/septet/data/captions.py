@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from ..contracts import Prompt
 from ..modalities.text import decode
-from ..parts import Prompt
 from ..space import Refusal
 from .files import shown
 

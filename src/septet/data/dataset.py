@@ -10,7 +10,7 @@ from typing import Any, overload
 
 import numpy as np
 
-from ..parts import Modality, Prompt
+from ..contracts import Modality, Prompt
 from ..space import Refusal
 from . import canaries
 from .duplicates import BANDS, ROWS, Groups, digest, near, signature

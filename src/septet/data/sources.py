@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..parts import Modality, Prompt
+from ..contracts import Modality, Prompt
 from ..space import Refusal
 from .captions import TABLES, TEXT_COLUMNS, Captions
 from .files import kinds, listed, shown

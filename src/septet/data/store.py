@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..folders import refusing
+from ..folders.whole import refusing
 
 
 class Store:

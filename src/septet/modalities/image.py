@@ -14,11 +14,11 @@ from PIL import Image as Pillow
 from PIL import ImageOps
 from torch import Tensor
 
-from .. import folders
-from ..parts import Modality
+from ..contracts import Modality
+from ..folders import whole
 from ..space import Refusal
 from .descriptors import picture_features, picture_views
-from .opening import PIXELS, opened
+from .picture_files import PIXELS, opened
 from .pixels import fit, palette, snapped, tiles
 from .records import ASCII, EXIF, USER_COMMENT, png_with, sized
 
@@ -127,7 +127,7 @@ class Image(Modality):
             picture.save(stream, "WEBP", lossless=True, exact=True, exif=exif)
         else:
             raise Refusal(f"{path.name}: pictures are written as .png or .webp, which hold their record; rename it")
-        folders.write(path, stream.getvalue())
+        whole.write(path, stream.getvalue())
 
     def preview(self, datum: Any, size: int = 128) -> Pillow.Image:
         """At most size x size; small pictures in whole multiples, so that their pixels stay square."""

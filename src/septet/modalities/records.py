@@ -13,7 +13,7 @@ from PIL import ImageOps
 from PIL.PngImagePlugin import PngInfo
 
 from ..space import Refusal
-from .opening import opened
+from .picture_files import opened
 
 RECORD_BYTES = 1 << 20
 SIDES = 16, 2048  # pixels of a picture that is written at a size of its own

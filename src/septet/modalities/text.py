@@ -11,9 +11,9 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from .. import folders
+from ..contracts import Modality
+from ..folders import whole
 from ..part import Asset
-from ..parts import Modality
 from ..space import Refusal
 from . import chat_template, lists
 
@@ -211,8 +211,8 @@ class Text(Modality):
     def write(self, datum: str, path: Path, record: dict[str, Any]) -> None:
         """UTF-8, with the record in `path` + ".json", which comes first: where the text is, its record is."""
         path = Path(path)
-        folders.write(path.with_name(path.name + ".json"), (json.dumps(record, indent=1) + "\n").encode())
-        folders.write(path, datum.encode(errors="replace"))
+        whole.write(path.with_name(path.name + ".json"), (json.dumps(record, indent=1) + "\n").encode())
+        whole.write(path, datum.encode(errors="replace"))
 
     def preview(self, datum: str, size: int = 128) -> Image.Image:
         """The first lines, black on white."""

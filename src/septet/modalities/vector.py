@@ -17,8 +17,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from .. import folders
-from ..parts import Modality
+from ..contracts import Modality
+from ..folders import whole
 from ..space import Refusal
 from .descriptors import SIDE, likeness, picture_features, picture_views
 from .drawing import Drawing, Figure, bounds, nearest, outlines, rgb, to_svg
@@ -162,10 +162,10 @@ class Vector(Modality):
         if path.suffix.lower() not in self.suffixes:
             raise Refusal(f"{path.name}: drawings are written as {' or '.join(self.suffixes)}; rename it")
         if path.suffix.lower() == ".svg":
-            folders.write(path, to_svg(datum, record).encode())
+            whole.write(path, to_svg(datum, record).encode())
             return
         side = min(size_of(record["size"])) if "size" in record else PNG_SIDE
-        folders.write(path, png_with(record, sized(render(datum, side), record)))
+        whole.write(path, png_with(record, sized(render(datum, side), record)))
 
     def preview(self, datum: Drawing, size: int = 128) -> Image.Image:
         return render(datum, size)

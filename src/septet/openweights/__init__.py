@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from ..folders import read_json
-from ..references import GGUF
+from ..folders.references import GGUF
+from ..folders.whole import read_json
 from ..space import Refusal
 
 __all__ = ["ADAPTED", "ADAPTER", "published", "told"]

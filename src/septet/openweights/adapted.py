@@ -8,12 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .. import weights
 from ..backbones import adapters
 from ..backbones.transformer import Transformer
+from ..folders import weights
 from ..generator import Generator
 from ..part import describe
-from ..settings import own
+from ..processes.settings import own
 from ..space import Refusal
 from . import ADAPTED, ADAPTER, writing
 from .architectures import HUGGING_FACE, renamed

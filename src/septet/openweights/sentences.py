@@ -11,10 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .. import weights
 from ..codecs.symbols import Symbols
+from ..contracts import Context
+from ..folders import weights
 from ..part import Asset
-from ..parts import Context
 from ..space import PADDING, Refusal
 from . import tokens, told
 from .architectures import MOST_LAYERS, whole

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from .. import subwords
+from ..codecs import subwords
 from ..part import Asset
 from ..space import Refusal
 from . import told

@@ -7,10 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .. import folders
 from ..backbones.adapters import attached
 from ..backbones.transformer import Transformer
 from ..codecs.symbols import Symbols
+from ..folders import whole
 from ..generator import Generator
 from ..modalities.text import Text
 from ..processes.autoregressive import Autoregressive
@@ -46,8 +46,8 @@ def export(model: Generator, folder: Path, dtype: torch.dtype = torch.bfloat16) 
     if isinstance(model.modality, Text) and model.modality.template is not None:
         texts[TEMPLATE] = model.modality.template.content
     contents = {name: text.encode() for name, text in texts.items()}
-    contents["model.safetensors"] = folders.tensor_bytes(weights, folder, {"format": "pt"})
-    folders.swap(folders.stage(contents, folder), folder)
+    contents["model.safetensors"] = whole.tensor_bytes(weights, folder, {"format": "pt"})
+    whole.swap(whole.stage(contents, folder), folder)
     return folder
 
 
@@ -146,5 +146,5 @@ def peft_files(model: Generator, base: str) -> dict[str, bytes]:
         "fan_in_fan_out": False,
         "inference_mode": True,
     }
-    content = folders.tensor_bytes(weights, Path(ADAPTER))
+    content = whole.tensor_bytes(weights, Path(ADAPTER))
     return {"adapter_config.json": json.dumps(config, indent=1).encode(), ADAPTER: content}

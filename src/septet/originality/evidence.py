@@ -17,8 +17,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from ..codecs.symbols import GAP
+from ..contracts import Modality
 from ..data.dataset import END, Dataset
-from ..parts import Modality
 from ..space import Refusal
 from . import reduced
 from .fingerprints import Fingerprints, fingerprinted

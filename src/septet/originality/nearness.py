@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..contracts import Modality
 from ..data.batches import evenly
 from ..data.duplicates import BANDS, ROWS, digest, near, signature
-from ..parts import Modality
 from ..space import Refusal
 from . import spans
 from .calibration import COPY, FEWEST, PLENTY, Verdict, p_values, word_of

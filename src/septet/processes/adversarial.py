@@ -9,11 +9,11 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor, nn
 
-from ..critics import MLPCritic, MLPGenerator, critic_loss, generator_loss, scores_and_penalty
+from ..contracts import Context, Process, State
 from ..part import Part
-from ..parts import Context, Process, State
 from ..space import Known, Refusal, Space
-from ..streams import normal
+from .critics import MLPCritic, MLPGenerator, critic_loss, generator_loss, scores_and_penalty
+from .streams import normal
 
 
 class Adversarial(Process):

@@ -10,13 +10,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..guidance import Guidance, doubled
-from ..parts import Backbone, Context, Places, Process, State
-from ..settings import checked_strength
+from ..contracts import Backbone, Context, Places, Process, State
 from ..space import PADDING, Known, Refusal, Space, heard
-from ..streams import uniform
 from .filters import Filter, capped
+from .guidance import Guidance, doubled
 from .reader import Reader
+from .settings import checked_strength
+from .streams import uniform
 
 
 class Autoregressive(Process):

@@ -16,8 +16,8 @@ from ..backbones.incremental import Grid, Incremental
 from ..backbones.transformer import Transformer
 from ..space import Refusal
 from .autoregressive import Autoregressive
+from .continuations import Continuation
 from .filters import capped
-from .requests import Request
 
 CHUNK = 128  # symbols of a new request that are read between two steps of the others
 AHEAD = 7  # symbols that are guessed at most: eight at a time take the kernels least
@@ -28,7 +28,7 @@ LONGEST_MATCH, SHORTEST_MATCH = 4, 2  # symbols before a guess that must have st
 class _Row:
     """A place in the cache: whose it is, and the symbols it has read."""
 
-    request: Request | None = None
+    request: Continuation | None = None
     read: list[int] = field(default_factory=list)
 
 
@@ -58,7 +58,7 @@ class Decoding:
         self.room = self.network.room(rows, self.sites + len(self.opening))
         self.rows = [_Row() for _ in range(rows)]
         self.active, self.entering = 0, False  # rows that advance; whether the next one is being filled
-        self.waiting: deque[Request] = deque()
+        self.waiting: deque[Continuation] = deque()
 
     def compile(self) -> bool:
         """Makes a text that is drawn alone faster, guesses, and as many as there are rows: see Incremental.compile."""
@@ -76,7 +76,7 @@ class Decoding:
 
         threading.Thread(target=compile_all, name="compiling", daemon=True).start()
 
-    def admit(self, request: Request) -> None:
+    def admit(self, request: Continuation) -> None:
         """Take a request; its turn comes when a row is free."""
         if request.length < 1 or len(request.given) + request.length > self.sites:
             raise Refusal(
@@ -86,7 +86,7 @@ class Decoding:
         request.given = self.process.opened(request.given)
         self.waiting.append(request)
 
-    def drop(self, request: Request) -> None:
+    def drop(self, request: Continuation) -> None:
         """Forget a request between two steps; what it has drawn stays in it."""
         request.done = True
         if request in self.waiting:
@@ -101,17 +101,17 @@ class Decoding:
     def busy(self) -> bool:
         return bool(self.active or self.entering or self.waiting)
 
-    def step(self) -> list[tuple[Request, list[int]]]:
+    def step(self) -> list[tuple[Continuation, list[int]]]:
         """One symbol more, or several that were guessed, for every request in a row; and a chunk of one that enters."""
         told = self._advance() if self.active else []
         if not self.entering and self.waiting and self.active < len(self.rows):
             self._enter(self.waiting.popleft())
         return told + (self._read_on() if self.entering else [])
 
-    def _whole(self, request: Request) -> list[int]:
+    def _whole(self, request: Continuation) -> list[int]:
         return self.opening + request.given.tolist()
 
-    def _enter(self, request: Request) -> None:
+    def _enter(self, request: Continuation) -> None:
         """Give a request the free row whose left-over shares the longest beginning with it."""
         whole = self._whole(request)
         free = range(self.active, len(self.rows))
@@ -121,7 +121,7 @@ class Decoding:
         row.request, row.read = request, row.read[: min(_shared(row.read, whole), len(whole) - 1)]
         self.entering = True
 
-    def _read_on(self) -> list[tuple[Request, list[int]]]:
+    def _read_on(self) -> list[tuple[Continuation, list[int]]]:
         row = self.rows[self.active]
         request = row.request
         assert request is not None
@@ -134,7 +134,7 @@ class Decoding:
         self.entering, self.active = False, self.active + 1
         return self._took(self.active - 1, scores[0], [])
 
-    def _advance(self) -> list[tuple[Request, list[int]]]:
+    def _advance(self) -> list[tuple[Continuation, list[int]]]:
         """All active rows by one symbol; one alone, by as many as are guessed rightly."""
         guessed: list[int] = []
         first = self.rows[0].request
@@ -174,7 +174,7 @@ class Decoding:
         scores[..., self.process.silent] = -torch.inf
         return scores
 
-    def _took(self, place: int, scores_nV: Tensor, guessed: list[int]) -> list[tuple[Request, list[int]]]:
+    def _took(self, place: int, scores_nV: Tensor, guessed: list[int]) -> list[tuple[Continuation, list[int]]]:
         """Choose from each of the scores, as long as what was guessed for the next ones is what was chosen."""
         row, end = self.rows[place], self.process.space.markers.get("end")
         request, new = row.request, []
@@ -209,7 +209,7 @@ class Decoding:
         self.rows[one], self.rows[other] = self.rows[other], self.rows[one]
 
 
-def decode(decoding: Decoding, requests: Iterable[Request]) -> Iterator[tuple[Request, list[int]]]:
+def decode(decoding: Decoding, requests: Iterable[Continuation]) -> Iterator[tuple[Continuation, list[int]]]:
     """All requests to their end: (request, its new symbols) as they come."""
     for request in requests:
         decoding.admit(request)

@@ -9,12 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..guidance import Guidance, doubled, guided, repeated
-from ..parts import Backbone, Context, Places, Process, State
-from ..settings import checked_strength
+from ..contracts import Backbone, Context, Places, Process, State
 from ..space import Known, Refusal, Space
-from ..streams import normal
+from .guidance import Guidance, doubled, guided, repeated
 from .regions import random_regions
+from .settings import checked_strength
+from .streams import normal
 
 
 class Flow(Process):

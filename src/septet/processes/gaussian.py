@@ -10,9 +10,9 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from ..parts import Context, Process, State
+from ..contracts import Context, Process, State
 from ..space import Known, Refusal, Space
-from ..streams import normal
+from .streams import normal
 
 
 class Gaussian(Process):

@@ -10,12 +10,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..guidance import Guidance, doubled, guided, repeated
-from ..parts import Backbone, Context, Places, Process, State
+from ..contracts import Backbone, Context, Places, Process, State
 from ..space import PADDING, Known, Refusal, Space
-from ..streams import uniform
 from .filters import Filter, capped
+from .guidance import Guidance, doubled, guided, repeated
 from .regions import random_regions
+from .streams import uniform
 
 
 class Masked(Process):

@@ -10,11 +10,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..backbones.layers import Cache
-from ..guidance import Guidance, doubled, guided, repeated
-from ..parts import Backbone, Context, Places, State
+from ..contracts import Backbone, Context, Places, State
 from ..space import PADDING, Known, Refusal, Space
 from .autoregressive import Autoregressive
 from .filters import Filter
+from .guidance import Guidance, doubled, guided, repeated
 from .regions import random_regions
 
 

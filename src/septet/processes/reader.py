@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..backbones.layers import Cache
-from ..guidance import Guidance, guided, repeated
-from ..parts import Context, Places
+from ..contracts import Context, Places
+from .guidance import Guidance, guided, repeated
 
 if TYPE_CHECKING:
     from .autoregressive import Autoregressive

@@ -9,10 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, get_args
 
+from ..contracts import Learner
 from ..data.dataset import Dataset
 from ..fitting import Batches, Settings
 from ..generator import Generator
-from ..parts import Learner
 from ..space import Refusal
 
 MOST = 1_000_000  # that an option can be, if it is a whole number

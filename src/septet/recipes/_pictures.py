@@ -8,12 +8,12 @@ from torch import Tensor
 
 from ..codecs.quantised import Quantised
 from ..conditioners import Attributes, Nothing, Text
+from ..contracts import Codec, Conditioner, Prompt
 from ..data.batches import Batches, View
 from ..data.dataset import Dataset, read
 from ..fitting import Settings
 from ..generator import Generator
 from ..modalities.image import Image
-from ..parts import Codec, Conditioner, Prompt
 from ..space import Refusal
 from . import Plan, Stage
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from ..conversation import REPLY
+from ..language.conversation import REPLY
 
 CHARACTERS = 200_000  # of a text
 MOST_TOKENS = 8192  # of an answer

@@ -8,7 +8,7 @@ import numpy as np
 from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 
-from ..embedding import embed_in_steps, reading
+from ..language.embedding import embed_in_steps, reading
 from ..space import Refusal
 from .api import Server
 from .bodies import Embeddings

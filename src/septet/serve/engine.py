@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..codecs.symbols import Symbols
-from ..constraints import Vocabulary
-from ..conversation import decoding_of
 from ..generator import Generator
+from ..language.constraints import Vocabulary
+from ..language.conversation import decoding_of
 from ..processes.autoregressive import Autoregressive
+from ..processes.continuations import Continuation
 from ..processes.decoding import Decoding
-from ..processes.requests import Request
 from ..space import Refusal
 
 ROWS = 8  # texts of a model that advance together
@@ -72,7 +72,7 @@ class Job:
     """A text to be drawn, or work in steps; `heard` is told what each step made, at last END or an exception."""
 
     loaded: Loaded
-    work: Request | Steps
+    work: Continuation | Steps
     heard: Callable[[Any], None]
 
 
@@ -85,7 +85,7 @@ class Engine:
         self.loaded: dict[str, Loaded] = {}  # the one used last comes last
         self.counting, self.loading = threading.Lock(), defaultdict(threading.Lock)  # of each model one at a time
         self.asked: queue.SimpleQueue[tuple[str, Job | None]] = queue.SimpleQueue()
-        self.texts: dict[Request, Job] = {}
+        self.texts: dict[Continuation, Job] = {}
         self.others: list[Job] = []
         self.thread = threading.Thread(target=self._run, name="engine", daemon=True)
 
@@ -165,7 +165,7 @@ class Engine:
             self._turn()
 
     def _begin(self, job: Job) -> None:
-        if not isinstance(job.work, Request):
+        if not isinstance(job.work, Continuation):
             self.others.append(job)
             return
         try:
@@ -176,7 +176,7 @@ class Engine:
         self.texts[job.work] = job
 
     def _drop(self, job: Job) -> None:
-        if isinstance(job.work, Request):
+        if isinstance(job.work, Continuation):
             if self.texts.pop(job.work, None) is not None:
                 job.loaded.decoding.drop(job.work)
         elif job in self.others:
@@ -201,7 +201,7 @@ class Engine:
                     del self.texts[request]
                     job.heard(END)
         for job in list(self.others):
-            assert not isinstance(job.work, Request)
+            assert not isinstance(job.work, Continuation)
             try:
                 made = next(job.work, END)
             except Exception as error:

@@ -10,8 +10,8 @@ from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 from torch import Tensor
 
-from ..conversation import converses, prompt_of
 from ..generator import Generator
+from ..language.conversation import converses, prompt_of
 from ..processes.decoding import AHEAD
 from ..space import Refusal
 from .answers import DONE, Answer, error, event

@@ -5,7 +5,7 @@ import json
 import zipfile
 from pathlib import Path
 
-from ..folders import write
+from ..folders.whole import write
 from ..space import Refusal
 
 FILES = Path(__file__).parent / "editors"

@@ -13,11 +13,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..constraints import Constraint
-from ..conversation import REPLY, Telling, requested
 from ..generator import Generator
+from ..language.constraints import Constraint
+from ..language.conversation import REPLY, Telling, requested
 from ..processes.autoregressive import Autoregressive, arrange
-from ..processes.requests import Request
+from ..processes.continuations import Continuation
 from ..space import Refusal
 from .bodies import MOST_TOKENS, Sampling, seed_of
 from .engine import END, Engine, Job, Loaded, codec_of
@@ -34,8 +34,8 @@ class Choice:
     heard: "asyncio.Queue[Any]"
 
     @property
-    def request(self) -> Request:
-        assert isinstance(self.job.work, Request)
+    def request(self) -> Continuation:
+        assert isinstance(self.job.work, Continuation)
         return self.job.work
 
     @property

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ...parts import Prompt
+from ...contracts import Prompt
 from ...space import Refusal
 from ..audited import Audited
 

@@ -11,9 +11,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from .part import Part
-from .parts import Context
-from .space import Refusal, Space
+from ..contracts import Context
+from ..part import Part
+from ..space import Refusal, Space
 
 
 def scores_and_penalty(critic: nn.Module, latents: Tensor, context: Context) -> tuple[Tensor, Tensor]:

@@ -15,8 +15,8 @@ import safetensors.torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from . import folders
-from .space import Refusal
+from ..folders import whole
+from ..space import Refusal
 
 STATE, FACTS = "state.safetensors", "facts.json"
 log = logging.getLogger(__name__)
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 @contextmanager
 def lock(root: Path) -> Iterator[None]:
     """Holds the run folder `root`, which is made if need be; a second holder is refused."""
-    with folders.refusing(root):
+    with whole.refusing(root):
         root.mkdir(parents=True, exist_ok=True)
         (root / "lock").touch()
     with open(root / "lock", "r+") as file:
@@ -47,17 +47,17 @@ def commit(root: Path, step: int, tensors: dict[str, Tensor], facts: dict[str, A
     A full disk, or NaN among the tensors, is a Refusal that leaves the older checkpoints as they are.
     """
     contents = {
-        STATE: folders.tensor_bytes(tensors, root),
+        STATE: whole.tensor_bytes(tensors, root),
         FACTS: json.dumps({"step": step, "facts": facts}).encode(),
     }
     name, repeat = f"step-{step:08d}", 1
     # A step stored again takes a name of its own: rename cannot replace a folder that holds files.
     while (target := root / (name if repeat == 1 else f"{name}-{repeat}")).exists():
         repeat += 1
-    staged = folders.stage(contents, target)
-    with folders.refusing(target):
+    staged = whole.stage(contents, target)
+    with whole.refusing(target):
         os.rename(staged, target)  # the commit point
-        folders.sync(root)
+        whole.sync(root)
         older = [folder for folder in _newest_first(root) if folder != target]
         for folder in older[max(keep, 1) - 1 :]:
             shutil.rmtree(folder)
@@ -72,9 +72,9 @@ def latest(root: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
     """
     if not root.is_dir():
         return None
-    folders.sweep(root)
+    whole.sweep(root)
     for folder in _newest_first(root):
-        said = folders.damage(folder, (STATE, FACTS))
+        said = whole.damage(folder, (STATE, FACTS))
         if said is None:
             try:
                 facts = json.loads((folder / FACTS).read_bytes())["facts"]
@@ -83,9 +83,9 @@ def latest(root: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
                 said = str(error)
         quarantine = root / f"corrupt-{folder.name}-{time.time_ns()}"
         log.warning("checkpoint %s: %s; it is kept as %s and an older one is used", folder, said, quarantine.name)
-        with folders.refusing(quarantine):
+        with whole.refusing(quarantine):
             os.rename(folder, quarantine)
-            folders.sync(root)
+            whole.sync(root)
     if any(root.glob("corrupt-*")):
         raise Refusal(f"{root}: every checkpoint is damaged (kept as corrupt-*); train without resuming to begin again")
     return None
@@ -93,8 +93,8 @@ def latest(root: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
 
 def clear(root: Path) -> None:
     """Removes every checkpoint, damaged ones as well: for a run that begins again. Call it while holding the lock."""
-    with folders.refusing(root):
-        folders.sweep(root)
+    with whole.refusing(root):
+        whole.sweep(root)
         for folder in [*root.glob("step-*"), *root.glob("corrupt-*")]:
             shutil.rmtree(folder)
 
@@ -120,7 +120,7 @@ def truncate_log(path: Path, step: int) -> None:
             continue
         if line.endswith(b"\n") and isinstance(row, dict) and row.get("step", 0) <= step:
             kept.append(line)
-    folders.write(path, b"".join(kept))
+    whole.write(path, b"".join(kept))
 
 
 def flatten(tree: Any) -> tuple[dict[str, Tensor], Any]:

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from . import folders
-from .space import Refusal
-from .streams import checked_seed
+from ..folders import whole
+from ..processes.streams import checked_seed
+from ..space import Refusal
 
 RUN = "run.json"
 BEGUN: dict[str, Any] = {
@@ -26,13 +26,13 @@ KEEP = ("best", "last")  # weights
 
 def record(root: Path, begun: Mapping[str, Any]) -> None:
     """Keeps what a run begins with: recipe, options, seed, steps or budget, the model it starts from, its data."""
-    folders.write(root / RUN, json.dumps(begun, indent=1, default=str).encode())
+    whole.write(root / RUN, json.dumps(begun, indent=1, default=str).encode())
 
 
 def recorded(root: Path) -> dict[str, Any]:
     """What the run in `root` began with."""
     try:
-        begun = folders.read_json(root / RUN, 1 << 20)
+        begun = whole.read_json(root / RUN, 1 << 20)
         if not isinstance(begun, dict) or not _is_run(begun):
             raise ValueError("it records no run")
         checked_seed(begun["seed"])

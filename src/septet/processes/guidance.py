@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .parts import Context
+from ..contracts import Context
 
 
 @dataclass(frozen=True)

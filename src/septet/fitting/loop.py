@@ -11,13 +11,13 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from .compiling import Checked
-from .devices import device_in, moved, precise, precision_on
+from ..backbones.compiling import Checked
+from ..contracts import Learner
+from ..devices import device_in, moved, precise, precision_on
+from ..space import Refusal
 from .divergence import reason
 from .optimisers import Averages, Muon, enable, hidden_matrices, scale_at
 from .pace import Pace
-from .parts import Learner
-from .space import Refusal
 
 FEWEST = 10  # steps between two validations
 

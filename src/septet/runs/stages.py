@@ -7,14 +7,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from . import checkpoints, flops, folders
-from .devices import device_in, precision_on
-from .fitting import Step, fit, validate
-from .generator import Generator
-from .pace import Pace
+from ..devices import device_in, precision_on
+from ..fitting import Step, fit, flops, validate
+from ..fitting.pace import Pace
+from ..folders import whole
+from ..generator import Generator
+from ..recipes import Plan
+from ..space import Refusal
+from . import checkpoints
 from .previews import Previews
-from .recipes import Plan
-from .space import Refusal
 
 LOG_SECONDS = 0.5  # between two rows of the log
 COUNTED = 3  # batches whose operations are counted
@@ -71,7 +72,7 @@ class Course:
             row["validation_loss"] = round(step.validation, 5)
         if step.remarks:
             row["remarks"] = list(step.remarks)
-        with folders.refusing(self.log), open(self.log, "a") as file:
+        with whole.refusing(self.log), open(self.log, "a") as file:
             file.write(json.dumps(row) + "\n")
 
 

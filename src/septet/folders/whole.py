@@ -16,7 +16,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from .space import Refusal
+from ..space import Refusal
 
 MANIFEST = "manifest.json"
 FORMAT = 1  # of the manifest

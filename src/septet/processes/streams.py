@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .space import Refusal
+from ..space import Refusal
 
 SEEDS = 2**63
 

@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..codecs.symbols import Symbols
+from ..space import Refusal
 from . import grammar
-from .codecs.symbols import Symbols
-from .space import Refusal
 
 MOST = 100_000  # characters of a schema or an expression
 
@@ -63,7 +63,7 @@ class _Plain:
 
 class Constraint:
     """Changes scores so that only symbols can be drawn after which the text may still come to match: see
-    processes.decoding.Request.adjust. Where nothing may follow but the end, the end is drawn."""
+    processes.continuations.Continuation.adjust. Where nothing may follow but the end, the end is drawn."""
 
     def __init__(self, vocabulary: Vocabulary, schema: dict[str, Any] | None = None, regex: str | None = None):
         from llguidance import LLMatcher

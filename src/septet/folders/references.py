@@ -8,14 +8,14 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from ..part import Part, part_name
+from ..space import Refusal
 from . import fetching
-from .folders import previous
-from .part import Part, part_name
-from .space import Refusal
+from .whole import previous
 
-SOURCE = Path(__file__).parent
+SOURCE = Path(__file__).parents[1]
 STARTERS = SOURCE / "starters"
-PACKAGES = ("backbones", "processes", "codecs", "modalities", "conditioners", "critics", "generator", "marks")
+PACKAGES = ("backbones", "processes", "codecs", "modalities", "conditioners", "generator", "marks")
 GGUF = ".gguf"
 PICKLES = (".pt", ".pth", ".bin", ".pkl", ".pickle", ".ckpt")
 

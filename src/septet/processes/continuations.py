@@ -13,7 +13,7 @@ from .filters import Filter
 
 
 @dataclass(eq=False)
-class Request:
+class Continuation:
     """Go on from `given`, int64 (n,), by at most `length` symbols, chosen by `filter` at the uniform numbers `noise`,
     (N,). With `guesses`, so many symbols are guessed from what stood in the text before, and kept as far as they are
     what would have been chosen anyway: the same text, sooner. `adjust` changes the scores, (V,), in place, knowing what

@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from ..generator import Generator
+from ..processes.streams import checked_seed
 from ..space import Refusal
-from ..streams import checked_seed
 
 LONGEST_PROMPT = 10_000  # characters
 MOST = 1_000_000  # outputs of a prompt
 
 
 @dataclass(frozen=True)
-class Request:
+class GenerateCommand:
     """What was asked for on the command line."""
 
     what: str
@@ -57,7 +57,7 @@ def options_of(words: list[str]) -> dict[str, Any]:
     return settings
 
 
-def rows_of(request: Request, model: Generator) -> list[Row]:
+def rows_of(request: GenerateCommand, model: Generator) -> list[Row]:
     """One row for each output asked for; an impossible count, seed or prompt is a Refusal."""
     if request.prompts is None:
         asked = [(request.prompt, request.count, request.seed, None)]
@@ -92,7 +92,7 @@ def _lines(path: Path) -> list[dict[str, str | None]]:
     return lines
 
 
-def _asked(line: dict[str, str | None], request: Request) -> tuple[str, int, int, str]:
+def _asked(line: dict[str, str | None], request: GenerateCommand) -> tuple[str, int, int, str]:
     """The prompt, count, seed and name of a line of the CSV file."""
     prompt = line["prompt"] or ""
     try:

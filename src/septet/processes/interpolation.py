@@ -6,7 +6,7 @@ Shapes: B frames, M tokens, D width, N sites.
 import torch
 from torch import Tensor
 
-from .parts import Context
+from ..contracts import Context
 
 
 def normal_between(first: Tensor, last: Tensor, share: float) -> Tensor:

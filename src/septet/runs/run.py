@@ -17,19 +17,21 @@ import torch
 from torch import nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
-from . import checkpoints, folders, models, recipes, resuming
-from .data import advice, survey
-from .data.canaries import Planted
-from .devices import device_of
-from .generator import Generator
-from .originality import evidence
-from .pace import peak_memory_bytes
-from .part import Part
+from .. import models, recipes
+from ..data import advice, survey
+from ..data.canaries import Planted
+from ..devices import device_of
+from ..fitting.pace import peak_memory_bytes
+from ..folders import whole
+from ..generator import Generator
+from ..originality import evidence
+from ..part import Part
+from ..processes.streams import checked_seed
+from ..recipes import Plan
+from ..space import Refusal
+from . import checkpoints, resuming
 from .previews import Previews
-from .recipes import Plan
-from .space import Refusal
 from .stages import Course, Progress, StageRun
-from .streams import checked_seed
 
 COPIES = 5  # of the weights while they are trained: themselves, gradients, averages, the optimiser's and the best
 SAVED = {models.CARD, models.CONFIG, models.WEIGHTS, models.LOG, "run.json", "previews.png", evidence.EVIDENCE}
@@ -171,7 +173,7 @@ class Run:
         if not (self.resume and path.exists()):
             try:
                 found = evidence.gather(plan.dataset)
-                folders.write(path, evidence.content(found))
+                whole.write(path, evidence.content(found))
                 found.verdicts([])  # refuses where too little calibrates
             except Refusal as error:
                 told = [f"What it draws will not be judged for originality: {error}."]

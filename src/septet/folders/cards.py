@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from .space import Refusal
+from ..space import Refusal
 
 CARD = "README.md"
 HUB_KEYS = ("license", "pipeline_tag", "tags")  # that model hubs read at the top of the header

@@ -13,17 +13,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .codecs.symbols import Symbols
-from .generator import Generator
-from .modalities.text import ROLES, Text, is_message
-from .parts import Context
-from .processes.autoregressive import Autoregressive
-from .processes.decoding import Decoding
-from .processes.filters import Filter
-from .processes.requests import Request
-from .settings import chosen
-from .space import Refusal
-from .streams import checked_seed
+from ..codecs.symbols import Symbols
+from ..contracts import Context
+from ..generator import Generator
+from ..modalities.text import ROLES, Text, is_message
+from ..processes.autoregressive import Autoregressive
+from ..processes.continuations import Continuation
+from ..processes.decoding import Decoding
+from ..processes.filters import Filter
+from ..processes.settings import chosen
+from ..processes.streams import checked_seed
+from ..space import Refusal
 
 FILTER = {field.name for field in fields(Filter)}
 LARGE = 30_000_000  # parameters from which reading them takes longer than all else
@@ -122,16 +122,16 @@ def replying(
             decoding.drop(request)
 
 
-def requested(model: Generator, given: Tensor, length: int, seed: int, settings: dict[str, Any]) -> Request:
+def requested(model: Generator, given: Tensor, length: int, seed: int, settings: dict[str, Any]) -> Continuation:
     """What a Decoding goes on from, by the settings that a Filter knows and the model's own."""
     known = {n: v for n, v in chosen(model.process, settings, model.settings).items() if n in FILTER}
-    return Request(given, model.process.noise([checked_seed(seed)])[0], Filter(**known), length)
+    return Continuation(given, model.process.noise([checked_seed(seed)])[0], Filter(**known), length)
 
 
 class Telling:
     """The text of a request as it is drawn: whole characters, up to the first of the texts `stop`."""
 
-    def __init__(self, model: Generator, request: Request, stop: Sequence[str] = ()):
+    def __init__(self, model: Generator, request: Continuation, stop: Sequence[str] = ()):
         assert isinstance(model.codec, Symbols)
         self.codec, self.request, self.stop = model.codec, request, [each for each in stop if each]
         self.told, self.ended, self.stopped = "", False, False

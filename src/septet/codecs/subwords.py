@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from .space import Refusal
+from ..space import Refusal
 
 if TYPE_CHECKING:
     from tokenizers import Encoding, Tokenizer

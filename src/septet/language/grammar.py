@@ -22,7 +22,7 @@ TRYING = threading.Lock()  # one at a time: who sends many takes no more than on
 @lru_cache(maxsize=64)
 def check(kind: str, text: str) -> None:
     """Refuses a "schema" or a "regex" that no grammar can be made of; what passes is remembered."""
-    from .space import Refusal
+    from ..space import Refusal
 
     command, given = [sys.executable, "-P", __file__, kind], text.encode(errors="replace")
     try:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-from .parts import Backbone
+from ..contracts import Backbone
 
 
 def hidden_matrices(learner: nn.Module) -> set[Tensor]:

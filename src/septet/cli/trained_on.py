@@ -5,11 +5,12 @@ import os
 from pathlib import Path
 from typing import Any
 
-from .. import folders, recipes
+from .. import recipes
+from ..contracts import Modality
 from ..data import canaries
 from ..data.dataset import Dataset, read
+from ..folders import whole
 from ..generator import Generator
-from ..parts import Modality
 from ..space import Refusal
 from .terminal import tell
 
@@ -19,7 +20,7 @@ RUN_BYTES = 1 << 20
 def run_of(folder: Path) -> dict[str, Any]:
     """The facts of the run that trained the model; none where they were not kept."""
     try:
-        found = folders.read_json(folder / "run.json", RUN_BYTES)
+        found = whole.read_json(folder / "run.json", RUN_BYTES)
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}

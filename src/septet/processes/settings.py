@@ -5,8 +5,8 @@ import math
 from collections.abc import Mapping
 from typing import Any, get_args
 
-from .parts import Process
-from .space import Refusal
+from ..contracts import Process
+from ..space import Refusal
 
 ANOTHER = "use another copy of the model"
 INNER = ("noise", "context", "known", "near", "strength", "self")  # arguments of `draws` that are no settings

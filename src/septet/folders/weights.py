@@ -9,8 +9,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
+from ..space import Refusal
 from .references import is_pickle
-from .space import Refusal
 
 HEADER_BYTES = 16 << 20
 BESIDE_BYTES = 64 << 20  # that a model may work out beside its weights

@@ -9,9 +9,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-from .devices import device_in, moved
+from ..contracts import Learner
+from ..devices import device_in, moved
 from .optimisers import enable
-from .parts import Learner
 
 ROWS = 4  # of a batch that are run
 

@@ -1,0 +1,1 @@
+"""Files and model folders: written whole, described, checked, found, fetched."""
