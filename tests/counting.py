@@ -8,11 +8,10 @@ from typing import Any
 
 import pytest
 
-from septet import fitting, runs
-from septet.fitting import pace
-from septet.runs import previews, stages
+from septet.fitting import loop, pace
+from septet.runs import previews, run, stages
 
-TIMED = (fitting, pace, previews, runs, stages)  # the modules that keep a budget
+TIMED = (loop, pace, previews, run, stages)  # the modules that keep a budget
 
 
 class Clock:
