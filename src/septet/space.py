@@ -1,4 +1,4 @@
-"""What a model draws: sites on a grid, and the part of the answer that is already known.
+"""Latent spaces, and latents that are partly given.
 
 Shapes: B batch, N sites, C channels.
 """
@@ -10,28 +10,28 @@ import torch
 from torch import Tensor
 
 MOST_SITES = 1 << 22
-PADDING = -1  # a site of a discrete latent that holds nothing and carries no loss
+PADDING = -1  # fills a discrete latent after its end; excluded from the loss
 
 
-def heard_only(symbols: Tensor) -> Tensor:
-    """Symbols of a training row that are read and carry no loss, written as -2 - symbol."""
+def input_only(symbols: Tensor) -> Tensor:
+    """Symbols that are input and excluded from the loss, as prompts are in fine-tuning; encoded as -2 - symbol."""
     return -2 - symbols
 
 
-def heard(latents: Tensor) -> Tensor:
-    """The symbols of a training row, those that are only read too; 0 for padding."""
+def inputs(latents: Tensor) -> Tensor:
+    """The input symbols of training rows: those of `input_only` decoded, 0 in place of padding."""
     return torch.where(latents < PADDING, -2 - latents, latents.clamp(min=0))
 
 
 class Refusal(ValueError):
-    """Something asked for cannot be done; the message names the value, the expectation and the way out."""
+    """A request that cannot be fulfilled. The message names the value, what was expected, and what to do instead."""
 
 
 @dataclass(frozen=True)
 class Space:
-    """Sites on a grid; each holds one of `symbols`, or a vector of `channels` reals.
+    """A grid of sites, each with one of `symbols` discrete values or a vector of `channels` real numbers.
 
-    `markers` names the symbols with a meaning of their own ("end", "prefix", "suffix", "middle").
+    `markers` maps the names of special symbols ("end", "prefix", "suffix", "middle") to their values.
     Discrete latents are int64 (B, N) with PADDING after the end; real latents are float (B, N, C).
     """
 
@@ -61,14 +61,14 @@ class Space:
         return math.prod(self.shape)
 
     def coordinates(self, sites: int | None = None) -> Tensor:
-        """(N, axes) float coordinates of the sites in row-major order; `sites` cuts a one-axis grid short."""
+        """float32 (N, axes) coordinates of the sites in row-major order; with one axis, of the first `sites` only."""
         if len(self.shape) == 1:
             return torch.arange(sites or self.sites, dtype=torch.float32)[:, None]
         axes = torch.meshgrid(*(torch.arange(n, dtype=torch.float32) for n in self.shape), indexing="ij")
         return torch.stack([axis.flatten() for axis in axes], dim=-1)
 
     def holds(self, latents: Tensor) -> bool:
-        """Whether `latents` has this Space's shape and values."""
+        """Whether the shape, type and values of `latents` fit this Space."""
         if self.symbols is not None:
             fits = latents.dim() == 2 and latents.shape[1] <= self.sites and latents.dtype == torch.int64
             return fits and bool(((latents >= PADDING) & (latents < self.symbols)).all())
@@ -77,11 +77,11 @@ class Space:
 
 @dataclass(frozen=True)
 class Known:
-    """The part of the answer that is given.
+    """The part of the latents that is given.
 
-    On a fixed grid: `values`, (B, N) or (B, N, C), valid where `where_BN` is true.
-    In a sequence with gaps of unknown length: `spans`, one tuple of int64 (n,) tensors a sample; a gap lies between
-    each two. One span is a prefix to go on from.
+    On a fixed grid: `values`, (B, N) or (B, N, C), given where `where_BN` is true.
+    In a sequence whose gaps have unknown length: `spans`, one tuple of int64 (n,) tensors per sample, with a gap
+    between each two. A single span is a prefix to continue.
     """
 
     values: Tensor | None = None
@@ -94,21 +94,21 @@ class Known:
 
     @property
     def kind(self) -> str:
-        """ "prefix" (one span, or the first sites of a sequence), "spans", or "any" (sites scattered on a grid)."""
+        """ "prefix" (one span per sample), "spans" (several), or "any" (arbitrary sites of a grid)."""
         if self.spans is not None:
             return "prefix" if all(len(spans) == 1 for spans in self.spans) else "spans"
         return "any"
 
     def rows(self, index: list[int]) -> "Known":
-        """The Known of some samples of the batch."""
+        """The Known of the samples at `index`."""
         if self.spans is not None:
             return Known(spans=tuple(self.spans[i] for i in index))
         assert self.values is not None and self.where_BN is not None
         return Known(self.values[index], self.where_BN[index])
 
     def on_grid(self, space: Space) -> "Known":
-        """Spans as the sites of a sequence: an eighth of the space's sites is left open at each gap, and the sequence
-        ends after the last span."""
+        """Spans laid out on a sequence of fixed length, for a process that needs a grid: each gap is given an eighth of
+        the sites of `space`, and the sequence ends after the last span."""
         assert self.spans is not None
         open_sites, rows, end = torch.full((max(1, space.sites // 8),), PADDING), [], space.markers.get("end")
         for spans in self.spans:

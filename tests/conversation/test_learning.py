@@ -13,7 +13,7 @@ from septet.contracts import Context
 from septet.data.dataset import read
 from septet.modalities.text import Text, messages_of
 from septet.recipes.text_gpt import stream
-from septet.space import PADDING, Refusal, heard, heard_only
+from septet.space import PADDING, Refusal, input_only, inputs
 
 TALK = [
     {"role": "user", "content": "hey"},
@@ -72,7 +72,7 @@ def test_a_line_that_is_none_is_named(tmp_path: Path, line: str, said: str):
 def test_only_replies_are_told_and_the_rest_is_heard():
     model: Any = talker()
     symbols = stream(model.codec, [json.dumps({"messages": TALK})], model.modality)
-    assert model.codec.text_of(heard(symbols)) == "u:hey\na:ho\nu:x\na:yes\n"
+    assert model.codec.text_of(inputs(symbols)) == "u:hey\na:ho\nu:x\na:yes\n"
     assert model.codec.text_of(torch.where(symbols < 0, PADDING, symbols)) == "ho\nyes\n"
 
 
@@ -80,7 +80,7 @@ def test_what_is_only_heard_carries_no_loss_and_changes_what_is_told():
     process: Any = talker().process
     symbols = torch.randint(0, 200, (3, 20))
     part = symbols.clone()
-    part[:, :12] = heard_only(part[:, :12])
+    part[:, :12] = input_only(part[:, :12])
     nats = process.likelihood(symbols, Context())
     told = process.likelihood(part, Context())
     assert not told[:, :12].any() and torch.equal(told[:, 12:], nats[:, 12:])
@@ -90,7 +90,7 @@ def test_what_is_only_heard_carries_no_loss_and_changes_what_is_told():
 
 def test_a_batch_in_which_all_is_heard_has_no_loss():
     process: Any = talker().process
-    all_heard = heard_only(torch.randint(0, 200, (3, 20)))
+    all_heard = input_only(torch.randint(0, 200, (3, 20)))
     loss, _ = process.loss(all_heard, Context(), "model", 0.0)
     loss.backward()
     assert float(loss.detach()) == 0 and process.validation(all_heard, Context())["weight"] == 0

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..contracts import Backbone, Context, Places, Process, State
-from ..space import PADDING, Known, Refusal, Space, heard
+from ..space import PADDING, Known, Refusal, Space, inputs
 from .filters import Filter, capped
 from .guidance import Guidance, doubled
 from .reader import Reader
@@ -70,7 +70,7 @@ class Autoregressive(Process):
 
     def predict(self, latents_BN: Tensor, context: Context) -> Tensor:
         """(B, N, V) scores of each symbol, given those before it; without a start, zeros for the first."""
-        x = self._begun(self.table(heard(latents_BN[:, :-1])))
+        x = self._begun(self.table(inputs(latents_BN[:, :-1])))
         coordinates = self._coordinates(x.shape[1]).to(x.device)
         scores = self.scores(self.backbone(x, Places(coordinates, causal=True), context))
         return F.pad(scores, (0, 0, latents_BN.shape[1] - scores.shape[1], 0))

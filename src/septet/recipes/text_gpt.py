@@ -14,7 +14,7 @@ from ..fitting import Settings
 from ..generator import Generator
 from ..modalities.text import Text, messages_of
 from ..processes.autoregressive import Autoregressive
-from ..space import Refusal, heard_only
+from ..space import Refusal, input_only
 from . import Plan, Stage
 
 ITEMS = 64  # of a list in a batch
@@ -113,5 +113,5 @@ def stream(codec: Symbols, texts: list[str], modality: Text | None = None) -> to
     for pieces in modality.parts(talks) if modality is not None else ():
         for piece, told in pieces:
             symbols = codec.symbols_of(piece, begun=False)
-            parts.append(symbols if told else heard_only(symbols))
+            parts.append(symbols if told else input_only(symbols))
     return torch.cat(parts or [end])
