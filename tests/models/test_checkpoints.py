@@ -142,7 +142,7 @@ def test_a_full_disk_leaves_the_older_checkpoint(tmp_path: Path):
     code = """
 import resource, torch
 resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
-from septet import checkpoints
+from septet.runs import checkpoints
 from septet.space import Refusal
 try: checkpoints.commit(Path(sys.argv[1]), 6, {"w": torch.zeros(10_000)}, {}, keep=1)
 except Refusal as error: print(error)
@@ -154,7 +154,7 @@ except Refusal as error: print(error)
 
 def test_a_second_trainer_is_refused(tmp_path: Path):
     code = """
-from septet import checkpoints
+from septet.runs import checkpoints
 try:
     with checkpoints.lock(Path(sys.argv[1])): print("locked")
 except ValueError as error: print(error)
