@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from septet.backbones.convolution import Generative, Judge
+from septet.backbones.convolution import Generative, Judge, convolution
 from septet.backbones.unet import UNet
 from septet.contracts import Context, Places
 from septet.part import build, describe
@@ -149,3 +149,17 @@ def test_a_network_is_rebuilt_from_its_description_and_state(kind):
     else:
         entering = torch.randn(2, 8) if kind is Generative else torch.randn(2, 16, 3)
         assert torch.equal(part(entering, told), again(entering, told))
+
+
+@pytest.mark.parametrize("shape", [(2, 4, 4), (2, 2, 2), (4, 4, 1)])
+def test_gradients_in_bf16_on_a_thin_grid_are_those_in_fp32(shape: tuple[int, ...]):
+    """The processor's own kernel for these reads memory that was never written, now and then."""
+    for seed in range(20):
+        torch.manual_seed(seed)
+        layer, x = convolution(3, 4, 16), torch.randn(8, *shape, 4).movedim(-1, 1)
+        chance = torch.randn(8, 16, *shape)
+        plain = torch.autograd.grad((layer(x) * chance).sum(), layer.weight)[0]
+        with torch.autocast("cpu", torch.bfloat16):
+            rounded = layer(x)
+        found = torch.autograd.grad((rounded * chance).sum(), layer.weight)[0]
+        assert (found - plain).abs().max() < 0.05 * plain.abs().max()

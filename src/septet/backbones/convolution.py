@@ -13,7 +13,19 @@ from ..contracts import Context
 from ..part import Part
 from ..space import Refusal, Space
 
-CONVOLUTIONS = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
+
+class Conv3d(nn.Conv3d):
+    """nn.Conv3d that runs in fp32 where the CPU's bf16 kernel (oneDNN in torch 2.13) returns garbage weight gradients: on
+    a grid with fewer than 3 sites along an axis."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        if min(input.shape[2:]) > 2 or input.device.type != "cpu" or not torch.is_autocast_enabled("cpu"):
+            return super().forward(input)
+        with torch.autocast("cpu", enabled=False):
+            return super().forward(input.float())
+
+
+CONVOLUTIONS = {1: nn.Conv1d, 2: nn.Conv2d, 3: Conv3d}
 LINEAR = {1: "linear", 2: "bilinear", 3: "trilinear"}
 AVERAGES = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}
 
