@@ -1,4 +1,4 @@
-"""Language models that others trained and published: Llama- and Qwen-family checkpoints as septet's own transformer."""
+"""Published language models: checkpoints of the Llama and Qwen families, loaded into septet's own transformer."""
 
 from pathlib import Path
 from typing import Any
@@ -10,11 +10,12 @@ from ..space import Refusal
 __all__ = ["ADAPTED", "ADAPTER", "published", "told"]
 
 JSON_BYTES = 64 << 20
-ADAPTED, ADAPTER = "openweights.Adapted", "adapter_model.safetensors"  # a model with adapters, and their file
+ADAPTED = "openweights.Adapted"  # the part name of a model with adapters
+ADAPTER = "adapter_model.safetensors"  # the file of their weights
 
 
 def told(path: Path) -> dict[str, Any]:
-    """The JSON object in a file of a published model."""
+    """Returns the JSON object in a file of a published model."""
     try:
         found = read_json(path, JSON_BYTES)
     except (OSError, ValueError) as error:
@@ -25,8 +26,7 @@ def told(path: Path) -> dict[str, Any]:
 
 
 def published(path: Path) -> bool:
-    """Whether this is a language model that others published: a .gguf file, or a folder whose config.json names a
-    `model_type`."""
+    """Whether `path` is a published language model: a .gguf file, or a folder whose config.json has a `model_type`."""
     if path.is_file():
         return path.suffix == GGUF
     try:

@@ -1,4 +1,5 @@
-"""A published model with adapters, as a folder of a few megabytes: PEFT's two files, and which model they belong to."""
+"""A published model with LoRA adapters, saved as a folder of a few megabytes: PEFT's two files and a reference to the
+base model."""
 
 import json
 from collections.abc import Callable
@@ -18,11 +19,11 @@ from ..space import Refusal
 from . import ADAPTED, ADAPTER, writing
 from .architectures import HUGGING_FACE, renamed
 
-LORA = {"lora_A": "down", "lora_B": "up"}  # names there and here
+LORA = {"lora_A": "down", "lora_B": "up"}  # PEFT's names to septet's
 
 
 def begun(base: Generator, rank: int, alpha: float, dropout: float = 0.0) -> Generator:
-    """The same model with new adapters, which are all of it that is trained and saved from now on."""
+    """Adds new adapters to a model. From now on, only the adapters are trained and saved."""
     process, _ = writing.parts_of(base)
     assert isinstance(process.backbone, Transformer)
     adapters.attach(base, process.backbone, rank, alpha, dropout)
@@ -31,7 +32,7 @@ def begun(base: Generator, rank: int, alpha: float, dropout: float = 0.0) -> Gen
 
 
 def files(model: Generator, version: str) -> dict[str, bytes]:
-    """config.json, which names the base, and PEFT's files."""
+    """Returns the contents of config.json, which refers to the base model, and of PEFT's two files."""
     assert model.base is not None
     arguments = {"base": model.base, "modality": describe(model.modality), "settings": model.settings}
     tree = {"septet": version, "part": ADAPTED, "version": 1, "arguments": arguments}
@@ -39,7 +40,7 @@ def files(model: Generator, version: str) -> dict[str, bytes]:
 
 
 def read(folder: Path, arguments: dict[str, Any], load: Callable[[str], Generator]) -> Generator:
-    """The base, found by its reference, with the adapters of `folder`."""
+    """Loads the base model by its reference and adds the adapters in `folder`."""
     told = arguments.get("base") if isinstance(arguments, dict) else None
     kinds = {"reference": str, "digest": str, "rank": int, "alpha": float | int}
     if not isinstance(told, dict) or not all(isinstance(told.get(name), kind) for name, kind in kinds.items()):
@@ -63,13 +64,13 @@ def read(folder: Path, arguments: dict[str, Any], load: Callable[[str], Generato
 
 
 def _weights(folder: Path) -> dict[str, Tensor]:
-    """The adapters by the names they have here."""
+    """The adapters' weights by septet's names."""
     stored = weights.read(folder / ADAPTER)
     found = {}
     for name, tensor in stored.items():
         stem, _, kind = name.removeprefix("base_model.model.").removesuffix(".weight").rpartition(".")
         own = renamed(f"{stem}.weight", HUGGING_FACE)
         if own is None or kind not in LORA:
-            raise Refusal(f"{folder}: {ADAPTER} holds {name[:80]!r}, which no adapter of such a model is called")
+            raise Refusal(f"{folder}: {ADAPTER} holds {name[:80]!r}, which is not the name of a supported adapter")
         found[f"process.{own.removesuffix('weight')}{LORA[kind]}.weight"] = tensor.float()
     return found

@@ -1,4 +1,4 @@
-"""What a published checkpoint says of itself, as the arguments of septet's transformer; its weights' names here."""
+"""Translates configurations of published checkpoints to arguments of septet's transformer, and names of weights."""
 
 import math
 import re
@@ -10,7 +10,7 @@ from ..space import Refusal
 
 READ = ("llama", "qwen2", "qwen3")
 MOST, MOST_LAYERS, MOST_SITES = 1 << 24, 1000, 1 << 17
-# Names of a layer's weights, without ".weight" or ".bias": here, in Hugging Face's form, in GGUF.
+# Names of a layer's weights, without ".weight" or ".bias": septet's, Hugging Face's, GGUF's.
 LAYER = (
     ("attention_norm", "input_layernorm", "attn_norm"),
     ("attention.query", "self_attn.q_proj", "attn_q"),
@@ -34,7 +34,7 @@ OWN, HUGGING_FACE, GGUF = range(3)
 
 @dataclass(frozen=True)
 class Shape:
-    """The transformer's arguments, how many symbols it tells apart, and how many sites it was trained for."""
+    """Arguments of the transformer, size of the vocabulary, and maximum context length in tokens."""
 
     transformer: dict[str, Any]
     symbols: int
@@ -42,7 +42,7 @@ class Shape:
 
 
 def renamed(name: str, form: int, target: int = OWN) -> str | None:
-    """A weight's name in another form; None for one that no form knows."""
+    """Translates the name of a weight from one naming scheme to another; None if the name is unknown."""
     stem, dot, kind = name.rpartition(".")
     if not dot or kind not in ("weight", "bias"):
         return None
@@ -58,7 +58,7 @@ def renamed(name: str, form: int, target: int = OWN) -> str | None:
 
 
 def of_config(config: Mapping[str, Any], where: str) -> Shape:
-    """Of a config.json in Hugging Face's form."""
+    """The Shape described by a config.json in Hugging Face's format."""
     family = _family(config.get("model_type"), where)
     for name in ("attention_bias", "mlp_bias", "use_sliding_window"):
         if config.get(name):
@@ -87,7 +87,8 @@ def of_config(config: Mapping[str, Any], where: str) -> Shape:
 
 
 def of_metadata(metadata: Mapping[str, Any], symbols: int, where: str) -> Shape:
-    """Of a GGUF file's metadata; `symbols` are the rows of its table. Divisors in a tensor are the caller's to read."""
+    """The Shape described by the metadata of a GGUF file. `symbols` is the number of rows of its embedding table.
+    Rotary divisors that the file stores as a tensor are not read here."""
     family = _family(metadata.get("general.architecture"), where)
     own = {name.removeprefix(f"{family}."): value for name, value in metadata.items()}
     heads, width = whole(own, "attention.head_count", where), whole(own, "embedding_length", where)
@@ -114,7 +115,7 @@ def of_metadata(metadata: Mapping[str, Any], symbols: int, where: str) -> Shape:
 
 
 def divisors(rotary: Mapping[str, Any], base: float, head_width: int, sites: int, where: str) -> list[float] | None:
-    """What each rotary frequency is divided by, from `rope_scaling` or `rope_parameters`."""
+    """The divisor of each rotary frequency, from `rope_scaling` or `rope_parameters`; None for no scaling."""
     kind = rotary.get("rope_type", rotary.get("type", "default"))
     if kind == "default":
         return None
@@ -127,22 +128,22 @@ def divisors(rotary: Mapping[str, Any], base: float, head_width: int, sites: int
     trained = float(rotary.get("original_max_position_embeddings", sites))
     found = []
     for n in range(count):
-        turns = trained * base ** (-n / count) / (2 * math.pi)  # of this frequency within the trained context
-        share = min(max((turns - slow) / (fast - slow), 0.0), 1.0)  # Llama 3.1's smooth step from stretched to not
+        turns = trained * base ** (-n / count) / (2 * math.pi)  # full rotations within the trained context
+        share = min(max((turns - slow) / (fast - slow), 0.0), 1.0)  # 0 scaled by `factor`, 1 unscaled (Llama 3.1)
         found.append(1 / ((1 - share) / factor + share))
     return found
 
 
 def _family(name: Any, where: str) -> str:
     if name not in READ:
-        raise Refusal(f"{where}: a model of the architecture {str(name)[:40]!r}; {', '.join(READ)} are read")
+        raise Refusal(f"{where}: the architecture {str(name)[:40]!r} is not supported; {', '.join(READ)} are")
     return str(name)
 
 
 def whole(config: Mapping[str, Any], name: str, where: str, otherwise: int | None = None, most: int = MOST) -> int:
-    """A whole number from 1 to `most`; what is absent is `otherwise`."""
+    """An integer from 1 to `most` in `config`; `otherwise` if it is absent."""
     value = config.get(name)
     value = otherwise if value is None else value
     if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
-        raise Refusal(f"{where}: {name}={str(value)[:40]}, which is no size of a model; use another copy")
+        raise Refusal(f"{where}: {name}={str(value)[:40]}: expected an integer from 1 to {most:,}; use another copy")
     return value

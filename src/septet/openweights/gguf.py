@@ -1,7 +1,7 @@
-"""GGUF files, read with nothing believed: metadata, and tensors as they lie on the disk.
+"""A reader for GGUF files from untrusted sources: metadata, and tensors mapped from disk.
 
-A file says how many things it holds and where; every such number is checked against the file's size before it is used.
-Versions 2 and 3 of the format (docs/gguf.md of ggml), little-endian.
+All counts, sizes and offsets in a file are checked against the file's size before they are used.
+Supports versions 2 and 3 of the format (docs/gguf.md of ggml), little-endian.
 """
 
 import mmap
@@ -19,11 +19,11 @@ from torch import Tensor
 from ..space import Refusal
 
 MOST_ENTRIES, MOST_TENSORS, MOST_AXES = 10_000, 100_000, 4
-MOST_NESTED = 4  # arrays in arrays
+MOST_NESTED = 4  # depth of nested arrays
 BLOCK = 32  # weights that share a scale
 SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 STRING, ARRAY = 8, 9
-# By GGML's number: name, weights a block, bytes a block.
+# By GGML's type number: name, weights per block, bytes per block.
 KINDS = {
     0: ("F32", 1, 4),
     1: ("F16", 1, 2),
@@ -32,7 +32,7 @@ KINDS = {
     8: ("Q8_0", BLOCK, 34),
     30: ("BF16", 1, 2),
 }
-# Named when they are refused.
+# Unsupported types, named in error messages.
 UNREAD = {6: "Q5_0", 7: "Q5_1", 9: "Q8_1", 10: "Q2_K", 11: "Q3_K", 12: "Q4_K", 13: "Q5_K", 14: "Q6_K", 15: "Q8_K"}
 UNREAD |= {16: "IQ2_XXS", 17: "IQ2_XS", 18: "IQ3_XXS", 19: "IQ1_S", 20: "IQ4_NL", 21: "IQ3_S", 22: "IQ2_S"}
 UNREAD |= {23: "IQ4_XS", 24: "I8", 25: "I16", 26: "I32", 27: "I64", 28: "F64", 29: "IQ1_M", 34: "TQ1_0", 35: "TQ2_0"}
@@ -40,7 +40,8 @@ UNREAD |= {23: "IQ4_XS", 24: "I8", 25: "I16", 26: "I32", 27: "I64", 28: "F64", 2
 
 @dataclass(frozen=True)
 class Entry:
-    """Where a tensor lies: shape, rows first; kind, one of KINDS' names; offset from the file's beginning; bytes."""
+    """The location of a tensor: shape in PyTorch's order, kind (a name in KINDS), offset from the beginning of the file
+    and size, both in bytes."""
 
     shape: tuple[int, ...]
     kind: str
@@ -49,7 +50,7 @@ class Entry:
 
 
 class _Cursor:
-    """Reads forward; whatever lies beyond the end is a Refusal."""
+    """Reads values one after another. Raises Refusal when a value extends beyond the end of the file."""
 
     def __init__(self, content: mmap.mmap, path: Path):
         self.content, self.path, self.at = content, path, 0
@@ -59,7 +60,7 @@ class _Cursor:
 
     def take(self, count: int) -> bytes:
         if count > len(self.content) - self.at:
-            raise self.refuse(f"at byte {self.at:,} it claims {count:,} bytes more, and it has {len(self.content):,}")
+            raise self.refuse(f"at byte {self.at:,} of {len(self.content):,}, it declares a value of {count:,} bytes")
         self.at += count
         return self.content[self.at - count : self.at]
 
@@ -69,7 +70,7 @@ class _Cursor:
     def count(self, most: int, what: str) -> int:
         found = self.number("Q")
         if found > most:
-            raise self.refuse(f"it claims {found:,} {what}, of which {most:,} are the most")
+            raise self.refuse(f"it declares {found:,} {what}, more than the limit of {most:,}")
         return found
 
     def text(self) -> str:
@@ -81,21 +82,21 @@ class _Cursor:
         if kind == STRING:
             return self.text()
         if kind != ARRAY or depth >= MOST_NESTED:
-            raise self.refuse(f"a value of the unknown type {kind}" if kind != ARRAY else "arrays nested too deep")
+            raise self.refuse(f"a value of the unknown type {kind}" if kind != ARRAY else "arrays nested too deeply")
         inner, count = self.number("I"), self.number("Q")
         if inner in SCALARS:
             form = SCALARS[inner]
             size = struct.calcsize(form)
             if count > (len(self.content) - self.at) // size:
-                raise self.refuse(f"an array claims {count:,} values")
+                raise self.refuse(f"it declares an array of {count:,} values, longer than the file")
             return np.frombuffer(self.take(count * size), np.dtype(form).newbyteorder("<")).tolist()
-        if count > (len(self.content) - self.at) // 8:  # a string or an array takes 8 bytes at least
-            raise self.refuse(f"an array claims {count:,} values")
+        if count > (len(self.content) - self.at) // 8:  # a string or an array takes at least 8 bytes
+            raise self.refuse(f"it declares an array of {count:,} values, longer than the file")
         return [self.value(inner, depth + 1) for _ in range(count)]
 
 
 class File:
-    """An open GGUF file: `metadata` by name, `entries` of its tensors by name."""
+    """An open GGUF file, with `metadata` and the tensors' `entries` by name."""
 
     def __init__(self, path: Path):
         self.path = path
@@ -109,7 +110,7 @@ class File:
             raise cursor.refuse("it does not begin with GGUF")
         version = cursor.number("I")
         if version not in (2, 3):
-            raise cursor.refuse(f"it is of version {version}, and 2 and 3 are read")
+            raise cursor.refuse(f"it has version {version}, and only versions 2 and 3 are supported")
         tensors = cursor.count(MOST_TENSORS, "tensors")
         entries = cursor.count(MOST_ENTRIES, "entries")
         self.metadata = {cursor.text(): cursor.value(cursor.number("I")) for _ in range(entries)}
@@ -139,8 +140,8 @@ class File:
         if number not in KINDS:
             readable = ", ".join(kind for kind, _, _ in KINDS.values())
             raise Refusal(
-                f"{self.path}: the tensor {name!r} is of type {UNREAD.get(number, number)}; {readable} are read: "
-                "use a file of one of these"
+                f"{self.path}: the tensor {name!r} is of type {UNREAD.get(number, number)}, which is not supported; "
+                f"use a file of one of the types {readable}"
             )
         kind, weights, size = KINDS[number]
         if not shape or min(shape) < 1 or shape[-1] % weights or prod(shape) > len(self.content) * weights:
@@ -151,20 +152,20 @@ class File:
         return Entry(shape, kind, offset, total)
 
     def _apart(self, cursor: _Cursor, entries: dict[str, Entry]) -> None:
-        """Refuses tensors that share bytes."""
+        """Raises Refusal if tensors overlap."""
         ordered = sorted(entries.items(), key=lambda item: item[1].offset)
         for (name, one), (other, two) in pairwise(ordered):
             if one.offset + one.size > two.offset:
                 raise cursor.refuse(f"the tensors {name[:80]!r} and {other[:80]!r} overlap")
 
     def raw(self, name: str) -> np.ndarray:
-        """uint8 (rows, bytes a row) of a tensor as it lies in the file; rows are those of all axes but the last."""
+        """The stored bytes of a tensor, uint8 (rows, bytes per row), with all axes but the last flattened to rows."""
         entry = self.entries[name]
         flat = np.frombuffer(self.content, np.uint8, entry.size, entry.offset)
         return flat.reshape(prod(entry.shape[:-1]), -1)
 
     def weight(self, name: str) -> Tensor:
-        """A tensor in fp32, of its own shape."""
+        """A tensor, dequantised to fp32."""
         entry, raw = self.entries[name], self.raw(name)
         if entry.kind == "F32":
             values = raw.view("<f4")
@@ -179,8 +180,8 @@ class File:
 
 
 def blocks(raw: np.ndarray, kind: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Of uint8 (rows, bytes a row) in blocks: fp32 scale and shift, (rows, blocks), and the numbers, (rows, blocks,
-    BLOCK); a weight is number * scale + shift."""
+    """Unpacks quantised rows, uint8 (rows, bytes per row): returns scale and shift, fp32 (rows, blocks), and the
+    quantised values, (rows, blocks, BLOCK). A weight is value * scale + shift."""
     size = {name: size for name, _, size in KINDS.values()}[kind]
     cut = raw.reshape(len(raw), -1, size)
     scale = cut[..., :2].copy().view("<f2")[..., 0].astype(np.float32)

@@ -23,16 +23,17 @@ from . import architectures, gguf, tokens, told
 from .architectures import GGUF, HUGGING_FACE, Shape
 
 CONFIG, INDEX, WEIGHTS = "config.json", "model.safetensors.index.json", "model.safetensors"
-SETTINGS = {"temperature": 0.7, "top_p": 0.9}  # where the publisher gives none
+SETTINGS = {"temperature": 0.7, "top_p": 0.9}  # if the publisher gives none
 FOUR_BITS = ("Q4_0", "Q4_1")
-TABLE = "token_embd.weight"  # in GGUF
-DROPPED = ("rotary_emb.inv_freq",)  # computed, not learned
+TABLE = "token_embd.weight"  # name of the embedding table in GGUF
+DROPPED = ("rotary_emb.inv_freq",)  # computed rather than learned
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What was found: the shape; by our name of each weight its name there, and `weight` to read one in fp32; how text
-    becomes symbols, and the one that ends a text; sampling settings; what to call it."""
+    """A published checkpoint. `names` maps septet's names of the weights to those in the files; `weight` reads a weight
+    in fp32 by septet's name; `end` is the end-of-text token; `settings` are the sampling settings; `grid` returns the
+    quantised values of a weight that is stored in 4 bits (see Incremental)."""
 
     where: str
     name: str
@@ -49,7 +50,8 @@ class Checkpoint:
     def generator(self) -> Generator:
         symbols, tied = self.shape.symbols, "head.weight" not in self.names
         if not isinstance(self.end, int) or not 0 <= self.end < symbols:
-            raise Refusal(f"{self.where}: the symbol that ends a text is {str(self.end)[:40]}, of {symbols:,} in all")
+            end = str(self.end)[:40]
+            raise Refusal(f"{self.where}: the end-of-text token is {end}, outside the vocabulary of {symbols:,} tokens")
         markers = tokens.markers_of(self.tokenizer, self.end)
         codec = Symbols(self.shape.sites, "bpe", tokenizer=self.tokenizer, markers=markers, symbols=symbols)
         with torch.device("meta"):
@@ -63,12 +65,12 @@ class Checkpoint:
         return model.eval()
 
     def _state(self, described: dict[str, Tensor], tied: bool) -> dict[str, Tensor]:
-        """All weights, each of the shape that is described."""
+        """All weights by septet's names. Raises Refusal if one is missing or has another shape than in `described`."""
         wanted = set(described) - ({"head.weight"} if tied else set())
         for missing in sorted(wanted - set(self.names)):
             raise Refusal(f"{self.where}: the weight {missing} is missing; use another copy of the model")
         for surplus in sorted(set(self.names) - wanted):
-            raise Refusal(f"{self.where}: the weight {self.names[surplus]} has no place in what is described")
+            raise Refusal(f"{self.where}: the weight {self.names[surplus]} is not part of the model it describes")
         state = {}
         for own in sorted(wanted):
             found, named = self.weight(own), f"{self.where}: the weight {self.names[own]}"
@@ -81,12 +83,12 @@ class Checkpoint:
 
 
 def read(path: Path) -> Generator:
-    """The model, in fp32 and evaluation mode."""
+    """Loads the model, in fp32 and evaluation mode."""
     try:
         return (_of_gguf(path) if path.is_file() else _of_folder(path)).generator()
     except (Refusal, MemoryError):
         raise
-    except Exception as error:  # values from files that anybody may have written reach all of it
+    except Exception as error:  # values from untrusted files are used everywhere in there
         reason = f"{type(error).__name__}: {str(error)[:200]}"
         raise Refusal(f"{path} cannot be read as a language model ({reason}); use another copy") from error
 
@@ -103,17 +105,17 @@ def _of_folder(folder: Path) -> Checkpoint:
     for name in where:
         own = architectures.renamed(name, HUGGING_FACE)
         if own is None and not name.endswith(DROPPED):
-            raise Refusal(f"{folder}: the weight {name[:80]!r} has no place in a {config['model_type']} model")
+            raise Refusal(f"{folder}: the weight {name[:80]!r} is not part of a {config['model_type']} model")
         if own is not None:
             names[own] = name
     if (folder / tokens.NAME).is_file():
         tokenizer = Asset(tokens.NAME, (folder / tokens.NAME).read_text(encoding="utf-8"))
     else:
-        raise Refusal(f"{folder} holds no {tokens.NAME}, which this version needs; save the tokenizer in that form")
+        raise Refusal(f"{folder} has no {tokens.NAME}, which is required; save the tokenizer in that format")
     generation = told(folder / "generation_config.json") if (folder / "generation_config.json").is_file() else {}
     end = generation.get("eos_token_id", config.get("eos_token_id"))
     template, words = tokens.chat_of_folder(folder)
-    if isinstance(end, list) and end:  # of several the one that ends what is said in a conversation
+    if isinstance(end, list) and end:  # of several, prefer the one that ends a chat message
         named = tokens.number_of(tokenizer, words.get("eos_token", ""))
         end = named if named in end else end[0]
     settings = {name: generation[name] for name in ("temperature", "top_p", "top_k") if generation.get(name)}
@@ -138,7 +140,8 @@ def _of_gguf(path: Path) -> Checkpoint:
     for name in file.entries:
         own = architectures.renamed(name, GGUF)
         if own is None and name != "rope_freqs.weight":
-            raise Refusal(f"{path}: the tensor {name[:80]!r} has no place in a {file.metadata['general.architecture']}")
+            family = file.metadata["general.architecture"]
+            raise Refusal(f"{path}: the tensor {name[:80]!r} is not part of a {family} model")
         if own is not None:
             names[own] = name
     if "rope_freqs.weight" in file.entries:
@@ -166,26 +169,26 @@ def _of_gguf(path: Path) -> Checkpoint:
     text = Text(*tokens.chat_of_metadata(file.metadata))
     digest = digest_of([path])
     fours = any(file.entries[name].kind in FOUR_BITS for own, name in names.items() if own.startswith("backbone."))
-    kept = grid if fours else None  # of others, all would have to be rounded
+    kept = grid if fours else None  # otherwise all weights would have to be rounded
     return Checkpoint(where, path.stem, digest, shape, names, weight, text, tokenizer, end, SETTINGS, kept)
 
 
 def halved(weight: Tensor, heads: int) -> Tensor:
-    """Rows of queries or keys whose heads turn neighbours against each other, as GGUF keeps those of Llama, in the
-    order that turns halves against each other."""
+    """Reorders the rows of query or key weights from interleaved rotary pairs, as GGUF stores those of Llama, to pairs
+    of elements in the two halves of each head."""
     return weight.unflatten(0, (heads, -1, 2)).transpose(1, 2).flatten(0, 2)
 
 
 def _weight_files(folder: Path) -> list[Path]:
-    """model.safetensors, or the files that its index names."""
+    """model.safetensors, or the files listed in its index."""
     if (folder / WEIGHTS).is_file():
         return [folder / WEIGHTS]
     if not (folder / INDEX).is_file():
-        raise Refusal(f"{folder} holds no {WEIGHTS}; pickles are never read: use a model in safetensors")
+        raise Refusal(f"{folder} has no {WEIGHTS}; use a model in safetensors (pickles are never read)")
     named = told(folder / INDEX).get("weight_map", {})
     names = sorted({str(file) for file in named.values()})
     if not names or any(Path(name).name != name or not name.endswith(".safetensors") for name in names):
-        raise Refusal(f"{folder / INDEX} names files that no checkpoint has; use another copy")
+        raise Refusal(f"{folder / INDEX} lists files that cannot be weights of a checkpoint; use another copy")
     missing = [name for name in names if not (folder / name).is_file()]
     if missing:
         raise Refusal(f"{folder}: {missing[0]} is missing; use another copy of the model")
@@ -200,7 +203,7 @@ def _opened(file: Path) -> Any:
 
 
 def digest_of(files: list[Path]) -> str:
-    """16 hex digits over the files' contents."""
+    """A hash of the files' contents, 16 hex digits."""
     total = hashlib.sha256()
     for file in files:
         with open(file, "rb") as content:

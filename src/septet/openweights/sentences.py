@@ -1,5 +1,5 @@
-"""Sentence encoders that others published: BERT with the mean of its symbols as the text's point (Reimers and Gurevych
-2019), read from a folder in Hugging Face's form. They read texts and make none.
+"""Published sentence encoders: BERT with mean pooling (Reimers and Gurevych 2019), read from a folder in Hugging Face's
+format. They embed text and cannot generate it.
 
 Shapes: B batch, N symbols, D width.
 """
@@ -22,8 +22,8 @@ from .reading import CONFIG, WEIGHTS, digest_of
 
 FAMILY = "bert"
 LIMIT, POOLING = "sentence_bert_config.json", "1_Pooling/config.json"
-UNUSED = ("pooler.", "embeddings.position_ids")  # of weights, how their names begin
-# Weights outside the layers and of a layer: the name here, the name there.
+UNUSED = ("pooler.", "embeddings.position_ids")  # prefixes of weights that are not loaded
+# Weights outside the layers, and of a layer: septet's names to Hugging Face's.
 WHOLE = {
     "words.weight": "embeddings.word_embeddings.weight",
     "places.weight": "embeddings.position_embeddings.weight",
@@ -41,7 +41,8 @@ LAYER = {
 
 
 class Bert(nn.Module):
-    """Words, places and one kind of text, summed and normalised; then layers as in Devlin et al. 2019."""
+    """The sum of token, position and segment embeddings (always the first segment), normalised; then transformer layers
+    as in Devlin et al. 2019."""
 
     def __init__(self, symbols: int, sites: int, kinds: int, layer: Mapping[str, Any], layers: int):
         super().__init__()
@@ -52,14 +53,14 @@ class Bert(nn.Module):
         self.encoder = nn.TransformerEncoder(kind, layers, enable_nested_tensor=False)
 
     def forward(self, symbols_BN: Tensor) -> Tensor:
-        """(B, N, D); padding is seen by none."""
+        """(B, N, D) states of the last layer; padding is masked out of attention."""
         padding = symbols_BN == PADDING
         x = self.words(symbols_BN.clamp(min=0)) + self.places.weight[: symbols_BN.shape[1]] + self.kinds.weight[0]
         return self.encoder(self.norm(x), src_key_padding_mask=padding)
 
 
 class Encoder(nn.Module):
-    """What `embedding.embed` needs of a model: how text becomes symbols, and states of symbols."""
+    """A sentence encoder as `embedding.embed` needs it: a tokenizer, and hidden states of tokens."""
 
     def __init__(self, name: str, digest: str, codec: Symbols, backbone: Bert):
         super().__init__()
@@ -74,17 +75,17 @@ class Encoder(nn.Module):
 
 
 def encodes(path: Path) -> bool:
-    """Whether a published model's folder holds a sentence encoder."""
+    """Whether the folder of a published model holds a sentence encoder."""
     return path.is_dir() and told(path / CONFIG).get("model_type") == FAMILY
 
 
 def read(folder: Path) -> Encoder:
-    """The encoder, in fp32 and evaluation mode."""
+    """Loads the encoder, in fp32 and evaluation mode."""
     try:
         return _read(folder)
     except (Refusal, MemoryError):
         raise
-    except Exception as error:  # values from files that anybody may have written reach all of it
+    except Exception as error:  # values from untrusted files are used everywhere in there
         reason = f"{type(error).__name__}: {str(error)[:200]}"
         raise Refusal(f"{folder} cannot be read as a sentence encoder ({reason}); use another copy") from error
 
@@ -98,10 +99,11 @@ def _read(folder: Path) -> Encoder:
     length = min(sites, whole(most, "max_seq_length", where, sites))
     end = tokens.number_of(tokenizer, "[SEP]")
     if end is None:
-        raise Refusal(f"{where}: its tokenizer has no [SEP], which ends a text; use another copy")
+        raise Refusal(f"{where}: the tokenizer lacks [SEP], which ends a text; use another copy")
     codec = Symbols(length, "bpe", tokenizer=tokenizer, markers={"end": end}, symbols=symbols)
     if codec.plain > symbols:
-        raise Refusal(f"{where}: its tokenizer has {codec.plain:,} symbols, its table {symbols:,}; use another copy")
+        found = f"the tokenizer has {codec.plain:,} tokens, the embedding table {symbols:,}"
+        raise Refusal(f"{where}: {found}; use another copy")
     layer = {
         "d_model": whole(config, "hidden_size", where),
         "nhead": whole(config, "num_attention_heads", where),
@@ -117,17 +119,17 @@ def _read(folder: Path) -> Encoder:
 
 
 def _check(folder: Path, config: Mapping[str, Any]) -> None:
-    """Refuses what would be read wrongly."""
+    """Raises Refusal if the configuration asks for something that is not supported."""
     for name, only in (("hidden_act", "gelu"), ("position_embedding_type", "absolute")):
         if config.get(name, only) != only:
-            raise Refusal(f"{folder}: {name} is {str(config[name])[:40]!r}, and only {only!r} is read")
+            raise Refusal(f"{folder}: {name} is {str(config[name])[:40]!r}; only {only!r} is supported")
     pooling = told(folder / POOLING) if (folder / POOLING).is_file() else {}
     if not pooling.get("pooling_mode_mean_tokens", True):
-        raise Refusal(f"{folder}: its point of a text is not the mean of its symbols, which alone is read")
+        raise Refusal(f"{folder}: only mean pooling over tokens is supported; use another sentence encoder")
 
 
 def _state(folder: Path, backbone: Bert) -> dict[str, Tensor]:
-    """The weights by their names here, checked before they are read; queries, keys and values stand in one matrix."""
+    """The weights by septet's names, checked before they are read; query, key and value weights are concatenated."""
     described, names = backbone.state_dict(), _names(len(backbone.encoder.layers))
     expected = {}
     for own, theirs in names.items():
@@ -141,7 +143,7 @@ def _state(folder: Path, backbone: Bert) -> dict[str, Tensor]:
 
 
 def _names(layers: int) -> dict[str, list[str]]:
-    """Of each weight here, those there that it is made of, one below the other."""
+    """For each of septet's weights, the stored weights whose rows are concatenated to it."""
     names = {own: [theirs] for own, theirs in WHOLE.items()}
     for n in range(layers):
         here, there = f"encoder.layers.{n}.", f"encoder.layer.{n}."

@@ -1,4 +1,4 @@
-"""Tokenizers of published models, as tokenizer.json, the form of the library tokenizers."""
+"""Tokenizers of published models, as tokenizer.json, the format of the tokenizers library."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,18 +10,19 @@ from ..space import Refusal
 from . import told
 
 NAME, TOLD, TEMPLATE = "tokenizer.json", "tokenizer_config.json", "chat_template.jinja"
-CONTROL, USER_DEFINED = 3, 4  # kinds of tokens in GGUF that stand for themselves
+CONTROL, USER_DEFINED = 3, 4  # GGUF's types of special tokens
 LETTERS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|"
 REST = r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-# How text is cut before byte-level BPE, by tokenizer.ggml.pre: by a pattern; by GPT-2's, after single digits or not.
+# Pre-tokenizers before byte-level BPE, by tokenizer.ggml.pre: a regular expression; GPT-2's, after splitting off single
+# digits; GPT-2's alone (PLAIN).
 CUTS = {
     "llama-bpe": LETTERS + r"\p{N}{1,3}" + REST,
     "qwen2": LETTERS + r"\p{N}" + REST,
 }
 SINGLE_DIGITS = ("smollm", "starcoder", "refact")
-BEGUN = ("llama-bpe",)  # whose texts begin with a symbol of their own, where the file does not say
+BEGUN = ("llama-bpe",)  # texts begin with a special token unless the file says otherwise
 PLAIN = ("gpt-2", "default")
-# What a fill-in-the-middle model calls its markers.
+# Names of the special tokens of fill-in-the-middle models.
 FILL = {
     "prefix": ("<|fim_prefix|>", "<fim_prefix>", "<PRE>"),
     "suffix": ("<|fim_suffix|>", "<fim_suffix>", "<SUF>"),
@@ -30,26 +31,26 @@ FILL = {
 
 
 def of_metadata(metadata: Mapping[str, Any], where: str) -> Asset:
-    """From a GGUF file's metadata: byte-level BPE."""
+    """Builds the byte-level BPE tokenizer that is described by the metadata of a GGUF file."""
     from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, processors
     from tokenizers import pre_tokenizers as pre
 
     model, cut = metadata.get("tokenizer.ggml.model"), metadata.get("tokenizer.ggml.pre", "default")
     if model != "gpt2":
-        raise Refusal(f"{where}: a tokenizer of the kind {str(model)[:40]!r}; gpt2, byte-level BPE, is read")
+        raise Refusal(f"{where}: the tokenizer type {str(model)[:40]!r} is not supported; gpt2, byte-level BPE, is")
     if cut not in (*CUTS, *SINGLE_DIGITS, *PLAIN):
         known = ", ".join((*CUTS, *SINGLE_DIGITS, *PLAIN))
-        raise Refusal(f"{where}: text cut as {str(cut)[:40]!r} before its symbols; {known} are known")
+        raise Refusal(f"{where}: the pre-tokenizer {str(cut)[:40]!r} is not supported; {known} are")
     tokens: Any = metadata.get("tokenizer.ggml.tokens")
     merges: Any = metadata.get("tokenizer.ggml.merges")
     if not _texts(tokens) or not _texts(merges) or len(set(tokens)) != len(tokens):
-        raise Refusal(f"{where}: its tokenizer's tokens and merges are not lists of texts; use another copy")
+        raise Refusal(f"{where}: the tokenizer's tokens and merges are not lists of strings; use another copy")
     pairs = [tuple(merge.split(" ", 1)) for merge in merges]
     vocabulary = {token: number for number, token in enumerate(tokens)}
     try:
         bpe = models.BPE(vocab=vocabulary, merges=pairs, ignore_merges=cut == "llama-bpe")
     except Exception as error:  # the library raises plain exceptions
-        raise Refusal(f"{where}: its tokenizer cannot be built ({error}); use another copy") from error
+        raise Refusal(f"{where}: the tokenizer cannot be built ({error}); use another copy") from error
     tokenizer = Tokenizer(bpe)
     if cut in CUTS:
         steps = [pre.Split(Regex(CUTS[cut]), "isolated"), pre.ByteLevel(add_prefix_space=False, use_regex=False)]
@@ -73,7 +74,7 @@ def of_metadata(metadata: Mapping[str, Any], where: str) -> Asset:
 
 
 def chat_of_metadata(metadata: Mapping[str, Any]) -> tuple[Asset | None, dict[str, str]]:
-    """The chat template of a GGUF file, if it has one, and the words it may use."""
+    """The chat template of a GGUF file, if there is one, and the special tokens that it may use, by name."""
     template, tokens = metadata.get("tokenizer.chat_template"), metadata.get("tokenizer.ggml.tokens", [])
     words = {}
     for word in ("bos", "eos"):
@@ -84,19 +85,19 @@ def chat_of_metadata(metadata: Mapping[str, Any]) -> tuple[Asset | None, dict[st
 
 
 def chat_of_folder(folder: Path) -> tuple[Asset | None, dict[str, str]]:
-    """The same of a folder in Hugging Face's form."""
+    """The same for a folder in Hugging Face's format."""
     path, config = folder / TEMPLATE, told(folder / TOLD) if (folder / TOLD).is_file() else {}
     found = {name: config.get(name) for name in ("bos_token", "eos_token")}
     words = {n: str(v["content"] if isinstance(v, dict) and "content" in v else v) for n, v in found.items() if v}
     template = path.read_text(encoding="utf-8") if path.is_file() else config.get("chat_template")
-    if isinstance(template, list):  # several, by name
+    if isinstance(template, list):  # several templates by name
         named = {entry.get("name"): entry.get("template") for entry in template if isinstance(entry, dict)}
         template = named.get("default")
     return (Asset(TEMPLATE, template) if isinstance(template, str) else None), words
 
 
 def number_of(asset: Asset, word: str) -> int | None:
-    """The symbol that a tokenizer has for a word of its own, such as the end."""
+    """The id of a special token, such as the end of a text; None if the tokenizer does not have it."""
     return subwords.opened(asset.content).token_to_id(word)
 
 
@@ -105,7 +106,7 @@ def _texts(value: Any) -> bool:
 
 
 def markers_of(asset: Asset, end: int) -> dict[str, int]:
-    """The symbols that end a text and mark gaps, as far as the tokenizer has them."""
+    """The ids of the special tokens that end a text and, if the tokenizer has them, mark gaps."""
     tokenizer, found = subwords.opened(asset.content), {"end": end}
     for name, candidates in FILL.items():
         number = next((n for token in candidates if (n := tokenizer.token_to_id(token)) is not None), None)

@@ -1,4 +1,4 @@
-"""Language models for other programs: a folder in Hugging Face's form, and adapters in PEFT's."""
+"""Exports language models to other programs: a folder in Hugging Face's format, adapters in PEFT's."""
 
 import json
 from pathlib import Path
@@ -23,17 +23,17 @@ CLASSES = {"llama": "LlamaForCausalLM", "qwen2": "Qwen2ForCausalLM", "qwen3": "Q
 
 
 def export(model: Generator, folder: Path, dtype: torch.dtype = torch.bfloat16) -> Path:
-    """The whole model, adapters merged, as config.json, model.safetensors and tokenizer.json, which `transformers` and
-    many other programs read. A folder that is there already is refused."""
+    """Writes the model, with adapters merged, as config.json, model.safetensors and tokenizer.json, which transformers
+    and many other programs read. Raises Refusal if the folder exists and is not empty."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise Refusal(f"{folder} is there already; choose another folder to export to")
+        raise Refusal(f"{folder} already exists; choose another folder to export to")
     process, codec = parts_of(model)
     assert codec.tokenizer is not None
     weights = {}
     for name, tensor in merged(process).items():
         other = renamed(name, OWN, HUGGING_FACE)
         if other is None:
-            raise Refusal(f"{model.name}: the weight {name} has no name in Hugging Face's form")
+            raise Refusal(f"{model.name}: the weight {name} has no name in Hugging Face's format")
         weights[other] = tensor.to(dtype).contiguous()
     config = config_of(process, codec) | {"torch_dtype": str(dtype).removeprefix("torch.")}
     words = model.modality.words if isinstance(model.modality, Text) else {}
@@ -52,22 +52,23 @@ def export(model: Generator, folder: Path, dtype: torch.dtype = torch.bfloat16) 
 
 
 def parts_of(model: Generator) -> tuple[Autoregressive, Symbols]:
-    """The parts of a model that has the shape of a published one."""
+    """The process and codec of a model with the architecture of a published one; Refusal for any other model."""
     process, codec = model.process, model.codec
     if not isinstance(process, Autoregressive) or not isinstance(process.backbone, Transformer):
-        raise Refusal(f"{model.name} is no language model; only those can be exported")
+        raise Refusal(f"{model.name} is not a language model; only language models can be exported")
     if (
         process.start is not None
         or process.softcap is not None
         or not isinstance(codec, Symbols)
         or not codec.tokenizer
     ):
-        raise Refusal(f"{model.name} has parts that no other program knows; only models begun from a published one can")
+        why = "has parts that other programs do not support"
+        raise Refusal(f"{model.name} {why}; only a model fine-tuned from a published one can be exported")
     return process, codec
 
 
 def merged(process: Autoregressive) -> dict[str, Tensor]:
-    """All weights by name, the base's too, adapters added in; a tied head is left out."""
+    """All weights by name, with adapters merged into those of the base; a tied head is left out."""
     adapted = attached(process)
     found: dict[str, Tensor] = {}
     for name, tensor in (*process.named_parameters(), *process.named_buffers()):
@@ -87,14 +88,14 @@ def _tied(process: Autoregressive) -> bool:
 
 
 def config_of(process: Autoregressive, codec: Symbols) -> dict[str, Any]:
-    """config.json in Hugging Face's form."""
+    """The content of config.json in Hugging Face's format."""
     shape: dict[str, Any] = vars(process.backbone)["arguments"]
     family = "qwen3" if shape["query_key_norm"] else "qwen2" if shape["bias"] else "llama"
     rotary: dict[str, Any] = {"rope_type": "default", "rope_theta": shape["rotary_base"]}
     if shape["rotary_divisors"] is not None:
         if len(set(shape["rotary_divisors"])) > 1:
             raise Refusal(
-                "rotary positions stretched unevenly have no place in Hugging Face's form here; export cannot"
+                "this model scales its rotary frequencies by different factors, which export does not support"
             )
         rotary |= {"rope_type": "linear", "factor": shape["rotary_divisors"][0]}
     return {
@@ -111,7 +112,7 @@ def config_of(process: Autoregressive, codec: Symbols) -> dict[str, Any]:
         "max_position_embeddings": codec.length,
         "rms_norm_eps": shape["epsilon"],
         "rope_parameters": rotary,
-        "rope_theta": shape["rotary_base"],  # here transformers 4 looks
+        "rope_theta": shape["rotary_base"],  # read by transformers 4
         "rope_scaling": rotary if "factor" in rotary else None,
         "tie_word_embeddings": _tied(process),
         "eos_token_id": codec.space.markers["end"],
@@ -120,7 +121,7 @@ def config_of(process: Autoregressive, codec: Symbols) -> dict[str, Any]:
 
 
 def peft_files(model: Generator, base: str) -> dict[str, bytes]:
-    """adapter_config.json and adapter_model.safetensors, as the library peft reads them beside the model `base`."""
+    """The contents of adapter_config.json and adapter_model.safetensors, as peft reads them, for the model `base`."""
     process, _ = parts_of(model)
     adapted = attached(process)
     if not adapted:
