@@ -93,5 +93,5 @@ def test_it_says_nothing_of_what_it_never_saw(codec):
 
 def test_a_vocabulary_beyond_its_keys_is_refused():
     codec = Symbols(8, "characters", "".join(map(chr, range(0x10000, 0x10000 + 70_000))))
-    with pytest.raises(Refusal, match="at most 65,536 different"):
+    with pytest.raises(Refusal, match="at most 65,536 tokens"):
         Index(codec)

@@ -73,7 +73,7 @@ def test_a_model_without_a_template_and_a_message_without_a_role_are_refused():
     with pytest.raises(Refusal, match="expected a role"):
         Conversation(model, [{"role": "wizard", "content": "x"}])
     model.modality = Text()
-    with pytest.raises(Refusal, match="was not taught to converse"):
+    with pytest.raises(Refusal, match="is not a chat model"):
         Conversation(model)
 
 

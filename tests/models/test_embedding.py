@@ -49,5 +49,5 @@ def test_what_a_model_makes_of_all_texts_alike_is_subtracted(made):
 def test_a_model_without_words_is_refused():
     codec = Patches(8, 4, 4)
     painter = Generator(Image(8), codec, Flow(codec.space, Transformer(32, 1, 2, modulated=True)), Nothing())
-    with pytest.raises(Refusal, match="does not read text"):
+    with pytest.raises(Refusal, match="is not a text model"):
         embed(painter, ["x"])

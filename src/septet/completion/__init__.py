@@ -1,4 +1,4 @@
-"""Code completed at a cursor, by a model and by what a project says already."""
+"""Code completion at a cursor, with a language model and an index of the project's own files."""
 
 from .completer import FLOOR, Completer
 from .drawing import Completion

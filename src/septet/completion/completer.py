@@ -1,4 +1,4 @@
-"""What stands at a cursor: drawn by a model of code, with what the project says already mixed in."""
+"""Completes code at a cursor with a model that fills gaps, mixed with counts from the project's own files."""
 
 from collections.abc import Callable
 
@@ -16,16 +16,16 @@ from ..space import Refusal
 from .drawing import Completion, Drawing
 from .index import Index
 
-A_LINE, A_BLOCK = 40, 160  # symbols that are drawn at most
-AFTER = 96  # symbols after the cursor that are read at most
-STEADY = 8  # lines: what is read begins at a multiple of so many, and stays the same while a line is written
-CHARACTERS = 6  # of a symbol at most, on average
-MOST_CHARACTERS = 1_000_000  # of a file in the editor that its index takes
-FLOOR = 0.2  # the chance below which nothing is said
+A_LINE, A_BLOCK = 40, 160  # most tokens that are generated for a line, for a block
+AFTER = 96  # most tokens after the cursor that the model reads
+STEADY = 8  # the context begins at a line number divisible by this, so that cached keys and values stay valid
+CHARACTERS = 6  # upper bound on the mean number of characters per token
+MOST_CHARACTERS = 1_000_000  # larger files in the editor are not indexed
+FLOOR = 0.2  # least probability of a completion that is offered
 
 
 class Completer:
-    """A model that fills gaps, and an index or none. Not for two threads at once."""
+    """Completes code with a model that was trained to fill gaps, and optionally an index. Not thread-safe."""
 
     def __init__(self, model: Generator, index: Index | None = None, bits: int = 32):
         process, codec = model.process, model.codec
@@ -45,9 +45,11 @@ class Completer:
         floor: float = FLOOR,
         left: Callable[[], bool] = lambda: False,
     ) -> Completion | None:
-        """The rest of the line between two texts, or with `block` the lines up to a shallower one, each as far as its
-        chance stays above `floor`; None where nothing is left. `name` is the file's in the index, where what is open in
-        the editor counts. Gives up between two steps when the asker has `left`."""
+        """Completes the line between `before` and `after`, or with `block` all lines up to one that is indented less.
+
+        The completion is cut where its probability falls below `floor`; None if nothing remains. `name` is the name of
+        the file in the index, which is updated to the text in the editor. Generation stops when `left` returns True.
+        """
         if name is not None:
             self.opened(before, after, name)
         most = min(A_BLOCK if block else A_LINE, self.decoding.sites // 3)
@@ -65,8 +67,8 @@ class Completer:
         return drawing.completion(request.drawn)
 
     def opened(self, before: str, after: str, name: str) -> None:
-        """Let the index hold a file as it is around a cursor, without the cursor's line and without secrets; one that
-        is too large is left out."""
+        """Updates a file in the index to the text around the cursor, without the cursor's line and without secrets. A
+        file that is too large is removed from the index."""
         if self.index is None:
             return
         if len(before) + len(after) > MOST_CHARACTERS:
@@ -75,13 +77,13 @@ class Completer:
         self.index.put(name, without_secrets(before[: before.rfind("\n") + 1] + after.partition("\n")[2], name))
 
     def asked(self, before: str, after: str, most: int) -> Tensor:
-        """(n,) symbols that ask for what is missing: suffix first, so that what is typed comes last and all that stands
-        before it has been read already."""
+        """(n,) tokens of the fill-in-the-middle prompt. The suffix comes first, so that typed text is appended at the
+        end and the cache of all tokens before it can be reused."""
         room = self.decoding.sites - most - 4
         suffix = self.codec.symbols_of(after[: AFTER * CHARACTERS], begun=False)[: min(AFTER, room // 3)]
         lines, total = before.rsplit("\n", room + STEADY), before.count("\n") + 1
         first, line = max(0, total - room) // STEADY * STEADY - (total - len(lines)), lines.pop()
-        spare = room - len(suffix) - A_LINE  # for the lines above, whatever is written in this one
+        spare = room - len(suffix) - A_LINE  # for the lines above, independent of the length of the cursor's line
         while first < len(lines):
             above = "\n".join(lines[first:])
             if len(above) <= CHARACTERS * room and len(self.codec.symbols_of(above, begun=False)) <= spare:

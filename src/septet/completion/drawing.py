@@ -1,4 +1,5 @@
-"""One completion while it is drawn: what a cursor stands in is drawn anew, the index is mixed in, the end is found.
+"""One completion while it is generated: regenerates the partial word before the cursor, mixes in counts from the index
+and finds the end.
 
 Shapes: V symbols.
 """
@@ -13,22 +14,23 @@ from torch import Tensor
 from ..codecs.symbols import Symbols
 from .index import BEGUN, Index
 
-# How much the index is believed by the length of the run it found, in symbols: benchmarks/trust.py, made monotone.
+# Weight of the index in the mixture by the length of its match in tokens: measured by benchmarks/trust.py, monotone.
 TRUST = (0.0, 0.01, 0.13, 0.21, 0.27, 0.35, 0.35, 0.5, 0.5, 0.58, 0.58, 0.75, 0.79)
 TOKEN = re.compile(r"""\w+|"[^"\n]*"|'[^'\n]*'|\s+|.""", re.DOTALL)
 
 
 @dataclass(frozen=True)
 class Completion:
-    """A text for the cursor, and the chance that the model gives its last line."""
+    """A text to insert at the cursor, and the model's probability of its last line."""
 
     text: str
     chance: float
 
 
 class Drawing:
-    """`before` is the text up to the cursor, of which the model reads all but what has `begun`, a space or a word; that
-    is drawn once more, and nothing else is allowed there. `pieces` are the texts of all symbols."""
+    """A completion in progress. The model reads `before`, the text up to the cursor, without the space or partial word
+    at its end (`begun`), which is generated again under the constraint that it stays the same: tokens of whole words do
+    not start inside a word. `pieces` are the texts of all tokens."""
 
     def __init__(
         self, codec: Symbols, index: Index | None, before: str, pieces: Sequence[str], block: bool, floor: float
@@ -37,7 +39,7 @@ class Drawing:
         found = BEGUN.search(before)
         self.begun = found.group() if found else ""
         self.read, self.line = before[: len(before) - len(self.begun)], before[before.rfind("\n") + 1 :]
-        self.chances: list[float] = []  # of the symbols drawn
+        self.chances: list[float] = []  # probabilities of the generated tokens
 
     def adjust(self, scores_V: Tensor, drawn: list[int]) -> None:
         chance_V, text = scores_V.softmax(-1), self._text(drawn)
@@ -54,7 +56,8 @@ class Drawing:
         scores_V.copy_(chance_V.log())
 
     def _as_begun(self, chance_V: Tensor, rest: str) -> Tensor:
-        """The chances of what agrees with the rest of what has begun; all, where nothing does."""
+        """Probabilities restricted to tokens that agree with `rest`, the remainder of the partial word; unchanged if no
+        token does."""
         if not rest:
             return chance_V
         agree = [
@@ -66,19 +69,19 @@ class Drawing:
         return kept_V / total if total > 0 else chance_V
 
     def over(self, drawn: list[int]) -> bool:
-        """Whether what was drawn goes beyond what is wanted, or has become unlikely."""
+        """Whether the generated tokens reach beyond the end of the completion, or have become unlikely."""
         text = self._text(drawn)
         return len(self._wanted(text)) < len(text) or self._likely(drawn)[0] < len(drawn)
 
     def completion(self, drawn: list[int]) -> Completion | None:
-        """What is wanted of it, back to where it is likely, and to the end of a token."""
+        """The completion, cut to its likely part and there to the end of a word; None if nothing remains."""
         wanted = self._wanted(self._text(drawn))
         count, chance = self._likely(drawn)
         text = self._text(drawn[:count])
         if not text.startswith(wanted):
             border = max((m.end() for m in TOKEN.finditer(wanted) if m.end() <= len(text)), default=0)
             wanted = wanted[:border].rstrip()
-            wanted = wanted.rpartition("\n")[0] or wanted  # of several lines, whole ones
+            wanted = wanted.rpartition("\n")[0] or wanted  # whole lines only, if there are several
         offered = wanted[len(self.begun) :] if wanted.startswith(self.begun) else ""
         return Completion(offered, chance) if offered.strip() else None
 
@@ -86,7 +89,7 @@ class Drawing:
         return self.codec.text_of(torch.tensor(drawn, dtype=torch.int64))
 
     def _likely(self, drawn: list[int]) -> tuple[int, float]:
-        """How many symbols come before the chance of their line falls below the floor, and the chance there."""
+        """The number of tokens before their line's probability falls below the floor, and the probability there."""
         chance = 1.0
         for count, (symbol, one) in enumerate(zip(drawn, self.chances, strict=True)):
             begun = 1.0 if symbol < len(self.pieces) and "\n" in self.pieces[symbol] else chance
@@ -96,15 +99,15 @@ class Drawing:
         return len(drawn), chance
 
     def _wanted(self, text: str) -> str:
-        """Up to the end of the line; of a block, up to a line that is shallower than that of the cursor, to a second
-        empty one, or to one that says the same as the line before."""
+        """The part of `text` that belongs to the completion: up to the end of the line, or for a block, up to a line
+        that is indented less than the cursor's, a second empty line or a repeated line."""
         if not self.block:
             return text.partition("\n")[0]
         depth = _depth(self.line)
         first, *lines = text.split("\n")
         kept = [first]
         for number, line in enumerate(lines, 1):
-            going_on = number == len(lines)  # its end has not been drawn
+            going_on = number == len(lines)  # its end has not been generated
             shallow = _depth(line) < depth if line.strip() else not going_on and not kept[-1].strip()
             again = line.strip() and not going_on and line.strip() == kept[-1].strip()
             if shallow or again:

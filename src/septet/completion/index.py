@@ -1,6 +1,7 @@
-"""What a project's own files say after a text: the longest run of symbols at its end that stands in them as well.
+"""An index of a project's files for completion: finds the longest suffix of a text that occurs in them, and counts the
+tokens that follow it there.
 
-Shapes: n symbols of all files in a row.
+Shapes: n tokens of all files, concatenated.
 """
 
 import re
@@ -14,25 +15,25 @@ from ..codecs.symbols import Symbols
 from ..contracts import Codec
 from ..space import Refusal
 
-BITS, A_KEY, KEYS = 16, 4, 3  # a symbol's, symbols a key, and keys: the longest run is 12 symbols
-LONGEST = A_KEY * KEYS
-TAIL = 160  # characters at a text's end that are looked at
-NEAREST = 64  # places of a run that are read at most
-AHEAD = 48  # characters of a place that are read
-BEGUN = re.compile(r"[ \t]?\w*\Z")  # a space or a word at a text's end: symbols of whole words do not begin after it
-MANY, SHARE = 8, 0.25  # files changed, and their share of all symbols, from which they are sorted in with the others
+BITS, A_KEY, KEYS = 16, 4, 3  # bits per token, tokens per key, keys
+LONGEST = A_KEY * KEYS  # most tokens of a match
+TAIL = 160  # characters at the end of a text that are matched
+NEAREST = 64  # most occurrences of a match that are counted
+AHEAD = 48  # characters that are read at an occurrence
+BEGUN = re.compile(r"[ \t]?\w*\Z")  # a space or partial word at the end: no token of a whole word starts there
+MANY, SHARE = 8, 0.25  # more changed files, with a larger share of all tokens, are merged into the main segment
 
 
 @dataclass
 class Found:
-    """The longest run at a text's end that files hold: its symbols, and how often which symbol follows."""
+    """The longest suffix of a text that occurs in the files: its length in tokens, and counts of the next tokens."""
 
     length: int
     followers: Counter[int]
 
 
 class Segment:
-    """Files in a row, and their places in the order of what stands before each, the nearest symbol first."""
+    """A suffix array in reverse: positions in concatenated files, sorted by the tokens before them, nearest first."""
 
     def __init__(self, codec: Symbols, files: dict[str, str]):
         self.names, self.text = list(files), "\0".join(files.values()) + "\0"
@@ -45,7 +46,7 @@ class Segment:
         self.keys = [key[self.order] for key in keys]
 
     def _key(self, back: int) -> np.ndarray:
-        """uint64 (n,): the symbols that stand `back` and more places before each, the nearest in the highest bits."""
+        """uint64 (n,): the A_KEY tokens that end `back` tokens before each position, nearest in the highest bits."""
         key = np.zeros(len(self.symbols), np.uint64)
         for place in range(A_KEY):
             shift = back + place + 1
@@ -54,12 +55,12 @@ class Segment:
         return key
 
     def after(self, symbols: list[int], gone: set[int]) -> tuple[int, np.ndarray]:
-        """(length, places): the longest run at the end of `symbols` that stands here, and the places that follow it;
-        files that are `gone` do not count."""
+        """The longest suffix of `symbols` that occurs in this segment: its length, and the positions after its
+        occurrences. Files whose numbers are in `gone` are skipped."""
         low, high, best = 0, len(self.order), (0, np.zeros(0, np.int64))
         for length in range(1, min(len(symbols), LONGEST) + 1):
             keys, place = self.keys[(length - 1) // A_KEY], (length - 1) % A_KEY
-            run = symbols[-length : len(symbols) - length + place + 1][::-1]  # those of this key, the nearest first
+            run = symbols[-length : len(symbols) - length + place + 1][::-1]  # the tokens of this key, nearest first
             least = sum(symbol << (BITS * (A_KEY - 1 - k)) for k, symbol in enumerate(run))
             most = least + (1 << (BITS * (A_KEY - 1 - place))) - 1
             part = keys[low:high]
@@ -78,23 +79,23 @@ class Segment:
 
 
 class Index:
-    """Files by name, of which any can be changed or removed at any time."""
+    """An index of files by name. Files can be changed and removed at any time."""
 
     def __init__(self, codec: Codec, files: Mapping[str, str] | None = None):
         if not isinstance(codec, Symbols) or (codec.space.symbols or 0) > 1 << BITS:
-            raise Refusal(f"{codec.space}: an index is for texts of at most {1 << BITS:,} different symbols")
+            raise Refusal(f"{codec.space}: an index supports vocabularies of at most {1 << BITS:,} tokens")
         self.codec, self.files = codec, dict(files or {})
         self.settle()
 
     def settle(self) -> None:
-        """Sort changed files in among the others; seconds for millions of symbols."""
+        """Rebuilds the main segment from all files; takes seconds for millions of tokens."""
         self.main = Segment(self.codec, self.files)
-        self.fresh: dict[str, Segment] = {}  # a changed file each
+        self.fresh: dict[str, Segment] = {}  # one segment per changed file
         self.changed: set[str] = set()
         self.gone: set[int] = set()
 
     def put(self, name: str, text: str | None) -> None:
-        """A file as it is now; None: it is no more."""
+        """Adds, changes or, with `text` None, removes a file."""
         if self.files.get(name) == text:
             return
         changed, others = {*self.changed, name}, {n: t for n, t in self.files.items() if n != name}
@@ -107,7 +108,8 @@ class Index:
             self.settle()
 
     def after(self, text: str, but: str | None = None) -> Found:
-        """What follows the end of a text in the files, all `but` one."""
+        """The longest suffix of `text` that occurs in the files, and the tokens that follow it; the file `but` is
+        skipped."""
         text = text[-TAIL:]
         match = BEGUN.search(text)
         partial = match.group() if match else ""
@@ -125,7 +127,7 @@ class Index:
         return found
 
     def _followers(self, segment: Segment, places: np.ndarray, partial: str) -> Counter[int]:
-        """The symbols that go on after `partial` at some places."""
+        """Counts of the tokens that follow `partial` at the given positions."""
         rests: Counter[str] = Counter()
         for place in places.tolist():
             begin = int(segment.starts[place])

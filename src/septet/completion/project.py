@@ -1,4 +1,4 @@
-"""The files of a project, as an index takes them."""
+"""Reads the files of a project for an index."""
 
 from pathlib import Path
 
@@ -11,8 +11,8 @@ MOST_CHARACTERS = 20_000_000
 
 
 def read(root: Path) -> dict[str, str]:
-    """Text by path of the code below a folder, without secrets and without what .gitignore names; what is no text is
-    left out, and so is what is too much, and what a link reaches that is not the project's."""
+    """Reads the source files below a folder: text by path, without secrets. Skips files that .gitignore names, files
+    that are not text, links to files outside the project, and all files after MOST_CHARACTERS in total."""
     root, found, total = root.resolve(), {}, 0
     for path in listed(root, tracked=True):
         if path.suffix.lower() in Code.extensions and total < MOST_CHARACTERS:
@@ -25,7 +25,7 @@ def read(root: Path) -> dict[str, str]:
 
 
 def text_of(path: Path) -> str | None:
-    """A file without secrets; None where it cannot be read."""
+    """The text of a file without secrets; None if it cannot be read."""
     code = Code()
     try:
         return next((piece for piece, _ in code.pieces(code.read(path))), None)
@@ -34,7 +34,7 @@ def text_of(path: Path) -> str | None:
 
 
 def holds(root: Path, path: Path) -> bool:
-    """Whether `read` would take a file, which need not be there yet."""
+    """Whether `read` would include the file, which need not exist yet."""
     if path.suffix.lower() not in Code.extensions or not path.is_relative_to(root):
         return False
     ignored, place = Ignored.at(root), root

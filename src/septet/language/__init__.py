@@ -1,1 +1,1 @@
-"""What can be done with language models besides going on from a text: conversation, constrained texts, embeddings."""
+"""What language models do besides continuing a text: conversation, constrained generation, embeddings."""

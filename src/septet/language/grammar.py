@@ -1,8 +1,8 @@
-"""Schemas and regular expressions as grammars, by llguidance, whose own limits leave gaps: a small schema can take
-minutes and gigabytes, or more stack than there is, which would end this process.
+"""Compiles schemas and regular expressions to grammars with llguidance, in a sandbox first.
 
-So whatever a stranger sends is built in a process of its own first, that may take little memory and time; only what
-passes is built here. This file is that process, too, and imports nothing of septet then.
+llguidance's own limits are not sufficient: a small schema can take minutes and gigabytes, or overflow the stack and end
+the process. Untrusted input is therefore compiled first in a child process with little memory and time, and compiled
+here only if that succeeds. The child process runs this file, which then imports nothing of septet.
 """
 
 import subprocess
@@ -11,17 +11,17 @@ import threading
 from functools import lru_cache
 from pathlib import Path
 
-SECONDS, STACK_BYTES = 2, 1 << 20  # a large schema takes a tenth; threads have more stack
-MEMORY_BYTES = 64 << 20  # beside what Python and the library take; a large schema takes less than half
-PATIENCE_SECONDS = 60  # a busy machine takes longer than the processor does
+SECONDS, STACK_BYTES = 2, 1 << 20  # processor time; a large schema takes 0.2 s. Threads of this process have more stack
+MEMORY_BYTES = 64 << 20  # in addition to Python and the library; a large schema takes less than half
+PATIENCE_SECONDS = 60  # of wall-clock time, which exceeds the processor time on a busy machine
 TOO_MUCH = f"it takes over {SECONDS} seconds or {MEMORY_BYTES >> 20} MB to prepare; simplify it"
-REFUSED = 3  # the exit code where the library itself says what is wrong
-TRYING = threading.Lock()  # one at a time: who sends many takes no more than one core from the rest
+REFUSED = 3  # exit code if the library itself reports an error
+TRYING = threading.Lock()  # one at a time, so that many requests occupy no more than one core
 
 
 @lru_cache(maxsize=64)
 def check(kind: str, text: str) -> None:
-    """Refuses a "schema" or a "regex" that no grammar can be made of; what passes is remembered."""
+    """Raises Refusal if a "schema" or "regex" does not compile to a grammar within the limits. Successes are cached."""
     from ..space import Refusal
 
     command, given = [sys.executable, "-P", __file__, kind], text.encode(errors="replace")
@@ -32,23 +32,23 @@ def check(kind: str, text: str) -> None:
         raise Refusal(f"the schema or pattern was not prepared after {PATIENCE_SECONDS} seconds: simplify it") from None
     if run.returncode:
         told = run.stdout.decode(errors="replace")[:200] if run.returncode == REFUSED else TOO_MUCH
-        raise Refusal(f"the schema or pattern cannot be kept to: {told}")
+        raise Refusal(f"the schema or pattern is not supported: {told}")
 
 
 def written(kind: str, text: str) -> str:
-    """The grammar in the library's own form; a ValueError where the text is no JSON."""
+    """The grammar in llguidance's format. Raises ValueError if a schema is not JSON."""
     from llguidance import LLMatcher
 
     return LLMatcher.grammar_from_regex(text) if kind == "regex" else LLMatcher.grammar_from_json_schema(text)
 
 
 def _limit() -> None:
-    """Little memory, stack and time from here on; where the system knows such limits."""
+    """Limits memory, stack and processor time from here on, on systems that support it."""
     try:
         import resource
-    except ImportError:  # Windows has none; time is limited there by the parent
+    except ImportError:  # on Windows; there the parent's timeout is the only limit
         return
-    try:  # programs and locales take an address space that differs by system
+    try:  # the address space that is already in use differs between systems
         pages = int(Path("/proc/self/statm").read_text().split()[0])
     except OSError:
         pages = 0
