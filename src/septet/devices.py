@@ -1,4 +1,4 @@
-"""Where a model computes: a GPU where there is one, else the processor."""
+"""The device and precision that a model computes with: a GPU if there is one, else the CPU."""
 
 import functools
 import time
@@ -9,12 +9,12 @@ from torch import Tensor, nn
 
 from .space import Refusal
 
-WORTH = 1.25  # all else in a step takes less time in bf16: products may take so much longer
-REPEATS = 10
+WORTH = 1.25  # bf16 pays off up to this ratio of matrix product times, since all other operations are faster in bf16
+REPEATS = 10  # of the measurement
 
 
 def device_of(name: str = "auto") -> torch.device:
-    """The device called `name`; "auto" takes a GPU where there is one. A device that is not there is a Refusal."""
+    """The device called `name`; "auto" is a GPU if there is one, else the CPU. Raises Refusal if it is unavailable."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if name == "cpu":
@@ -23,7 +23,7 @@ def device_of(name: str = "auto") -> torch.device:
         device = torch.device(name)
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise Refusal(f"device {name!r} is not here: expected auto, cpu, or a GPU such as cuda:0") from error
+        raise Refusal(f"device {name!r} is not available: expected auto, cpu, or a GPU such as cuda:0") from error
     return device
 
 
@@ -32,13 +32,13 @@ def device_in(module: nn.Module) -> torch.device:
 
 
 def precise(module: nn.Module, precision: str):
-    """bf16 autocast, or plain fp32, on the device of the module."""
+    """A context manager for bf16 autocast, or for fp32, on the device of the module."""
     device = device_in(module)
     return torch.autocast(device.type, torch.bfloat16, enabled=precision_on(device, precision) == "bf16")
 
 
 def precision_on(device: torch.device, precision: str) -> str:
-    """Either "bf16" or "fp32"; for "auto" the one in which a training step takes less time there."""
+    """Either "bf16" or "fp32"; for "auto", the one in which a training step is faster on `device`."""
     if precision != "auto":
         return precision
     return "bf16" if device.type != "cpu" or _product_ratio() < WORTH else "fp32"
@@ -46,8 +46,8 @@ def precision_on(device: torch.device, precision: str) -> str:
 
 @functools.cache
 def _product_ratio() -> float:
-    """How long this processor takes for a product in bf16, in units of what it takes in fp32: 1.8 to 2.0 on a Xeon
-    without AMX. Measured in one thread's own time, so that a busy machine answers as an idle one."""
+    """Time of a bf16 matrix product relative to fp32 on this CPU: 1.8 to 2.0 on a Xeon without AMX. Measured as thread
+    time on one thread, so that other load on the machine does not change the result."""
     threads, times = torch.get_num_threads(), dict.fromkeys((torch.float32, torch.bfloat16), float("inf"))
     torch.set_num_threads(1)
     try:

@@ -179,7 +179,7 @@ class Halved(Line):
 
 @pytest.mark.parametrize("part", ["loss", "gradient"])
 def test_what_is_not_finite_in_bf16_alone_is_not_blamed_on_the_rate(part: str):
-    with pytest.raises(Refusal, match=f"the {part} became nan, but is finite in fp32.*not the rate"):
+    with pytest.raises(Refusal, match=f"the {part} became nan, but is finite in fp32.*not the learning rate"):
         trained(Halved(part), replace(PLAIN, precision="bf16", clip=1.0), 1)
 
 
@@ -187,12 +187,12 @@ def test_what_is_not_finite_from_the_first_is_not_blamed_on_the_rate():
     learner = Line()
     with torch.no_grad():
         learner.layer.weight.fill_(float("inf"))
-    with pytest.raises(Refusal, match="before any update, so the rate is not to blame"):
+    with pytest.raises(Refusal, match="before any update, so the learning rate is not the cause"):
         trained(learner, PLAIN, 1)
 
 
 def test_a_rate_that_is_too_high_is_named():
-    with pytest.raises(Refusal, match=r"step \d+: the loss became (nan|inf); train again with a lower rate"):
+    with pytest.raises(Refusal, match=r"step \d+: the loss became (nan|inf); train again with a lower learning rate"):
         trained(Line(), replace(PLAIN, rate=1e25, clip=None), 20)
 
 

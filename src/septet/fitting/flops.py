@@ -1,4 +1,4 @@
-"""Floating-point operations, counted by what torch executes: products of matrices and convolutions, nothing else."""
+"""Counts floating-point operations that torch executes: matrix products and convolutions only."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -13,12 +13,12 @@ from ..contracts import Learner
 from ..devices import device_in, moved
 from .optimisers import enable
 
-ROWS = 4  # of a batch that are run
+ROWS = 4  # of a batch that are run to count operations
 
 
 def counted(work: Callable[[], Any]) -> int:
-    """What `work` takes; attention runs as plain products meanwhile, since fused kernels are not all counted, and
-    nothing is compiled. No random number is used up."""
+    """The operations of `work`, which runs uncompiled and with attention as plain products, since not all fused
+    kernels are counted. The state of torch's random generator is preserved."""
     stance = torch.compiler.set_stance("force_eager")
     with torch.random.fork_rng(), stance, sdpa_kernel(SDPBackend.MATH), _Counter() as counter:
         work()
@@ -26,7 +26,8 @@ def counted(work: Callable[[], Any]) -> int:
 
 
 class _Counter(TorchDispatchMode):
-    """torch's own counter also follows modules, by hooks that gradients of gradients do not bear."""
+    """Sums torch's formulas over executed operations. torch's own FlopCounterMode also installs module hooks, which
+    fail with second derivatives."""
 
     total = 0
 
@@ -39,13 +40,13 @@ class _Counter(TorchDispatchMode):
 
 
 def of_steps(learner: Learner, batches: Sequence[dict[str, Any]]) -> int | None:
-    """A training step of all players, the mean over some batches: backward included, the optimiser's own work left out.
-    A few rows of each are run, and stand for all. None where even these do not run; the learner stays as it is."""
+    """The operations of a training step of all players, mean over `batches`, with the backward pass and without the
+    optimiser. Estimated from ROWS rows of each batch; None if they run out of memory. The learner is unchanged."""
     kept = [buffer.clone() for buffer in learner.buffers()]
     parameters = {player: learner.parameters_of(player) for player in learner.players}
     try:
         return round(sum(_of_step(learner, parameters, batch) for batch in batches) / len(batches))
-    except RuntimeError:  # memory
+    except RuntimeError:  # out of memory
         return None
     finally:
         enable(parameters, None)

@@ -1,4 +1,5 @@
-"""Muon for hidden matrices, AdamW for the rest; whose turn it is to learn; weight averages; schedules by progress."""
+"""Muon for hidden matrices and AdamW for other parameters; weight averages; learning rate schedules; which player
+trains."""
 
 from collections.abc import Iterable
 
@@ -9,13 +10,13 @@ from ..contracts import Backbone
 
 
 def hidden_matrices(learner: nn.Module) -> set[Tensor]:
-    """The weights of linear layers inside backbones: what Muon is made for."""
+    """The weights of linear layers inside backbones, for which Muon is meant."""
     inside = (layer for part in learner.modules() if isinstance(part, Backbone) for layer in part.modules())
     return {layer.weight for layer in inside if isinstance(layer, nn.Linear)}
 
 
 def orthogonalised(x: Tensor) -> Tensor:
-    """(…, rows, columns) with all singular values brought near 1: five Newton-Schulz steps (Jordan et al. 2024)."""
+    """Moves all singular values of (…, rows, columns) close to 1 by five Newton-Schulz steps (Jordan et al. 2024)."""
     wide = x.bfloat16()
     flip = wide.shape[-2] > wide.shape[-1]
     wide = wide.mT if flip else wide
@@ -29,7 +30,8 @@ def orthogonalised(x: Tensor) -> Tensor:
 class Muon(torch.optim.Optimizer):
     """Muon (Jordan et al. 2024) on `matrices`, AdamW (Loshchilov & Hutter 2019) on the other parameters.
 
-    `rate` is Muon's; AdamW goes at `rate * share`. Multiply `scale` of every group by a schedule from outside.
+    `rate` is Muon's learning rate; AdamW's is `rate * share`. A schedule sets `scale` of every group, which multiplies
+    both.
     """
 
     def __init__(
@@ -92,7 +94,7 @@ class Muon(torch.optim.Optimizer):
 
 
 class Averages:
-    """Exponential averages of parameters, warmed up as min(decay, (1 + n) / (10 + n))."""
+    """Exponential moving averages of parameters, with decay min(decay, (1 + n) / (10 + n)) at update n."""
 
     def __init__(self, parameters: list[nn.Parameter], decay: float):
         self.parameters, self.decay, self.count = parameters, decay, 0
@@ -106,7 +108,7 @@ class Averages:
 
     @torch.no_grad()
     def swap(self) -> None:
-        """Exchange the averages with the parameters; a second call undoes the first."""
+        """Swaps the averages with the parameters; a second call undoes the first."""
         for value, parameter in zip(self.values, self.parameters, strict=True):
             kept = parameter.detach().clone()
             parameter.copy_(value)
@@ -114,12 +116,13 @@ class Averages:
 
 
 def scale_at(progress: float, warmup: float, decay: float) -> float:
-    """Up over the first `warmup` of the time, constant, then linearly to zero over the last `decay` of it."""
+    """The factor of the learning rate: linear warmup over the first `warmup` of the run (a fraction), constant, then
+    linear decay to zero over the last `decay` of it."""
     return max(0.0, min(1.0, (progress + 1e-3) / max(warmup, 1e-3), (1 - progress) / max(decay, 1e-3)))
 
 
 def enable(parameters: dict[str, list[nn.Parameter]], player: str | None) -> None:
-    """Lets only one player's parameters require gradients; those of all where it is None."""
+    """Sets requires_grad on the parameters of one player only, or of all players if `player` is None."""
     for other, mine in parameters.items():
         for p in mine:
             p.requires_grad_(player is None or other == player)
