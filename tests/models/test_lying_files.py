@@ -70,7 +70,7 @@ def test_a_table_that_claims_more_than_the_file_holds_builds_nothing(folder: Pat
 
 def test_a_config_that_asks_for_more_than_the_weights_hold_is_at_most_sketched(folder: Path):
     rewritten(folder, {"width": WIDE})
-    with pytest.raises(Refusal, match="asks for far more than model.safetensors holds"):
+    with pytest.raises(Refusal, match="needs far more than model.safetensors holds"):
         models.load(folder, parts=[Wide])
     assert not Wide.built
     rewritten(folder, {"width": 5})
@@ -81,7 +81,7 @@ def test_a_config_that_asks_for_more_than_the_weights_hold_is_at_most_sketched(f
 
 def test_a_config_that_asks_for_far_more_beside_the_weights_is_only_sketched(folder: Path):
     rewritten(folder, {"reach": WIDE})
-    with pytest.raises(Refusal, match="asks for 400,000,000 bytes beside the weights"):
+    with pytest.raises(Refusal, match="needs 400,000,000 bytes of buffers besides the weights"):
         models.load(folder, parts=[Wide])
     assert Wide.built == [f"meta 4 {WIDE}"]
     rewritten(folder, {"reach": 1000})

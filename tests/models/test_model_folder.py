@@ -95,7 +95,7 @@ def test_a_new_model_replaces_the_old_and_leaves_other_files(tmp_path: Path):
 
 def test_a_folder_of_other_things_is_not_taken(tmp_path: Path):
     (tmp_path / "README.md").write_text("my thesis")
-    with pytest.raises(Refusal, match="holds a README.md that is no septet model's"):
+    with pytest.raises(Refusal, match="holds a README.md that is not part of a septet model"):
         saved(tmp_path)
     assert (tmp_path / "README.md").read_text() == "my thesis"
     with pytest.raises(Refusal, match="is a file"):

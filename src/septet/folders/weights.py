@@ -1,4 +1,4 @@
-"""A safetensors file of weights, believed only where it agrees with what the model's config describes."""
+"""Reads weights from safetensors files, after comparing them with what the model's config describes."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,20 +13,20 @@ from ..space import Refusal
 from .references import is_pickle
 
 HEADER_BYTES = 16 << 20
-BESIDE_BYTES = 64 << 20  # that a model may work out beside its weights
+BESIDE_BYTES = 64 << 20  # limit on buffers that are computed instead of stored
 DTYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "BOOL": torch.bool}
 DTYPES |= {"I64": torch.int64, "I32": torch.int32, "I16": torch.int16, "I8": torch.int8, "U8": torch.uint8}
 
 
 def header(path: Path) -> dict[str, dict[str, Any]]:
-    """A safetensors file's table, with a cap of its own. Opening the file compares the table with the file's size, and
-    reads no weight: whoever builds what is in it builds no more than the file holds."""
+    """Shapes and types of the tensors in a safetensors file, without reading any. Checks the header's size and that all
+    tensors lie within the file, so that a model built from the header is no larger than the file."""
     with open(path, "rb") as file:
         size = int.from_bytes(file.read(8), "little")
     if is_pickle(path):
         raise Refusal(f"{path} is a pickle, which can run code and is never read; use safetensors")
     if not 2 <= size <= min(HEADER_BYTES, path.stat().st_size - 8):
-        raise Refusal(f"{path} is not a safetensors file: its header claims {size} bytes")
+        raise Refusal(f"{path} is not a safetensors file: its header declares {size} bytes")
     try:
         with safe_open(path, framework="pt") as file:
             slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
@@ -36,7 +36,7 @@ def header(path: Path) -> dict[str, dict[str, Any]]:
 
 
 def read(path: Path) -> dict[str, Tensor]:
-    """All tensors by name, finite."""
+    """Reads all tensors, by name. Raises Refusal if one holds NaN or infinity."""
     try:
         found = safetensors.torch.load_file(path)
     except (SafetensorError, OSError) as error:
@@ -50,8 +50,8 @@ def read(path: Path) -> dict[str, Tensor]:
 def check(
     header: Mapping[str, dict[str, Any]], state: Mapping[str, Tensor], folder: Path, file: str = "model.safetensors"
 ) -> None:
-    """Refuses a table, that of `file`, that has not the names, shapes and kinds of `state`, what the config of `folder`
-    describes."""
+    """Raises Refusal if names, shapes or kinds of types in `header`, that of `file`, differ from `state`, which the
+    config of `folder` describes."""
     for name in sorted({*header, *state}):
         if name not in header or name not in state:
             where = file if name not in header else "config.json"
@@ -66,11 +66,12 @@ def check(
 
 
 def check_beside(sketch: nn.Module, folder: Path) -> None:
-    """Refuses a config that asks for far more than the weights: buffers that no file holds, such as tables of sines."""
+    """Raises Refusal if a config describes very large buffers that are computed instead of stored, such as tables of
+    sines."""
     kept = sketch.state_dict()
     beside = sum(buffer.nbytes for name, buffer in sketch.named_buffers() if name not in kept)
     if beside > BESIDE_BYTES:
         raise Refusal(
-            f"{folder}: config.json asks for {beside:,} bytes beside the weights, where {BESIDE_BYTES:,} are the most; "
-            "use another copy of the model"
+            f"{folder}: config.json needs {beside:,} bytes of buffers besides the weights, more than the limit of "
+            f"{BESIDE_BYTES:,}; use another copy of the model"
         )

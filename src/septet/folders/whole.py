@@ -1,4 +1,4 @@
-"""Folders and files that are written whole or not at all, and folders whose manifest tells every later change."""
+"""Atomic writes of files and folders, and folders with a manifest that reveals later changes."""
 
 import errno
 import hashlib
@@ -26,7 +26,7 @@ MANIFEST_BYTES = 1 << 20
 
 @contextmanager
 def refusing(path: Path) -> Iterator[None]:
-    """Turns what the disk cannot do (full, read-only, no permission) into a Refusal that names `path`."""
+    """Converts an OSError (disk full, read-only, no permission) to a Refusal that names `path`."""
     try:
         yield
     except OSError as error:
@@ -37,7 +37,7 @@ def refusing(path: Path) -> Iterator[None]:
 
 
 def sync(path: Path) -> None:
-    """Waits until a file, or a folder's list of names, is on the disk."""
+    """Waits until a file, or the list of names in a folder, is on disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -46,7 +46,7 @@ def sync(path: Path) -> None:
 
 
 def write(path: Path, content: bytes) -> None:
-    """A file with `content`, whole or not at all; a file already there is replaced."""
+    """Writes a file atomically, replacing an existing one."""
     temporary = path.with_name(f".{path.name}.tmp-{os.getpid()}")
     with refusing(path):
         try:
@@ -59,7 +59,7 @@ def write(path: Path, content: bytes) -> None:
 
 
 def stage(contents: Mapping[str, bytes], target: Path) -> Path:
-    """A finished, synced folder beside `target`, with a manifest of `contents`; the caller renames it into place."""
+    """Writes a temporary folder beside `target`, with `contents` and their manifest, which the caller renames."""
     for name in contents:
         if not NAME.fullmatch(name) or name == MANIFEST:
             raise Refusal(f"file name {name!r}: letters, digits, '.', '_' and '-' only, at most 64, not {MANIFEST}")
@@ -80,13 +80,13 @@ def stage(contents: Mapping[str, bytes], target: Path) -> Path:
 
 
 def sweep(parent: Path, name: str = "*") -> None:
-    """Removes what writers of `name` left behind in `parent` when they were killed."""
+    """Removes temporary files and folders that killed writers of `name` left behind in `parent`."""
     for left in parent.glob(f".{name}.tmp-*"):
         shutil.rmtree(left) if left.is_dir() and not left.is_symlink() else left.unlink(missing_ok=True)
 
 
 def manifest_of(contents: Mapping[str, bytes]) -> bytes:
-    """manifest.json's text for these files."""
+    """The content of manifest.json for these files."""
     entries = {n: {"sha256": hashlib.sha256(c).hexdigest(), "bytes": len(c)} for n, c in contents.items()}
     return manifest_text(entries)
 
@@ -96,11 +96,11 @@ def manifest_text(entries: Mapping[str, Mapping[str, Any]]) -> bytes:
 
 
 def read_json(path: Path, limit: int) -> Any:
-    """Strict JSON of at most `limit` bytes; ValueError for NaN, repeated keys and bottomless nesting as well."""
+    """Reads strict JSON of at most `limit` bytes. Also raises ValueError for NaN, repeated keys and deep nesting."""
 
     def unrepeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         if len(dict(pairs)) != len(pairs):
-            raise ValueError("a key stands twice")
+            raise ValueError("a key occurs twice")
         return dict(pairs)
 
     def constant(text: str) -> NoReturn:
@@ -118,7 +118,7 @@ def read_json(path: Path, limit: int) -> Any:
 
 
 def manifest(folder: Path) -> dict[str, dict[str, Any]]:
-    """The entries of a folder's manifest; ValueError where it is not one."""
+    """Reads the entries of a folder's manifest. Raises ValueError if it is invalid."""
     found = read_json(folder / MANIFEST, MANIFEST_BYTES)
     if not isinstance(found, dict) or not isinstance(found.get("files"), dict):
         raise ValueError("it lists no files")
@@ -133,7 +133,7 @@ def manifest(folder: Path) -> dict[str, dict[str, Any]]:
 
 
 def damage(folder: Path, required: Collection[str]) -> str | None:
-    """What differs from the manifest, in words; None for a whole folder that has all `required` files."""
+    """A description of the first difference from the manifest; None if there is none and all `required` files exist."""
     if not (folder / MANIFEST).is_file():
         return f"{MANIFEST} is missing"
     try:
@@ -149,23 +149,23 @@ def damage(folder: Path, required: Collection[str]) -> str | None:
 def _difference(folder: Path, name: str, entry: Mapping[str, Any]) -> str | None:
     path = folder / name
     if not path.resolve().is_relative_to(folder.resolve()):
-        return f"{name} is a link that leaves the folder"
+        return f"{name} is a link that leads out of the folder"
     if not path.is_file():
         return f"{name} is not a file"
     if path.stat().st_size != entry["bytes"]:
-        return f"{name} has {path.stat().st_size} bytes where the manifest says {entry['bytes']}"
+        return f"{name} has {path.stat().st_size} bytes, but the manifest says {entry['bytes']}"
     with open(path, "rb") as file:
         same = hashlib.file_digest(file, "sha256").hexdigest() == entry["sha256"]
     return None if same else f"{name} does not match its SHA-256: it was damaged or changed"
 
 
 def previous(folder: Path) -> Path:
-    """Where a folder stands for the moment in which a new version takes its place."""
+    """The name of the old version of a folder while a new one replaces it."""
     return folder.with_name(f".{folder.name}.previous")
 
 
 def foreign(folder: Path) -> set[str]:
-    """The names in a folder that its manifest does not list: what a new version of it must not take away."""
+    """The names in a folder that its manifest does not list, which a new version must keep."""
     if not folder.is_dir():
         return set()
     try:
@@ -176,7 +176,7 @@ def foreign(folder: Path) -> set[str]:
 
 
 def swap(staged: Path, folder: Path) -> None:
-    """Puts a staged folder in the place of `folder`, which is removed last, and comes back if the place is not had."""
+    """Replaces `folder` by a staged one. The old version is removed last, and restored if the replacement fails."""
     aside = previous(folder)
     with refusing(folder):
         try:
@@ -193,7 +193,7 @@ def swap(staged: Path, folder: Path) -> None:
 
 
 def recover(folder: Path) -> None:
-    """Ends what a save of `folder` began before it was killed. Call it before looking for anything in the folder."""
+    """Completes a save of `folder` that was killed. Call this before looking for anything in the folder."""
     aside = previous(folder)
     if not aside.is_dir():
         return
@@ -202,25 +202,25 @@ def recover(folder: Path) -> None:
             os.rename(aside, folder)
             return
         whole = (folder / MANIFEST).exists()
-        # The manifest moves last: a folder made anew since the kill gets the old version back, all of it.
+        # Without a manifest, `folder` was created after the kill: all of the old version moves back, the manifest last.
         moving = foreign(aside) if whole else [p.name for p in aside.iterdir()]
         for name in sorted(moving, key=lambda name: name == MANIFEST):
             if not os.path.lexists(folder / name):
                 os.rename(aside / name, folder / name)
         rest = folder.with_name(f".{folder.name}.tmp-{os.getpid()}")
-        os.rename(aside, rest)  # from here on it counts as left over, however far its removal comes
+        os.rename(aside, rest)  # from here on, `sweep` completes an interrupted removal
         shutil.rmtree(rest)
         sync(folder.parent)
 
 
 def tensor_bytes(tensors: Mapping[str, Tensor], path: Path, told: dict[str, str] | None = None) -> bytes:
-    """A safetensors file's content, `told` in its header; tensors that share memory are stored one by one. NaN or
-    infinity is refused."""
+    """The content of a safetensors file, with `told` as metadata in its header; tensors that share memory are stored
+    separately. Raises Refusal for NaN or infinity."""
     stored: dict[str, Tensor] = {}
     memories: set[int] = set()
     for name, tensor in tensors.items():
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
-            raise Refusal(f"{path}: {name} holds NaN or infinity and is not saved; lower the learning rate")
+            raise Refusal(f"{path}: {name} holds NaN or infinity and was not saved; lower the learning rate")
         tensor = tensor.detach().cpu().contiguous()
         memory = tensor.untyped_storage().data_ptr()
         stored[name] = tensor.clone() if memory in memories else tensor
