@@ -79,7 +79,7 @@ def test_few_held_out_items_are_joined_by_training_items():
     words = [v.word for v in found.verdicts([noisy(p[:, ::-1]) for p in TRAINING[:30]])]
     assert words.count("copy") >= 24
     assert [v.word for v in found.verdicts(HELD_OUT[100:160])].count("copy") <= 3
-    with pytest.raises(Refusal, match="too few held-out items to calibrate: 3, and 9"):
+    with pytest.raises(Refusal, match="too few held-out items to calibrate: 3 held-out and 9"):
         nearness.calibrate(TRAINING[:9], HELD_OUT[:3], Image(24), NAMES[:9])
 
 

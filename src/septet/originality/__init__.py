@@ -1,1 +1,1 @@
-"""Whether what was drawn is new, or stands closer to a training item than data that were never trained on do."""
+"""Whether outputs are new, or closer to training items than held-out data are."""

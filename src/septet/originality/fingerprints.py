@@ -1,6 +1,6 @@
-"""What is kept of training texts to find copied spans without the texts: hashes of some of their runs of characters.
+"""Fingerprints of training texts, which reveal copied spans without the texts: hashes of selected character n-grams.
 
-Shapes: n characters or runs of a text, k kept runs of all training texts.
+Shapes: n characters or n-grams of a text, k selected n-grams of all training texts.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,18 +14,18 @@ from ..space import Refusal
 from .calibration import FEWEST, Verdict, p_values, word_of
 from .spans import COVERING, SCALE, normalised
 
-RUN = 32  # characters that are hashed together
-WINDOW = 16  # of so many runs one after another at least one is kept: no copy of RUN + WINDOW - 1 characters is missed
-BLOCK = 1 << 20
-PLACES = 8  # of one run in the training texts that are followed
-LENGTHS = (100, 200, 400, 800, 1600, 3200)  # characters of the held-out pieces that calibrate
-PIECES = 400  # of each length, at most
+RUN = 32  # characters of an n-gram
+WINDOW = 16  # of as many n-grams in a row at least one is kept: no copy of RUN + WINDOW - 1 characters is missed
+BLOCK = 1 << 20  # n-grams that are processed at a time
+PLACES = 8  # most occurrences of an n-gram in the training texts that are followed
+LENGTHS = (100, 200, 400, 800, 1600, 3200)  # characters of held-out pieces for calibration
+PIECES = 400  # most pieces of each length
 
 
 @dataclass(frozen=True)
 class Copied:
-    """A span of a text, case and white space aside, that stands in a training text: where it begins and ends, and the
-    index of the training text. Both ends may reach up to WINDOW - 1 characters further."""
+    """A span of a normalised text that also occurs in a training text: its begin and end, and the index of the training
+    text. The copy may extend up to WINDOW - 1 characters further at both ends."""
 
     begin: int
     end: int
@@ -34,9 +34,9 @@ class Copied:
 
 @dataclass(frozen=True)
 class Fingerprints:
-    """`hash_k`, in order, and where in the training texts, one after another, each kept run begins; `start_n` is where
-    each text does. `honest` are the longest spans of held-out pieces, by the length of the pieces; `line_l` are the
-    hashes of all lines."""
+    """`hash_k` are the sorted hashes of the selected n-grams and `place_k` their positions in the concatenated training
+    texts, where text i begins at `start_n[i]`. `honest` are the lengths of the longest copied spans of held-out pieces,
+    by the length of the pieces. `line_l` are the hashes of all lines."""
 
     names: Sequence[str]
     hash_k: np.ndarray
@@ -47,7 +47,7 @@ class Fingerprints:
     line_l: np.ndarray = field(default_factory=lambda: np.zeros(0, np.uint64))
 
     def verdicts(self, data: Sequence[str]) -> list[Verdict]:
-        """One for each text, by its longest copied span; refuses where too little was held out to calibrate."""
+        """A verdict for each text, by its longest copied span. Raises Refusal if there is too little held-out text."""
         if not self.honest:
             raise Refusal(
                 f"too little held-out text to calibrate: fewer than {FEWEST} pieces of {LENGTHS[0]} characters"
@@ -62,12 +62,12 @@ class Fingerprints:
         scores = (np.exp(-lengths / SCALE) for lengths in (np.array([longest.end - longest.begin]), self.honest[size]))
         p = min(
             1.0, float(p_values(*scores)[0]) * max(1, -(-len(text) // size))
-        )  # Bonferroni: a long text has many pieces
+        )  # Bonferroni correction: a long text has many pieces
         share = 1 - (longest.end - longest.begin) / max(1, len(text))
         return Verdict(word_of(p), self.names[longest.source], share, p)
 
     def copied(self, text: str) -> list[Copied]:
-        """The spans of a text that are copied, of at least `COVERING` characters or RUN where both ends are unsure."""
+        """The copied spans of a text, all those of RUN + WINDOW - 1 characters and some shorter ones."""
         return self._copied(normalised(text))
 
     def _copied(self, text: str) -> list[Copied]:
@@ -89,10 +89,10 @@ class Fingerprints:
 
 
 def fingerprinted(training: Sequence[str], held_out: Sequence[str], names: Sequence[str]) -> Fingerprints:
-    """What `Fingerprints.verdicts` needs."""
+    """Computes the Fingerprints of training texts, calibrated on held-out texts."""
     texts = [normalised(text) for text in training]
     start_n = np.cumsum([0] + [len(text) + 1 for text in texts])[:-1]
-    hash_n = grams("\n".join(texts), RUN)  # a run over a border holds a newline, which no normalised text does
+    hash_n = grams("\n".join(texts), RUN)  # n-grams across texts contain a newline, which normalised texts do not
     place_k = np.concatenate(list(_winnowed(hash_n)) or [np.zeros(0, np.int64)])
     order = np.argsort(hash_n[place_k], kind="stable")
     place_k = place_k[order]
@@ -111,7 +111,8 @@ def _longest(spans: Sequence[Copied]) -> int:
 
 
 def _winnowed(hash_n: np.ndarray) -> Iterator[np.ndarray]:
-    """The places of the smallest hash, its last one, of each WINDOW in a row (Schleimer et al. 2003)."""
+    """Winnowing (Schleimer et al. 2003): the position of the smallest hash in each WINDOW of hashes, the last of equal
+    ones."""
     last = -1
     for begin in range(0, len(hash_n) - WINDOW + 1, BLOCK):
         windows = np.lib.stride_tricks.sliding_window_view(hash_n[begin : begin + BLOCK + WINDOW - 1], WINDOW)
@@ -121,7 +122,7 @@ def _winnowed(hash_n: np.ndarray) -> Iterator[np.ndarray]:
 
 
 def marked(text: str, spans: Sequence[Copied]) -> list[tuple[str, bool]]:
-    """A normalised text in pieces, each with whether it is copied (in a span of at least COVERING characters)."""
+    """Cuts a normalised text into pieces, each with whether it lies in a copied span of COVERING characters or more."""
     inside = np.zeros(len(text), bool)
     for span in spans:
         if span.end - span.begin >= COVERING:

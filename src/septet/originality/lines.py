@@ -1,4 +1,4 @@
-"""Which lines stand in a person's texts, and which items in a list, told by their hashes, without the texts."""
+"""Finds lines that occur in the training texts, and items that occur in a training list, from their hashes alone."""
 
 import hashlib
 from collections.abc import Iterable, Sequence
@@ -12,8 +12,8 @@ from .spans import normalised
 
 @dataclass(frozen=True)
 class Listed:
-    """What is kept of a list: `hash_k`, in order, of its training items, `place_k`, which of the `names` each is, and
-    `line_l`, the hashes of all items, held-out ones too."""
+    """Hashes of a list of items: `hash_k` are the sorted hashes of its training items, `place_k` their indices in
+    `names`, and `line_l` the hashes of all items, including held-out ones."""
 
     names: Sequence[str]
     hash_k: np.ndarray
@@ -22,8 +22,8 @@ class Listed:
     held_out: int
 
     def verdicts(self, data: Sequence[str]) -> list[Verdict]:
-        """One for each item: "copy" where it is a training item, case and white space aside, else "new". Of held-out
-        items none would be called a copy, since that is how they were chosen."""
+        """A verdict for each item: "copy" if it equals a training item up to case and white space, else "new". No
+        held-out item would be called a copy, since none equals a training item by construction of the split."""
         hashes = np.array([_hash(normalised(item)) for item in data], np.uint64)
         place = np.searchsorted(self.hash_k, hashes).clip(max=max(0, len(self.hash_k) - 1))
         found = []
@@ -35,20 +35,20 @@ class Listed:
 
 
 def listed(training: Sequence[str], held_out: Sequence[str], names: Sequence[str]) -> Listed:
-    """What `Listed.verdicts` needs."""
+    """Computes the Listed of training and held-out items."""
     hash_n = np.array([_hash(normalised(item)) for item in training], np.uint64)
     hash_k, place_k = np.unique(hash_n, return_index=True)
     return Listed(names, hash_k, place_k.astype(np.uint32), hashed([*training, *held_out]), len(held_out))
 
 
 def hashed(texts: Iterable[str]) -> np.ndarray:
-    """uint64 (n,), in order: of the different lines of some texts, case and white space aside."""
+    """uint64 (n,), sorted: hashes of the distinct lines of some texts, up to case and white space."""
     lines = {normalised(line) for text in texts for line in text.split("\n")}
     return np.array(sorted(map(_hash, lines - {""})), np.uint64)
 
 
 def stand(lines: Sequence[str], hash_n: np.ndarray) -> list[bool]:
-    """Whether each line is among those that were `hashed`."""
+    """Whether the hash of each line is in `hash_n`, as returned by `hashed`."""
     return np.isin(np.array([_hash(normalised(line)) for line in lines], np.uint64), hash_n).tolist()
 
 
@@ -57,8 +57,8 @@ def _hash(line: str) -> int:
 
 
 def items(text: str, begun: bool) -> list[str]:
-    """The whole lines of a drawn text: without the last, which its length may have cut, and unless the text has `begun`
-    at a line's beginning without the first, which may lack its own."""
+    """The complete lines of a generated text: without the last one, which the length limit may have cut, and without
+    the first one unless the text has `begun` at the beginning of a line."""
     lines = text.split("\n")
     whole = lines[0 if begun else 1 : -1] or lines[:1]
     return [line.strip() for line in whole if line.strip()]

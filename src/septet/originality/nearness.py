@@ -1,7 +1,6 @@
-"""Whether pictures, drawings and the like are new or stand closer to a training item than data that were never trained
-on do.
+"""Whether pictures, drawings and other data with features are new, or closer to training items than held-out data are.
 
-Shapes: Q queries, R training items, F features, W ways of looking, n honest items.
+Shapes: Q queries, R training items, F features, W views (Modality.views), n honest items.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,18 +21,18 @@ from .reduced import SAMPLE, Axes, Reduced
 
 __all__ = ["Calibration", "Verdict", "calibrate", "judge"]
 
-CHUNK = 256
-CELLS = 1 << 26  # of a matrix of distances, at most
-HONEST = 500  # items that calibrate, at most
-MOST_BYTES = 16_000_000  # that the features of the training data may take
-CHANGES = 16  # that a way of looking may know, about
-CROWD = 50  # neighbours that say how dense the training data are around a datum
+CHUNK = 256  # most items whose features are computed at a time
+CELLS = 1 << 26  # most entries of a distance matrix
+HONEST = 500  # most items for calibration
+MOST_BYTES = 16_000_000  # limit on the features of the training data
+CHANGES = 16  # assumed number of transformations per view, for the size of the distance matrix
+CROWD = 50  # neighbours that estimate the density of training data around a datum
 
 
 @dataclass(frozen=True)
 class _Nearness:
-    """(W, Q) each: the distance to the nearest training item by each way of looking, its index, and the ratio to half
-    the mean distance to the `CROWD` nearest (Carlini et al. 2023)."""
+    """(W, Q) each: the distance to the nearest training item in each view, its index, and the ratio of the distance to
+    half the mean distance to the `CROWD` nearest (Carlini et al. 2023)."""
 
     distance_WQ: np.ndarray
     index_WQ: np.ndarray
@@ -42,9 +41,9 @@ class _Nearness:
 
 @dataclass(frozen=True)
 class Calibration:
-    """What data are judged against: the features of training data, and the scores of honest data, which are held-out
-    items and, where these are few, training items judged against all others. `place_of` finds a training item by the
-    digest of its content."""
+    """The reference for verdicts: features of the training data, and scores of honest data. These are held-out items
+    and, if there are few, training items compared with all others. `place_of` maps the digest of an item's content to
+    its index."""
 
     modality: Modality
     names: Sequence[str]
@@ -55,7 +54,7 @@ class Calibration:
     held_out: int
 
     def verdicts(self, data: Sequence[Any]) -> list[Verdict]:
-        """One for each datum. What equals a training item in content is a copy whatever its p."""
+        """A verdict for each datum. A datum with the content of a training item is always a copy."""
         if not len(data):
             return []
         found = _nearness(data, self.features_W, self.modality)
@@ -72,8 +71,8 @@ class Calibration:
         return verdicts
 
     def nearest(self, datum: Any, count: int) -> list[tuple[str, float]]:
-        """The names of the training items nearest to a datum, by the way of looking that finds each nearest, and the
-        share of honest data whose nearest item is as near."""
+        """The names of the `count` nearest training items, each by the view in which it is nearest, and the share of
+        honest data whose nearest item is as near."""
         scores = []
         for way, training, scale in zip(
             self.modality.views([datum]), self.features_W, self.scale_W1[:, 0], strict=True
@@ -85,12 +84,12 @@ class Calibration:
         return [(self.names[int(i)], float(chance)) for i, chance in zip(index[:count], p, strict=True)]
 
     def holds(self, datum: Any) -> bool:
-        """Whether a datum, as it was read, is one of the training items, or a part of it is."""
+        """Whether a datum as read from a file, or a piece of it, is a training item."""
         pieces = (self.modality.finish(piece) for piece, _ in self.modality.pieces(datum))
         return any(digest(self.modality.take(piece)) in self.place_of for piece in pieces)
 
     def honest_shares(self) -> dict[str, float]:
-        """How many of the honest data would be called a copy, and close."""
+        """The shares of honest data that would be called a copy, and close."""
         words = [word_of(float(p)) for p in p_values(self.honest_n, self.honest_n)]
         return {word: words.count(word) / len(words) for word in ("copy", "close")}
 
@@ -98,8 +97,8 @@ class Calibration:
 def judge(
     generated: Sequence[Any], training: Sequence[Any], held_out: Sequence[Any], modality: Modality, names: Sequence[str]
 ) -> list[Verdict]:
-    """A verdict for each generated datum; `names` are the training items'. At most a hundredth of honest data are
-    called copies and a twentieth close. Refuses where there are too few data to calibrate."""
+    """A verdict for each generated datum; `names` are those of the training items. At most 1 % of honest data would be
+    called copies and 5 % close. Raises Refusal if there are too few held-out data for calibration."""
     if len(generated) and isinstance(generated[0], str):
         return spans.judge(list(generated), list(training), list(held_out)).verdicts(names)
     return calibrate(training, held_out, modality, names).verdicts(generated)
@@ -113,13 +112,14 @@ def calibrate(
     seed: int = 0,
     planted: int = 0,
 ) -> Calibration:
-    """What `Calibration.verdicts` needs, from data of one modality that is not text. The last `planted` training items
-    are no honest data."""
+    """Calibrates verdicts for data of a modality other than text. The last `planted` training items, which are
+    canaries, are not used as honest data."""
     stream = np.random.Generator(np.random.Philox(seed))
     chosen = [held_out[i] for i in stream.permutation(len(held_out))[:HONEST]]
     extra = stream.permutation(len(training) - planted)[: HONEST - len(chosen)] if len(chosen) < PLENTY else []
     if len(chosen) + len(extra) < FEWEST or len(training) < 2:
-        raise Refusal(f"too few held-out items to calibrate: {len(chosen)}, and {len(training)} to train on; add data")
+        found = f"{len(chosen)} held-out and {len(training)} training items"
+        raise Refusal(f"too few held-out items to calibrate: {found}; add data")
     features_W = _plain(training, modality)
     ratios = [_nearness(chosen, features_W, modality).ratio_WQ] if chosen else []
     if len(extra):
@@ -127,7 +127,7 @@ def calibrate(
         others = [twins[i] for i in extra]
         ratios.append(_nearness([training[i] for i in extra], features_W, modality, others).ratio_WQ)
     ratio_Wn = np.concatenate(ratios, 1)
-    scale_W1 = np.quantile(ratio_Wn, 0.05, 1, keepdims=True).clip(1e-9)  # so that no way of looking drowns another
+    scale_W1 = np.quantile(ratio_Wn, 0.05, 1, keepdims=True).clip(1e-9)  # so that views are comparable
     place_of = {digest(modality.take(datum)): i for i, datum in enumerate(training)}
     honest_n = (ratio_Wn / scale_W1).min(0)
     return Calibration(modality, names, features_W, place_of, scale_W1, honest_n, len(chosen))
@@ -139,7 +139,7 @@ def _chunks(data: Sequence[Any], size: int = CHUNK) -> Iterator[list[Any]]:
 
 
 def _plain(data: Sequence[Any], modality: Modality) -> list[Reduced]:
-    """By each way of looking, the features of the data as they are."""
+    """The features of untransformed data in each view."""
 
     def features(items: Sequence[Any]) -> Iterator[list[Tensor]]:
         return ([next(way) for way in modality.views(chunk)] for chunk in _chunks(items))
@@ -152,7 +152,7 @@ def _plain(data: Sequence[Any], modality: Modality) -> list[Reduced]:
 
 
 def _distances(way: Iterator[Tensor], training: Reduced) -> Tensor:
-    """(Q, R): the least under the changes of a way of looking."""
+    """(Q, R) distances: the minimum over the transformations of a view."""
     changes = list(way)
     found = training.distances(torch.cat(changes))
     return found.view(len(changes), -1, len(training)).amin(0)
@@ -165,7 +165,7 @@ def _crowd(distance_QR: Tensor) -> Any:
 def _nearness(
     data: Sequence[Any], features_W: list[Reduced], modality: Modality, excluded: Sequence[Sequence[int]] = ()
 ) -> _Nearness:
-    """`excluded` are the training items that each datum is not compared with."""
+    """Compares data with the training items; `excluded` are the training items that are left out for each datum."""
     rows: list[list[np.ndarray]] = []
     size = max(1, min(CHUNK, CELLS // (CHANGES * len(features_W[0]))))
     for number, chunk in enumerate(_chunks(data, size)):
@@ -183,7 +183,7 @@ def _nearness(
 
 
 def _twins(data: Sequence[Any], modality: Modality) -> list[list[int]]:
-    """For each item, those that the split of the data would have kept on its side: itself and its near duplicates."""
+    """For each item, itself and its near duplicates, which a split would have kept on the same side."""
     sketches = [modality.sketch(data[i]) for i in range(len(data))]
     empty = np.zeros(BANDS * ROWS, np.uint32)
     signatures = np.stack([signature(sketch) if len(sketch) else empty for sketch in sketches])

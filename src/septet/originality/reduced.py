@@ -1,4 +1,4 @@
-"""Features of many items kept small: their principal axes, a byte each.
+"""Compressed features of many items: principal components, quantised to one byte each.
 
 Shapes: Q queries, R items, F features, A axes.
 """
@@ -11,13 +11,14 @@ import torch
 from torch import Tensor
 
 MOST_AXES = 256
-VARIANCE = 0.999  # that the axes hold; how far an item lies off them is kept as one number
-SAMPLE = 4096  # items that the axes are measured on
+VARIANCE = 0.999  # explained by the axes; the norm of an item's residual is stored as one number
+SAMPLE = 4096  # most items from which the axes are computed
 
 
 @dataclass(frozen=True)
 class Reduced:
-    """`codes_RA` are int8 steps of `step_A` along `axes_FA` from `centre_F`; `rest_R` the length of what is left."""
+    """`codes_RA` are int8 coordinates along `axes_FA` in units of `step_A`, relative to `centre_F`; `rest_R` are the
+    norms of the residuals."""
 
     centre_F: Tensor
     axes_FA: Tensor
@@ -29,11 +30,11 @@ class Reduced:
         return len(self.codes_RA)
 
     def distances(self, query_QF: Tensor) -> Tensor:
-        """(Q, R): of what lies off the axes only the lengths are compared."""
+        """(Q, R) approximate distances; of the residuals, only the norms are compared."""
         return torch.cdist(self.coordinates(query_QF), self._points_RA)
 
     def coordinates(self, features_nF: Tensor) -> Tensor:
-        """(n, A + 1): along the axes, and off them."""
+        """(n, A + 1): coordinates along the axes, and norms of the residuals."""
         along, rest = _projected(features_nF - self.centre_F, self.axes_FA)
         return torch.cat([along, rest[:, None]], 1)
 
@@ -44,7 +45,7 @@ class Reduced:
 
 @dataclass(frozen=True)
 class Axes:
-    """What the features of a set are reduced to, as in Reduced."""
+    """Centre, principal axes and step sizes, as in Reduced."""
 
     centre_F: Tensor
     axes_FA: Tensor
@@ -52,7 +53,7 @@ class Axes:
 
     @classmethod
     def of(cls, sample_nF: Tensor, bytes_an_item: int = MOST_AXES) -> "Axes":
-        """Those of a sample of the set."""
+        """Computes the axes from a sample of features, at most `bytes_an_item` of them."""
         centre = sample_nF.mean(0)
         values, vectors = torch.linalg.eigh((sample_nF - centre).T.double() @ (sample_nF - centre).double())
         share = values.flip(0).clamp(min=0).cumsum(0) / values.clamp(min=0).sum().clamp(min=1e-30)
@@ -62,12 +63,12 @@ class Axes:
         return cls(centre, axes, (along.abs().amax(0) * 1.2 / 127).clamp(min=1e-12))
 
     def coded(self, features_nF: Tensor) -> tuple[Tensor, Tensor]:
-        """Codes and rests of some items."""
+        """Compresses features: codes, int8 (n, A), and residual norms, fp16 (n,)."""
         along, rest = _projected(features_nF - self.centre_F, self.axes_FA)
         return (along / self.step_A).round().clamp(-127, 127).to(torch.int8), rest.half()
 
     def gathered(self, coded: Sequence[tuple[Tensor, Tensor]]) -> Reduced:
-        """All items, coded in parts."""
+        """Concatenates items that were compressed in parts."""
         codes, rests = zip(*coded, strict=True)
         return Reduced(self.centre_F, self.axes_FA, self.step_A, torch.cat(codes), torch.cat(rests))
 
@@ -79,12 +80,12 @@ def _projected(moved_nF: Tensor, axes_FA: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def tensors(kept: Reduced) -> dict[str, Tensor]:
-    """By name, as `restored` takes them."""
+    """The tensors of a Reduced by name, from which `restored` rebuilds it."""
     return {field.name: getattr(kept, field.name).contiguous() for field in fields(kept)}
 
 
 def restored(found: dict[str, Tensor]) -> Reduced:
-    """What `tensors` gave; a KeyError or ValueError where that cannot be."""
+    """The inverse of `tensors`. Raises KeyError or ValueError if tensors are missing or their shapes disagree."""
     kept = Reduced(**{field.name: found[field.name] for field in fields(Reduced)})
     items, axes = kept.codes_RA.shape
     shapes = [tuple(t.shape) for t in (kept.axes_FA, kept.centre_F, kept.step_A, kept.rest_R)]

@@ -1,6 +1,7 @@
-"""The longest spans that texts share with training texts, case and white space aside, beside those of held-out text.
+"""The longest spans that generated texts share with training texts, up to case and white space, compared with those of
+held-out text.
 
-Shapes: n characters of all texts together, one after another.
+Shapes: n characters of all texts, concatenated.
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,17 +12,17 @@ import numpy as np
 from ..space import Refusal
 from .calibration import FEWEST, Verdict, p_values, word_of
 
-CHUNK = 2_000_000  # characters of training text that are sorted at once
-LONGEST = 4096  # characters; longer spans count as this
-COVERING = 50  # characters from which a span counts as copied text
-PIECES = 500  # of held-out text that calibrate, at most
-SCALE = 50.0  # characters; turns spans into scores that neither overflow nor vanish
+CHUNK = 2_000_000  # characters of training text per suffix array
+LONGEST = 4096  # characters; longer spans are counted as this long
+COVERING = 50  # characters; shorter spans do not count as copied text
+PIECES = 500  # most pieces of held-out text for calibration
+SCALE = 50.0  # characters; scores are exp(-length / SCALE)
 
 
 @dataclass(frozen=True)
 class Span:
-    """The longest copied span of a text: its characters, in which training text it stands, the text itself; and
-    the share of all characters that lie in copied spans of at least `COVERING`."""
+    """The longest copied span of a text: its length in characters, the index of the training text, the span itself, and
+    the share of the text's characters that lie in copied spans of at least `COVERING`."""
 
     length: int
     source: int
@@ -31,8 +32,8 @@ class Span:
 
 @dataclass(frozen=True)
 class Judged:
-    """The spans of generated texts and of pieces of held-out text as long as they are, the p value of each text, and
-    how many of the held-out pieces would be called a copy, and close."""
+    """The spans of generated texts and of held-out pieces of the same length, the p-value of each generated text, and
+    the shares of held-out pieces that would be called a copy, and close."""
 
     generated: list[Span]
     held_out: list[Span]
@@ -54,11 +55,11 @@ def normalised(text: str) -> str:
 
 
 def judge(generated: list[str], training: list[str], held_out: list[str]) -> Judged:
-    """How much longer the spans of generated texts are than those of held-out pieces of the length of the longest."""
+    """Compares the spans of generated texts with those of held-out pieces that are as long as the longest of them."""
     texts = [normalised(text) for text in generated]
     pieces = _pieces([normalised(text) for text in held_out], max(map(len, texts)))
     if len(pieces) < FEWEST:
-        raise Refusal(f"too few held-out items to calibrate: {len(pieces)} pieces of text as long as what was drawn")
+        raise Refusal(f"too few held-out items to calibrate: {len(pieces)} pieces as long as the generated texts")
     spans = copied(texts + pieces, training)
     made, unseen = spans[: len(texts)], spans[len(texts) :]
     scores = [np.exp(-np.array([span.length for span in group]) / SCALE) for group in (made, unseen)]
@@ -73,7 +74,7 @@ def _pieces(texts: list[str], length: int) -> list[str]:
 
 
 def copied(texts: Sequence[str], training: Sequence[str]) -> list[Span]:
-    """The Span of each text, exact up to `LONGEST` characters, by suffix arrays of the training texts in parts."""
+    """The Span of each text, exact up to `LONGEST` characters, from suffix arrays of groups of training texts."""
     texts = [normalised(text) for text in texts]
     starts = np.cumsum([0] + [len(text) + 1 for text in texts])
     best, where = np.zeros(starts[-1], np.int64), np.zeros(starts[-1], np.int64)
@@ -97,7 +98,8 @@ def _covered(length_n: np.ndarray) -> float:
 
 
 def _parts(training: Sequence[str]) -> Iterator[tuple[list[str], list[int]]]:
-    """Training texts, normalised, in groups of about CHUNK characters; what is longer is cut with an overlap."""
+    """Yields normalised training texts and their indices in groups of about CHUNK characters; longer texts are cut,
+    with an overlap."""
     parts: list[str] = []
     sources: list[int] = []
     for index, text in enumerate(training):
@@ -113,10 +115,10 @@ def _parts(training: Sequence[str]) -> Iterator[tuple[list[str], list[int]]]:
 
 
 def _matches(texts: list[str], parts: list[str]) -> tuple[np.ndarray, np.ndarray]:
-    """For each character of the texts (and the border after each), the longest span of the parts that begins as the
-    text goes on there, and the part it is in."""
+    """For each position in the texts (and the border after each), the length of the longest span that begins there and
+    also occurs in one of the parts, and the index of that part."""
     whole = [*texts, *parts]
-    codes = np.concatenate([np.append(_codes(text), 0x110000 + i) for i, text in enumerate(whole)])  # no border matches
+    codes = np.concatenate([np.append(_codes(text), 0x110000 + i) for i, text in enumerate(whole)])  # borders differ
     own = sum(len(text) + 1 for text in texts)
     ranks, order = _sorted_suffixes(codes, max([1, *map(len, texts)]))
     place = np.arange(len(order))
@@ -140,7 +142,7 @@ def _codes(text: str) -> np.ndarray:
 
 
 def _sorted_suffixes(codes_n: np.ndarray, longest: int) -> tuple[list[np.ndarray], np.ndarray]:
-    """Ranks of all runs of 1, 2, 4, ... characters, and the suffixes in order (Manber and Myers 1993)."""
+    """Ranks of all substrings of 1, 2, 4, ... characters, and the suffix array (Manber and Myers 1993)."""
     ranks, width = [np.unique(codes_n, return_inverse=True)[1].astype(np.int32)], 1
     order = np.argsort(ranks[0])
     while width < min(longest, LONGEST):
@@ -157,7 +159,7 @@ def _sorted_suffixes(codes_n: np.ndarray, longest: int) -> tuple[list[np.ndarray
 
 
 def _agreement(ranks: list[np.ndarray], first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """How many characters from each of two places on are the same; borders, which are all different, end every run."""
+    """The length of the common prefix of the suffixes at each pair of positions. All borders differ, so they end it."""
     length = np.zeros(len(first), np.int64)
     for power in reversed(range(len(ranks))):
         rank = ranks[power]
