@@ -13,8 +13,9 @@ PLENTY = 200  # honest items above which empirical p-values are fine enough with
 
 @dataclass(frozen=True)
 class Verdict:
-    """`word` is "new", "close" or "copy"; `nearest` is the name of the nearest training item; `distance` is the distance
-    to it (for text, the share outside the longest copied span); `p` is the share of honest data that are as near."""
+    """`word` is "new", "close" or "copy"; `nearest` is the name of the nearest training item; `distance` is the
+    distance to it (for text, the share outside the longest copied span); `p` is the share of honest data that are as
+    near."""
 
     word: str
     nearest: str
