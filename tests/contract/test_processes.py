@@ -207,7 +207,7 @@ def test_a_space_of_the_wrong_kind_is_refused_by_name(kind: type[Process]):
 @pytest.mark.parametrize(
     "kind, settings, words",
     [
-        (Masked, {"steps": 90}, "steps=90: a masked draw takes 1 to 16 steps"),
+        (Masked, {"steps": 90}, "steps=90: expected 1 to 16"),
         (Masked, {"order": "left"}, "order='left'"),
         (Masked, {"temperature": -1.0}, "temperature=-1.0"),
         (Flow, {"steps": 0}, "steps=0: a flow takes 1 to 1000 steps"),

@@ -36,9 +36,9 @@ def rewritten(folder: Path, **arguments: Any) -> None:
 @pytest.mark.parametrize(
     "settings, said",
     [
-        ([1], "settings are no names with values"),
-        ("hot", "settings are no names with values"),
-        (5, "settings are no names with values"),
+        ([1], "settings are not a dict of names and values"),
+        ("hot", "settings are not a dict of names and values"),
+        (5, "settings are not a dict of names and values"),
         ({"temperature": "hot"}, "temperature=hot: expected a finite"),
         ({"temperature": [1]}, r"temperature=\[1\]: expected a finite"),
         ({"temperature": True}, "temperature=True: expected a finite"),

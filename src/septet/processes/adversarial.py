@@ -1,7 +1,7 @@
-"""Adversarial drawing (GAN): a generator turns noise into latents in one step; a critic that tells them from real ones
-trains it.
+"""Generative adversarial network (GAN): a generator maps noise to latents in one step, trained against a critic that
+learns to distinguish them from real latents.
 
-Shapes: B batch, N sites, C channels, Z noise numbers.
+Shapes: B batch, N sites, C channels, Z noise dimension.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,9 +17,10 @@ from .streams import normal
 
 
 class Adversarial(Process):
-    """Relativistic pairing with zero-centred gradient penalties on real and on drawn latents (R3GAN, Huang et al.
+    """Relativistic pairing loss with zero-centred gradient penalties on real and generated latents (R3GAN, Huang et al.
     2024). `generator` maps (noise_BZ, context) to latents, `critic` maps (latents, context) to (B,) scores. `r1` and
-    `r2` are the weights of the penalties on real and drawn latents; over a training both shrink to `anneal` of that."""
+    `r2` are the weights of the penalties on real and generated latents; during training, both decay exponentially to
+    `anneal` times their initial values."""
 
     players = ("critic", "generator")
     averaged = ("generator",)
@@ -36,7 +37,7 @@ class Adversarial(Process):
     ):
         super().__init__()
         if space.channels is None:
-            raise Refusal(f"Adversarial: needs real channels, {space} holds symbols; use another process")
+            raise Refusal(f"Adversarial: needs real channels, but {space} holds symbols; use another process")
         if min(r1, r2) < 0 or not 0 < anneal <= 1:
             raise Refusal(f"r1={r1}, r2={r2}, anneal={anneal}: expected penalties of at least 0, anneal above 0 to 1")
         if not isinstance(generator, nn.Module) or not isinstance(critic, nn.Module):
@@ -70,7 +71,7 @@ class Adversarial(Process):
         return critic_loss(real, drawn) + penalty, figures
 
     def validation(self, latents: Tensor, context: Context) -> None:
-        """None: the loss of two players against each other says nothing about the quality of draws."""
+        """None: the losses of a GAN do not measure the quality of samples."""
 
     def noise(self, seeds: Sequence[int]) -> Tensor:
         return normal(seeds, (self.noise_size,))

@@ -1,6 +1,6 @@
-"""What is asked of a Decoding, and what it has drawn so far.
+"""Requests to a Decoding, with the symbols sampled so far.
 
-Shapes: n symbols, V symbols, N sites.
+Shapes: n symbols of a sequence, V vocabulary, N sites.
 """
 
 from collections.abc import Callable
@@ -14,10 +14,13 @@ from .filters import Filter
 
 @dataclass(eq=False)
 class Continuation:
-    """Go on from `given`, int64 (n,), by at most `length` symbols, chosen by `filter` at the uniform numbers `noise`,
-    (N,). With `guesses`, so many symbols are guessed from what stood in the text before, and kept as far as they are
-    what would have been chosen anyway: the same text, sooner. `adjust` changes the scores, (V,), in place, knowing what
-    has been drawn. `drawn` fills up, and with `alternatives` so does `chances`."""
+    """A request to continue `given`, int64 (n,), by at most `length` symbols, sampled by `filter` with the uniform
+    random numbers `noise`, (N,).
+
+    `guesses` is the number of symbols per step that speculative decoding proposes by prompt lookup; the output does not
+    depend on it. `adjust(scores_V, drawn)` changes scores in place. Sampled symbols are appended to `drawn`, and if
+    `alternatives` is given, their probabilities and those of as many of the most likely symbols to `chances`.
+    """
 
     given: Tensor
     noise: Tensor
@@ -31,7 +34,7 @@ class Continuation:
     done: bool = False
 
     def choose(self, scores_V: Tensor) -> int:
-        """The next symbol; it is added to what was drawn."""
+        """Samples the next symbol and appends it to `drawn`."""
         u, scores = self.noise[len(self.drawn) % len(self.noise)], scores_V
         if self.filter.penalises:
             drawn = torch.tensor(self.drawn, dtype=torch.int64)
@@ -48,7 +51,7 @@ class Continuation:
 
 @dataclass(frozen=True)
 class Chance:
-    """How likely a drawn symbol was, as the model has it before any filter, and the likeliest ones: in nats."""
+    """Log-probabilities (nats) of a sampled symbol and of the most likely ones, under the model before any filter."""
 
     symbol: int
     logarithm: float

@@ -1,7 +1,7 @@
-"""The second player of an adversarial training: relativistic losses, the gradient penalty, and the smallest pair of
-generator and critic, for vectors and toys.
+"""Losses for adversarial training: relativistic losses and the gradient penalty; and a minimal pair of generator and
+critic, for vectors and tests.
 
-Shapes: B batch, N sites, C channels, Z noise numbers, D width of the context vector.
+Shapes: B batch, N sites, C channels, Z noise dimension, D width of the context vector.
 """
 
 from itertools import pairwise
@@ -17,8 +17,9 @@ from ..space import Refusal, Space
 
 
 def scores_and_penalty(critic: nn.Module, latents: Tensor, context: Context) -> tuple[Tensor, Tensor]:
-    """(B,) scores of latents, and the (B,) squared norm of their gradient by the latents, zero-centred (Mescheder et
-    al. 2018). Attention runs in its plain form: the fused one has no second derivative."""
+    """(B,) scores of latents and the zero-centred gradient penalty, (B,) squared norms of the scores' gradients with
+    respect to the latents (Mescheder et al. 2018). Uses unfused attention, since the fused kernels have no second
+    derivative."""
     latents = latents.detach().requires_grad_(True)
     with sdpa_kernel(SDPBackend.MATH):
         scores = critic(latents, context)
@@ -27,17 +28,18 @@ def scores_and_penalty(critic: nn.Module, latents: Tensor, context: Context) -> 
 
 
 def critic_loss(real_B: Tensor, drawn_B: Tensor) -> Tensor:
-    """Relativistic pairing: the real one of a pair is to score above the drawn one."""
+    """Relativistic pairing loss of the critic: low if real latents score higher than the generated ones they are paired
+    with."""
     return F.softplus(drawn_B - real_B).mean()  # Huang et al. 2024 (R3GAN), eq. 1; Jolicoeur-Martineau 2018
 
 
 def generator_loss(real_B: Tensor, drawn_B: Tensor) -> Tensor:
-    """The drawn one of a pair is to score above the real one."""
+    """Relativistic pairing loss of the generator: low if generated latents score higher than real ones."""
     return F.softplus(real_B - drawn_B).mean()  # Huang et al. 2024 (R3GAN), eq. 1
 
 
 def _layers(entering: int, width: int, layers: int, last: nn.Linear) -> nn.Sequential:
-    """Linear layers with leaky ReLUs between, without normalisation."""
+    """Linear layers with leaky ReLUs in between, without normalisation."""
     if layers < 1:
         raise Refusal(f"layers={layers}: expected at least 1")
     sizes = [entering] + [width] * layers
@@ -49,17 +51,17 @@ def _with_vector(x_BF: Tensor, context: Context, vector_width: int) -> Tensor:
     if not vector_width:
         return x_BF
     if context.vector_BD is None:
-        raise Refusal(f"vector_width={vector_width}: the conditioner gives no vector; use Attributes or 0")
+        raise Refusal(f"vector_width={vector_width}: the conditioner returns no vector; use Attributes, or 0")
     return torch.cat([x_BF, context.vector_BD.to(x_BF.dtype)], 1)
 
 
 class MLPGenerator(Part, nn.Module):
-    """Noise, and the context vector where `vector_width` is its width, to latents."""
+    """Maps noise, and a context vector of width `vector_width` unless that is 0, to latents."""
 
     def __init__(self, space: Space, noise_size: int = 64, width: int = 128, layers: int = 2, vector_width: int = 0):
         super().__init__()
         if space.channels is None:
-            raise Refusal(f"MLPGenerator: needs real channels, {space} holds symbols")
+            raise Refusal(f"MLPGenerator: needs real channels, but {space} holds symbols")
         self.space, self.vector_width = space, vector_width
         self.layers = _layers(noise_size + vector_width, width, layers, nn.Linear(width, space.sites * space.channels))
 
@@ -73,14 +75,14 @@ class MLPGenerator(Part, nn.Module):
 
 
 class MLPCritic(Part, nn.Module):
-    """Latents, and the context vector where `vector_width` is its width, to one score a sample."""
+    """Maps latents, and a context vector of width `vector_width` unless that is 0, to one score per sample."""
 
     def __init__(self, space: Space, width: int = 128, layers: int = 2, vector_width: int = 0):
         super().__init__()
         if space.channels is None:
-            raise Refusal(f"MLPCritic: needs real channels, {space} holds symbols")
+            raise Refusal(f"MLPCritic: needs real channels, but {space} holds symbols")
         self.space, self.vector_width = space, vector_width
-        last = nn.Linear(width, 1, bias=False)  # what is added to all scores changes no pair
+        last = nn.Linear(width, 1, bias=False)  # a bias would cancel in the loss
         self.layers = _layers(space.sites * space.channels + vector_width, width, layers, last)
 
     @classmethod

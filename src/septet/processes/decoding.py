@@ -1,6 +1,6 @@
-"""Decoding for many: requests are admitted, advanced and dropped between steps, one network for all of them.
+"""Continuous batching: many requests are decoded by one network, and may be added and dropped between steps.
 
-Shapes: R rows, n symbols, V symbols, N sites.
+Shapes: R rows, n symbols of a sequence, V vocabulary, N sites.
 """
 
 import logging
@@ -19,21 +19,22 @@ from .autoregressive import Autoregressive
 from .continuations import Continuation
 from .filters import capped
 
-CHUNK = 128  # symbols of a new request that are read between two steps of the others
-AHEAD = 7  # symbols that are guessed at most: eight at a time take the kernels least
-LONGEST_MATCH, SHORTEST_MATCH = 4, 2  # symbols before a guess that must have stood before
+CHUNK = 128  # symbols of a new request that are read between two steps of the others (chunked prefill)
+AHEAD = 7  # most symbols that are guessed: steps of eight symbols are the most efficient for the kernels
+LONGEST_MATCH, SHORTEST_MATCH = 4, 2  # symbols before a guess that must have occurred earlier
 
 
 @dataclass
 class _Row:
-    """A place in the cache: whose it is, and the symbols it has read."""
+    """A row of the cache: the request that uses it, and the symbols whose keys and values it holds."""
 
     request: Continuation | None = None
     read: list[int] = field(default_factory=list)
 
 
 class Decoding:
-    """Up to `rows` requests at a time over a process without prompts; the rest as in Incremental."""
+    """Decodes up to `rows` requests at a time with a process that has no conditioner. Other arguments as in
+    Incremental."""
 
     def __init__(
         self,
@@ -45,7 +46,7 @@ class Decoding:
         grid: Callable[[str], Grid | None] = lambda name: None,
     ):
         if not isinstance(process.backbone, Transformer) or len(process.space.shape) != 1:
-            raise Refusal("decoding needs an Autoregressive with a Transformer, over symbols in one row")
+            raise Refusal("decoding needs an Autoregressive process with a Transformer, over sequences of symbols")
         if rows < 1:
             raise Refusal(f"rows={rows}: expected at least 1")
         table = process.table.weight.detach()
@@ -57,37 +58,37 @@ class Decoding:
         self.network = Incremental(process.backbone, table, head, bits, channels_D, grid)
         self.room = self.network.room(rows, self.sites + len(self.opening))
         self.rows = [_Row() for _ in range(rows)]
-        self.active, self.entering = 0, False  # rows that advance; whether the next one is being filled
+        self.active, self.entering = 0, False  # rows that are being decoded; whether the next row is being filled
         self.waiting: deque[Continuation] = deque()
 
     def compile(self) -> bool:
-        """Makes a text that is drawn alone faster, guesses, and as many as there are rows: see Incremental.compile."""
+        """Compiles steps for a single request, for one with guesses, and for all rows; see Incremental.compile."""
         forms = dict.fromkeys([(1, 1), (1, AHEAD + 1), (len(self.rows), 1)])
         return self.network.compile(self.sites + len(self.opening), list(forms))
 
     def compile_meanwhile(self) -> None:
-        """The same in a thread of its own, while this one goes on drawing."""
+        """Compiles in a background thread, while decoding continues."""
 
         def compile_all() -> None:
             try:
                 self.compile()
-            except Exception as error:  # a C++ compiler fails in many ways; drawing goes on without
+            except Exception as error:  # a C++ compiler fails in many ways; decoding continues without
                 logging.getLogger("septet").info("steps are not compiled: %s", str(error).split("\n")[0])
 
         threading.Thread(target=compile_all, name="compiling", daemon=True).start()
 
     def admit(self, request: Continuation) -> None:
-        """Take a request; its turn comes when a row is free."""
+        """Queues a request, which starts as soon as a row is free."""
         if request.length < 1 or len(request.given) + request.length > self.sites:
             raise Refusal(
-                f"{len(request.given):,} symbols given and {request.length:,} to come: at least 1, and {self.sites:,} "
-                "in all; ask for fewer, or give less"
+                f"a prompt of {len(request.given):,} tokens and {request.length:,} new ones: expected at least 1 new "
+                f"token and at most {self.sites:,} in all; shorten the prompt or the length"
             )
         request.given = self.process.opened(request.given)
         self.waiting.append(request)
 
     def drop(self, request: Continuation) -> None:
-        """Forget a request between two steps; what it has drawn stays in it."""
+        """Stops a request between two steps; it keeps the symbols sampled so far."""
         request.done = True
         if request in self.waiting:
             self.waiting.remove(request)
@@ -102,7 +103,8 @@ class Decoding:
         return bool(self.active or self.entering or self.waiting)
 
     def step(self) -> list[tuple[Continuation, list[int]]]:
-        """One symbol more, or several that were guessed, for every request in a row; and a chunk of one that enters."""
+        """Samples the next symbol for every request that has a row, or several symbols if guesses were right; and reads
+        a chunk of the prompt of a new request. Returns requests with their new symbols."""
         told = self._advance() if self.active else []
         if not self.entering and self.waiting and self.active < len(self.rows):
             self._enter(self.waiting.popleft())
@@ -112,7 +114,7 @@ class Decoding:
         return self.opening + request.given.tolist()
 
     def _enter(self, request: Continuation) -> None:
-        """Give a request the free row whose left-over shares the longest beginning with it."""
+        """Assigns a request to the free row whose cache has the longest common prefix with it."""
         whole = self._whole(request)
         free = range(self.active, len(self.rows))
         best = max(free, key=lambda place: _shared(self.rows[place].read, whole))
@@ -135,29 +137,29 @@ class Decoding:
         return self._took(self.active - 1, scores[0], [])
 
     def _advance(self) -> list[tuple[Continuation, list[int]]]:
-        """All active rows by one symbol; one alone, by as many as are guessed rightly."""
+        """Decodes one symbol for all active rows; for a single row with guesses, as many as were guessed correctly."""
         guessed: list[int] = []
         first = self.rows[0].request
         if self.active == 1 and first is not None and first.guesses:
             most = min(AHEAD, first.guesses, first.length - len(first.drawn) - 1)
             guessed = guess(first.given.tolist() + first.drawn, most)
-        if guessed and self._fits(1, AHEAD + 1):  # a compiled step takes so many; what is amiss is found out
+        if guessed and self._fits(1, AHEAD + 1):  # pad to the compiled size; wrong guesses are rejected anyway
             guessed += [0] * (AHEAD - len(guessed))
         fed = [[self._last(row)] for row in self.rows[: self.active]]
         fed[0] += guessed
         all_rows = self.active < len(self.rows) < 2 * self.active and self._fits(len(self.rows), 1)
-        # Then all rows together are faster, and the idle ones get a symbol that nobody has read.
+        # A compiled step of all rows is faster then; idle rows get a symbol whose result is ignored.
         idle = [[0]] * (len(self.rows) - self.active) if all_rows else []
         scores = self._run([*fed, *idle], 0, self.active + len(idle), last=not guessed)
         told = []
         for row, symbols in zip(self.rows[: self.active], fed, strict=True):
             row.read += symbols
-        for place in reversed(range(self.active)):  # from the last: rows that end change places with it
+        for place in reversed(range(self.active)):  # backwards, since rows that end are swapped with the last
             told += self._took(place, scores[place], guessed if place == 0 else [])
         return told
 
     def _fits(self, rows: int, symbols: int) -> bool:
-        """Whether a compiled step of this form can be taken from where the rows are."""
+        """Whether a step for this many rows and symbols is compiled for the current lengths."""
         longest = max(len(row.read) for row in self.rows[:rows]) + symbols
         return any(key[:2] == (rows, symbols) and longest <= key[2] for key in list(self.network.compiled))
 
@@ -175,7 +177,8 @@ class Decoding:
         return scores
 
     def _took(self, place: int, scores_nV: Tensor, guessed: list[int]) -> list[tuple[Continuation, list[int]]]:
-        """Choose from each of the scores, as long as what was guessed for the next ones is what was chosen."""
+        """Samples from the scores of a row's symbols one after another, until a guess differs from the sampled
+        symbol."""
         row, end = self.rows[place], self.process.space.markers.get("end")
         request, new = row.request, []
         assert request is not None
@@ -191,9 +194,9 @@ class Decoding:
         return [(request, new)]
 
     def _free(self, place: int) -> None:
-        """Take a row out; it keeps what it has read, after those that are active."""
+        """Moves a row behind the active ones. Its cache is kept for requests with the same prefix."""
         self.rows[place].request = None
-        if place == self.active:  # it was entering
+        if place == self.active:  # its prompt was being read
             self.entering = False
             return
         self._swap(place, self.active - 1)
@@ -210,7 +213,7 @@ class Decoding:
 
 
 def decode(decoding: Decoding, requests: Iterable[Continuation]) -> Iterator[tuple[Continuation, list[int]]]:
-    """All requests to their end: (request, its new symbols) as they come."""
+    """Decodes all requests to their end; yields (request, new symbols) as they are sampled."""
     for request in requests:
         decoding.admit(request)
     while decoding.busy:
@@ -218,8 +221,8 @@ def decode(decoding: Decoding, requests: Iterable[Continuation]) -> Iterator[tup
 
 
 def guess(symbols: list[int], most: int) -> list[int]:
-    """What followed the last time that the end of `symbols` stood before: up to `most` symbols, none where it never
-    did (prompt look-up, Saxena 2023)."""
+    """Prompt lookup decoding (Saxena 2023): up to `most` symbols that followed the last earlier occurrence of the end
+    of `symbols`; none if there is no such occurrence."""
     for size in range(LONGEST_MATCH, SHORTEST_MATCH - 1, -1):
         tail = symbols[-size:]
         for begin in range(len(symbols) - size - 1, -1, -1) if len(symbols) > size and most > 0 else ():
@@ -229,7 +232,7 @@ def guess(symbols: list[int], most: int) -> list[int]:
 
 
 def _shared(one: Sequence[int], other: Sequence[int]) -> int:
-    """How many symbols two rows begin with alike."""
+    """The length of the common prefix."""
     for n, (a, b) in enumerate(zip(one, other, strict=False)):
         if a != b:
             return n

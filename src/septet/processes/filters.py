@@ -1,6 +1,6 @@
-"""Which symbols a draw may take, and which it takes.
+"""Sampling of symbols from scores (logits): temperature, truncation and repetition penalties.
 
-Shapes: B batch, V symbols.
+Shapes: B batch, V vocabulary.
 """
 
 from collections.abc import Sequence
@@ -11,21 +11,24 @@ from torch import Tensor
 
 from ..space import Refusal
 
-BEST = 512  # symbols that are looked at first, of many: sorting all of 50,000 takes longer than computing their scores
+BEST = 512  # symbols that are tried first: sorting a vocabulary of 50,000 takes longer than computing the scores
 
 
 def capped(scores: Tensor, most: float | None) -> Tensor:
-    """Scores between -most and most, small ones as they are; all as they are for None."""
+    """Soft-caps scores to (-most, most); None leaves them unchanged."""
     return scores if most is None else most * torch.tanh(scores / most)  # Gemma Team 2024
 
 
 @dataclass(frozen=True)
 class Filter:
-    """Which symbols a draw may take: the `top_k` most likely, the smallest set of mass `top_p` (Holtzman et al. 2020),
-    those at least `min_p` times as likely as the best (Nguyen et al. 2024), after dividing scores by `temperature`.
+    """Samples from scores divided by `temperature`, restricted to the `top_k` most likely symbols, the smallest set
+    with total probability `top_p` (Holtzman et al. 2020), and symbols with at least `min_p` times the probability of
+    the most likely one (Nguyen et al. 2024).
 
-    Before that, `repetition_penalty` makes the scores of what was given or drawn so many times worse (Keskar et al.
-    2019); `presence_penalty` is taken from the score of what was drawn, `frequency_penalty` once for each time."""
+    Penalties are applied first: `repetition_penalty` divides positive scores of symbols in the prompt or output and
+    multiplies negative ones (Keskar et al. 2019); `presence_penalty` is subtracted from the scores of symbols in the
+    output, `frequency_penalty` once for each occurrence.
+    """
 
     temperature: float = 1.0
     top_k: int | None = None
@@ -37,7 +40,7 @@ class Filter:
 
     def __post_init__(self):
         if not 0 <= self.temperature < 100:
-            raise Refusal(f"temperature={self.temperature}: expected 0 (always the likeliest) to 100")
+            raise Refusal(f"temperature={self.temperature}: expected 0 (always the most likely) to 100")
         for name, value in (("top_p", self.top_p), ("min_p", self.min_p)):
             if value is not None and not 0 < value <= 1:
                 raise Refusal(f"{name}={value}: expected a share above 0 and at most 1")
@@ -54,7 +57,8 @@ class Filter:
         return (self.repetition_penalty, self.presence_penalty, self.frequency_penalty) != (1, 0, 0)
 
     def penalised(self, scores_BV: Tensor, given: Sequence[Tensor], drawn: Sequence[Tensor]) -> Tensor:
-        """The scores after the penalties for the symbols of each sample, int64 (n,) and not negative."""
+        """Applies the penalties to scores; `given` and `drawn` are the symbols of each sample, int64 (n,), without
+        padding."""
         scores_BV = scores_BV.clone()
         for scores_V, *both in zip(scores_BV, given, drawn, strict=True):
             before, after = (symbols.to(scores_V.device) for symbols in both)
@@ -65,7 +69,7 @@ class Filter:
         return scores_BV
 
     def choose(self, scores_BV: Tensor, uniform_B: Tensor) -> Tensor:
-        """One symbol a sample, by the inverse of the distribution function at `uniform_B`."""
+        """Samples one symbol per row by inverse transform sampling with the uniform random numbers `uniform_B`."""
         if self.temperature == 0:
             return scores_BV.argmax(-1)
         scores_BV, found = scores_BV.double() / self.temperature, None
@@ -78,7 +82,8 @@ class Filter:
         return found
 
     def _chosen(self, chances: Tensor, order: Tensor, uniform_B: Tensor, whole: bool) -> Tensor | None:
-        """One symbol a sample out of `order`, the likeliest first; None where these, not the `whole`, do not tell."""
+        """Samples one symbol per row from `order`, sorted by probability. Unless `order` is the `whole` vocabulary,
+        None if it may not contain all symbols that can be sampled."""
         if self.top_k is not None:
             chances[:, self.top_k :] = 0
         if self.min_p is not None:
@@ -91,7 +96,7 @@ class Filter:
             if not bool((aim < total).all()):
                 return None
             total = torch.ones_like(total)
-        elif not whole and not bool((chances[:, -1] == 0).all()):  # what is allowed goes on further down
+        elif not whole and not bool((chances[:, -1] == 0).all()):  # symbols beyond these may be allowed, too
             return None
         place = torch.searchsorted(heights, aim * total, right=True)
         return order.gather(1, place.clamp(max=order.shape[1] - 1))[:, 0]

@@ -1,6 +1,6 @@
-"""Flow matching (diffusion): noise is carried to data along straight lines, t = 1 noise, t = 0 data.
+"""Flow matching (diffusion): transports noise (t = 1) to data (t = 0) along straight lines.
 
-Shapes: B batch, N sites, C channels, D width, K = 2 levels a sample: of the unknown sites, and 0 of the known ones.
+Shapes: B batch, N sites, C channels, D width, K = 2 noise levels per sample: of the unknown sites, and 0 of the known.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,12 +18,15 @@ from .streams import normal
 
 
 class Flow(Process):
-    """Straight-line flow (Lipman et al. 2023; Liu et al. 2023) with a network that tells the data ("data", Li & He
-    2025) or the velocity ("velocity"). Levels are drawn as sigmoid(normal(level_mean, level_deviation)) (Esser et al.
-    2024). `fill` is the share of training rows in which a region is known; known sites have level 0 and no loss.
-    `deviation` is the data's, to which the noise is matched."""
+    """Rectified flow (Lipman et al. 2023; Liu et al. 2023).
 
-    CLOSEST = 0.05  # levels below it are weighted as if they were it (Li & He 2025)
+    `predict`: whether the network predicts clean data ("data", Li & He 2025) or the velocity ("velocity"). Noise levels
+    in training are sampled as sigmoid(normal(level_mean, level_deviation)) (Esser et al. 2024). `fill` is the share of
+    training rows in which a region is given; given sites have noise level 0 and are excluded from the loss. `deviation`
+    is the standard deviation of the data, by which the noise is scaled, too.
+    """
+
+    CLOSEST = 0.05  # lower bound on the noise level in the weight of the loss (Li & He 2025)
 
     def __init__(
         self,
@@ -56,7 +59,7 @@ class Flow(Process):
         return cls(Space((4, 4), channels=3), Transformer(width=32, layers=2, heads=2, modulated=True), fill=0.5)
 
     def answer(self, x_BNC: Tensor, level_B: Tensor, where_BN: Tensor | None, context: Context) -> Tensor:
-        """The network's guess at the data."""
+        """The network's prediction of the clean data."""
         x = self.enter(x_BNC / self.deviation)
         if where_BN is not None:
             x = x + where_BN[..., None] * self.mark
@@ -114,8 +117,9 @@ class Flow(Process):
         near: Tensor | None = None,
         strength: float = 1.0,
     ) -> Iterator[State]:
-        """`shift` > 1 spends more steps near the noise, t' = s t / (1 + (s - 1) t) (Esser et al. 2024, eq. 23). With
-        `near`, latents to vary, the draw begins at level `strength` on their line to the noise (Meng et al. 2022)."""
+        """`shift` > 1 spends more steps at high noise levels, t' = s t / (1 + (s - 1) t) (Esser et al. 2024, eq. 23).
+        With `near`, latents to vary, sampling starts from them with noise of level `strength` (SDEdit, Meng et al.
+        2022)."""
         self.accept(known)
         if solver not in ("euler", "heun"):
             raise Refusal(f"solver={solver!r}: expected 'euler' or 'heun'")

@@ -1,6 +1,7 @@
-"""Masked drawing (BERT, masked diffusion): symbols appear in any order, each given all that are already there.
+"""Masked generation (BERT, masked diffusion): symbols are sampled in any order, conditioned on all that are known so
+far.
 
-Shapes: B batch, N sites, D width, V classes: the symbols, then padding where the Space has an end.
+Shapes: B batch, N sites, D width, V classes: the symbols, and padding if the Space has an "end".
 """
 
 import math
@@ -19,12 +20,15 @@ from .streams import uniform
 
 
 class Masked(Process):
-    """A full backbone with a symbol table and a head. A row's mask hides a share u of its sites (`schedule` "uniform",
-    Austin et al. 2021) or cos(pi u / 2) of them ("cosine", Chang et al. 2022); `fill` is the share of rows in which
-    the sites shown are a region instead. `softcap` bounds scores by c tanh(z / c).
+    """A bidirectional backbone with an embedding table and an output head.
 
-    In a Space with the marker "end", rows are filled up to all sites, padding is one more class, and its nats count
-    towards the symbols of the row: so a draw settles its own length. In others padding is invisible and without loss.
+    In training, a share u, uniform in (0, 1), of a row's sites is masked (`schedule` "uniform", Austin et al. 2021), or
+    cos(pi u / 2) of them ("cosine", Chang et al. 2022). `fill` is the share of rows in which the visible sites are a
+    region instead. `softcap` bounds scores by c tanh(z / c).
+
+    If the Space has the marker "end", rows are padded to all sites, and padding is one more class that is predicted, so
+    that samples have variable length; its loss is included in the nats per symbol. Otherwise, padding is masked out of
+    attention and excluded from the loss.
     """
 
     known, noises = frozenset({"any", "prefix"}), "uniform"
@@ -39,7 +43,7 @@ class Masked(Process):
     ):
         super().__init__()
         if space.symbols is None:
-            raise Refusal(f"Masked: needs symbols, {space} holds real channels; use a quantised codec or a flow")
+            raise Refusal(f"Masked: needs symbols, but {space} holds real channels; use a quantised codec or a flow")
         if schedule not in ("cosine", "uniform"):
             raise Refusal(f"schedule={schedule!r}: expected 'cosine' or 'uniform'")
         self.space, self.backbone, self.fill, self.softcap, self.schedule = space, backbone, fill, softcap, schedule
@@ -57,17 +61,18 @@ class Masked(Process):
         return cls(Space((16,), symbols=6, markers={"end": 5}), Transformer(width=32, layers=2, heads=2), fill=0.5)
 
     def predict(self, latents: Tensor, where_BN: Tensor, context: Context) -> Tensor:
-        """(B, N, V) scores of every site's class, of `latents` only the sites where `where_BN` is true being seen."""
+        """(B, N, V) scores of the classes at every site; only the sites of `latents` where `where_BN` is true are
+        visible."""
         return self._scores(*self._classes(latents), where_BN, context)
 
     def states(self, latents: Tensor, context: Context) -> Tensor:
-        """(B, N, D) of what the backbone makes of symbols that are all seen."""
+        """(B, N, D) hidden states of the backbone, with no site masked."""
         classes, documents = self._classes(latents)
         seen = torch.ones_like(classes, dtype=torch.bool)
         return self._read(classes, documents, seen, context)[:, : latents.shape[1]]
 
     def _classes(self, latents: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Each site's class, and the documents that hide padding, or None where none is to be hidden."""
+        """(B, N) class of each site; and documents (see Places) that mask padding, or None if there is none to mask."""
         if self.end is None:
             valid = latents != PADDING
             return latents.clamp(min=0), None if bool(valid.all()) else valid.long() - 1
@@ -83,12 +88,12 @@ class Masked(Process):
         return capped(self.head(self._read(classes, documents, shown, context)).float(), self.softcap)
 
     def _nats(self, classes: Tensor, documents: Tensor | None, hidden: Tensor, context: Context) -> Tensor:
-        """(B, N) nats of the hidden sites, 0 elsewhere."""
+        """(B, N) cross-entropy in nats at the masked sites, 0 elsewhere."""
         scores = self._scores(classes, documents, ~hidden, context)
         return F.cross_entropy(scores.mT, torch.where(hidden, classes, PADDING), ignore_index=PADDING, reduction="none")
 
     def _hidden(self, share_B: Tensor, maskable_BN: Tensor) -> tuple[Tensor, Tensor]:
-        """A random set of ceil(share n) of each row's n maskable sites, at least one, and their number."""
+        """Masks ceil(share n) random sites, at least one, of each row's n maskable ones; returns mask and counts."""
         count = (share_B * maskable_BN.sum(1)).ceil().clamp(min=1)
         order = torch.rand(maskable_BN.shape).to(maskable_BN.device).masked_fill(~maskable_BN, 2.0)
         place = order.argsort(1).argsort(1)
@@ -111,7 +116,7 @@ class Masked(Process):
         return (where if self.end is None else where & (classes < self.classes - 1)).sum()
 
     def validation(self, latents: Tensor, context: Context) -> dict[str, Tensor]:
-        """The bound on nats a symbol, with numbers of hidden sites stratified over the batch."""
+        """An upper bound on the nats per symbol, with numbers of masked sites stratified over the batch."""
         classes, documents = self._classes(latents)
         maskable = torch.ones_like(classes, dtype=torch.bool) if documents is None else documents >= 0
         hidden, count = self._hidden(_stratified(len(latents)).to(latents.device), maskable)
@@ -121,7 +126,7 @@ class Masked(Process):
         return {"loss": bound / symbols.clamp(min=1), "weight": symbols}
 
     def noise(self, seeds: Sequence[int]) -> Tensor:
-        """(B, N, 2): for the order of the sites, and for each site's symbol."""
+        """(B, N, 2) uniform numbers: for the order of the sites, and for the symbol of each."""
         return uniform(seeds, (self.space.sites, 2))
 
     @torch.no_grad()
@@ -136,14 +141,15 @@ class Masked(Process):
         temperature: float = 1.0,
         gumbel: float = 4.5,
     ) -> Iterator[State]:
-        """With `order` "random" and one site a step (steps = sites) a draw is exact; "confidence" keeps the likeliest
-        symbols of each step, plus `gumbel` times annealed noise (Chang et al. 2022), and needs few steps."""
+        """`order` "random" with one site per step (steps = sites) samples from the learned distribution exactly.
+        "confidence" needs few steps: each step keeps the most likely of the sampled symbols, ranked by log-probability
+        plus Gumbel noise with a scale that decreases from `gumbel` to 0 (Chang et al. 2022)."""
         self.accept(known)
         sites, filter_ = self.space.sites, Filter(temperature)
         if order not in ("confidence", "random"):
             raise Refusal(f"order={order!r}: expected 'confidence' or 'random'")
         if not 1 <= steps <= sites:
-            raise Refusal(f"steps={steps}: a masked draw takes 1 to {sites} steps")
+            raise Refusal(f"steps={steps}: expected 1 to {sites}, the number of sites")
         noise, context = noise.to(self.head.weight.device), doubled(guidance, context)
         classes, shown = self._begin(known, noise)
         unknown, left = (~shown).sum(1), (~shown).sum(1)
@@ -164,24 +170,25 @@ class Masked(Process):
                 return
 
     def _begin(self, known: Known | None, noise: Tensor) -> tuple[Tensor, Tensor]:
-        """Each site's class, and which sites are known; the class of others means nothing."""
+        """(B, N) class of each site, arbitrary where it is unknown; and (B, N) whether it is known."""
         B, sites, device = len(noise), self.space.sites, noise.device
         values, shown = torch.full((B, sites), PADDING), torch.zeros(B, sites, dtype=torch.bool)
         if known is not None and known.spans is not None:
             for i, (prefix,) in enumerate(known.spans):
                 if len(prefix) > sites:
-                    raise Refusal(f"{len(prefix)} known symbols: the model draws {sites} at most; give fewer")
+                    raise Refusal(f"{len(prefix)} known symbols: the model generates at most {sites}; give fewer")
                 values[i, : len(prefix)], shown[i, : len(prefix)] = prefix, True
         elif known is not None and known.values is not None and known.where_BN is not None:
             length = known.values.shape[1]
             values[:, :length], shown[:, :length] = known.values.cpu(), known.where_BN.cpu()
         if self.end is None and bool((shown & (values == PADDING)).any()):
-            raise Refusal("Known holds padding: this model draws every site; mark only symbols as known")
+            raise Refusal("Known holds padding: this model generates every site; mark only symbols as known")
         padding = 0 if self.end is None else self.classes - 1
         return torch.where(values == PADDING, padding, values).to(device), shown.to(device)
 
     def _forbidden(self, classes: Tensor, shown: Tensor) -> Tensor:
-        """(B, N, V), true where a class cannot be: an end or padding before a symbol, anything but padding after."""
+        """(B, N, V), true for classes that are impossible at a site: an end or padding before a known symbol, anything
+        but padding after a known end."""
         forbidden = torch.zeros(*classes.shape, self.classes, dtype=torch.bool, device=classes.device)
         if self.end is not None:
             symbol = (shown & (classes < self.classes - 1)).long()
@@ -192,7 +199,7 @@ class Masked(Process):
         return forbidden
 
     def _latents(self, classes: Tensor, shown: Tensor) -> Tensor:
-        """Latents of the sites shown, PADDING elsewhere and behind the first end or padding."""
+        """The latents at the known sites; PADDING elsewhere and after the first end or padding."""
         latents = torch.where(shown, classes, PADDING)
         if self.end is None:
             return latents
@@ -202,7 +209,7 @@ class Masked(Process):
 
 
 def _stratified(batch: int) -> Tensor:
-    """(B,) numbers in (0, 1), one in each of B equal intervals, in random order."""
+    """(B,) stratified random numbers in (0, 1): one in each of B equal intervals, in random order."""
     return (torch.randperm(batch) + 1 - torch.rand(batch)) / batch
 
 
@@ -212,7 +219,8 @@ def _confidence(chance: Tensor, uniform_BN: Tensor, gumbel: float) -> Tensor:
 
 
 def _left(unknown: Tensor, step: int, steps: int, before: Tensor | None) -> Tensor:
-    """(B,) how many sites stay masked: by equal shares, or by the cosine and fewer than `before`."""
+    """(B,) number of sites that stay masked after `step`: decreasing linearly, or with `before`, the previous number,
+    by the cosine schedule and by at least one."""
     if before is None:
         return unknown * (steps - step) // steps
     cosine = (unknown * math.cos(math.pi / 2 * step / steps) + 1e-6).long()  # Chang et al. 2022, sec. 3.3

@@ -1,6 +1,7 @@
-"""Autoregressive drawing of a grid in any order: what is known comes first, then the rest, each part row by row.
+"""Autoregressive generation of grids with given sites: these come first in the sequence, then all others, each part in
+row-major order.
 
-Shapes: B batch, N sites, D width, V symbols.
+Shapes: B batch, N sites, D width, V vocabulary.
 """
 
 from collections.abc import Iterator
@@ -19,14 +20,14 @@ from .regions import random_regions
 
 
 class Permuted(Autoregressive):
-    """Autoregressive on a grid that can fill in around any region: in a share `fill` of the training rows a random
-    region comes first (the permuted orders of Yang et al. 2019). Rotary positions tell each input the site of the
-    symbol that it is to tell, and a table its own (the targets of Yu et al. 2024)."""
+    """An autoregressive process on a grid that can complete any given region: in a share `fill` of the training rows, a
+    random region comes first (permuted orders, Yang et al. 2019). Rotary positions encode the site that an input is to
+    predict, and an embedding table the site of its own symbol (target-aware positions, Yu et al. 2024)."""
 
     def __init__(self, space: Space, backbone: Backbone, fill: float = 0.25, softcap: float | None = 15.0):
         super().__init__(space, backbone, softcap=softcap)
         if space.markers:
-            raise Refusal(f"Permuted: draws every site of a grid, {space} has the marks of a sequence of any length")
+            raise Refusal(f"Permuted: needs a grid without markers, but {space} has those of sequences of any length")
         self.fill, self.known = fill, frozenset({"any"}) if fill else frozenset()
         self.place = nn.Embedding(space.sites, backbone.width)
         nn.init.zeros_(self.place.weight)
@@ -51,7 +52,7 @@ class Permuted(Autoregressive):
         return self._score(latents_BN, order.expand(latents_BN.shape), context)
 
     def _score(self, symbols_BN: Tensor, order_BN: Tensor, context: Context) -> Tensor:
-        """(B, N, V) scores of the symbols at the sites `order_BN`, each given those before it."""
+        """(B, N, V) scores of the symbols at the sites `order_BN`, each conditioned on those before it."""
         entered = self._entered(symbols_BN[:, :-1], order_BN[:, :-1])
         x = self._begun(entered)
         return self.scores(self.backbone(x, self._places(order_BN), context))
@@ -80,7 +81,7 @@ class Permuted(Autoregressive):
         if known is not None and known.values is not None and known.where_BN is not None:
             values, shown = torch.where(known.where_BN, known.values, PADDING).cpu(), known.where_BN.cpu()
         if bool((values[shown] < 0).any()):
-            raise Refusal("Known holds padding: this model draws every site; mark only symbols as known")
+            raise Refusal("Known holds padding: this model generates every site; mark only symbols as known")
         order, count = _known_first(shown), shown.sum(1)
         symbols, uniform = values.gather(1, order), noise.cpu().gather(1, order)
         begin, context = min(int(count.min()), N - 1), doubled(guidance, context)
@@ -100,5 +101,5 @@ class Permuted(Autoregressive):
 
 
 def _known_first(shown_BN: Tensor) -> Tensor:
-    """(B, N) sites in the order in which they are told."""
+    """(B, N) sites in the order of generation, given ones first."""
     return (~shown_BN).long().argsort(dim=1, stable=True)

@@ -1,6 +1,6 @@
-"""What has been drawn so far, read by a cached backbone one site at a time.
+"""Feeds sampled symbols to a backbone with a key-value cache, one site at a time.
 
-Shapes: B batch, V symbols.
+Shapes: B batch, V vocabulary.
 """
 
 from typing import TYPE_CHECKING
@@ -18,15 +18,16 @@ if TYPE_CHECKING:
 
 
 class Reader:
-    """Feeds a batch of sequences of unequal beginnings to a cached backbone, one site at a time after the beginning
-    that all share in length; shorter beginnings are padded on the left."""
+    """Computes next-symbol scores for a batch of sequences. The prefixes `given` are read at once, shorter ones padded
+    on the left; after that, one symbol is read per step. A sequence that reaches the Space's sites is cut to its last
+    half."""
 
     def __init__(self, process: "Autoregressive", given: list[Tensor], context: Context, guidance: Guidance | None):
         self.process, self.context, self.guidance = process, context, guidance
         self.given, self.cache = given, None
 
     def next_scores(self, drawn: Tensor) -> Tensor:
-        """(B, V) scores of the symbol after the given and the drawn ones."""
+        """(B, V) scores of the symbol that follows the given and the sampled ones."""
         sites = self.process.space.sites
         if self.cache is None or self.cache.length + 1 > self.cache.capacity:
             rows = [torch.cat([g, d]) for g, d in zip(self.given, drawn, strict=True)]
@@ -44,7 +45,7 @@ class Reader:
         symbols = torch.stack([F.pad(row, (longest - len(row), 0), value=0) for row in rows]).clamp(min=0).to(device)
         pad = torch.tensor([longest - len(row) for row in rows], device=device)
         x = process._begun(process.table(symbols))
-        if process.start is not None and int(pad.max()):  # it stands right before a short row's first symbol
+        if process.start is not None and int(pad.max()):  # the start comes right before a row's first symbol
             place = torch.arange(longest + 1, device=device)[None]
             x = torch.where((place == pad[:, None])[..., None], process.start, x)
         self.pad = repeated(self.guidance, pad)

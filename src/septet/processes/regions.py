@@ -1,5 +1,5 @@
-"""Random known regions of a grid, of the kinds that people later ask for: scattered sites, everything but a box
-(in-painting), only a box (out-painting), and the leading sites of the first axis (a first frame, an upper half).
+"""Random given regions of a grid, for training: scattered sites, everything except a box (inpainting), only a box
+(outpainting), and the leading sites of the first axis (first frames, the upper part of a picture).
 
 Shapes: B batch, N sites.
 """
@@ -11,7 +11,7 @@ from ..space import Space
 
 
 def random_regions(space: Space, batch: int) -> Tensor:
-    """(B, N) bool, true where a site is known; from torch's global stream. At least one site stays unknown."""
+    """(B, N) bool, true where a site is given; at least one is not. Uses torch's global random generator."""
     return torch.stack([_region(space.shape) for _ in range(batch)])
 
 

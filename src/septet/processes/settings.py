@@ -1,4 +1,4 @@
-"""The sampling settings of a process: which it takes, and which a draw goes by."""
+"""Sampling settings: which ones a process takes, and checks of their values."""
 
 import inspect
 import math
@@ -9,36 +9,36 @@ from ..contracts import Process
 from ..space import Refusal
 
 ANOTHER = "use another copy of the model"
-INNER = ("noise", "context", "known", "near", "strength", "self")  # arguments of `draws` that are no settings
+INNER = ("noise", "context", "known", "near", "strength", "self")  # arguments of `draws` that are not settings
 
 
 def takes(process: Process, name: str) -> bool:
-    """Whether a process draws by an argument of this name."""
+    """Whether `draws` of a process has an argument of this name."""
     return name in inspect.signature(process.draws).parameters
 
 
 def checked_strength(strength: float) -> float:
-    """How far given content is varied, in its range, or a Refusal."""
+    """Returns `strength`, how far given content is varied. Raises Refusal if it is out of range."""
     if not 0 < strength <= 1:
-        raise Refusal(f"strength={strength}: expected above 0 (hardly changed) to 1 (drawn anew)")
+        raise Refusal(f"strength={strength}: expected above 0 (hardly changed) to 1 (unrelated)")
     return strength
 
 
 def own(process: Process, settings: Any) -> dict[str, Any]:
-    """A model's own settings, which may stand in a file from elsewhere: of those that the process takes, one of another
-    kind is a Refusal; the others are left as they are."""
+    """Checks and returns a model's default settings, which may come from an untrusted file. Raises Refusal if the value
+    of a setting that the process takes has the wrong type; other settings are ignored."""
     if not isinstance(settings, dict):
-        raise Refusal(f"the model's settings are no names with values; {ANOTHER}")
+        raise Refusal(f"the model's settings are not a dict of names and values; {ANOTHER}")
     known = _known(process)
     for name, value in settings.items():
         if name in known and value is not None and not _fits(value, known[name]):
-            raise Refusal(f"the model's settings have {_differs(name, value, known[name])}; {ANOTHER}")
+            raise Refusal(f"the model's settings hold {_differs(name, value, known[name])}; {ANOTHER}")
     return settings
 
 
 def chosen(process: Process, given: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings `given`, else the model's `own` where the process takes them. None asks for the own one. What the
-    process does not take, or is of another kind, is a Refusal."""
+    """The settings for one call: those `given`, and the model's `own` for all others, and for those given as None.
+    Raises Refusal if a given setting is unknown to the process or has the wrong type."""
     kind, known = type(process).__name__, _known(process)
     for name, value in given.items():
         if name not in known:
@@ -50,7 +50,7 @@ def chosen(process: Process, given: Mapping[str, Any], own: Mapping[str, Any]) -
 
 
 def _known(process: Process) -> dict[str, tuple[type, ...]]:
-    """The kinds of each setting that a process takes."""
+    """The settings that a process takes, with the types of their values."""
     parameters = inspect.signature(process.draws).parameters
     return {name: _kinds(name, p.annotation) for name, p in parameters.items() if name not in INNER}
 
@@ -61,13 +61,13 @@ def _differs(name: str, value: Any, kinds: tuple[type, ...]) -> str:
 
 
 def _shown(value: Any) -> str:
-    """The beginning of what was given, with nothing in it that a terminal obeys."""
+    """The beginning of a value as text, with control characters escaped."""
     text = str(value)[:60]
     return text if text.isprintable() else repr(text)
 
 
 def _kinds(name: str, annotation: Any) -> tuple[type, ...]:
-    return (float,) if name == "guidance" else get_args(annotation) or (annotation,)  # a weight, for the user
+    return (float,) if name == "guidance" else get_args(annotation) or (annotation,)  # users give its weight
 
 
 def _fits(value: Any, kinds: tuple[type, ...]) -> bool:
