@@ -1,1 +1,1 @@
-"""Networks from (B, N, D) to (B, N, D)."""
+"""Neural networks from (B, N, D) to (B, N, D), and their building blocks."""

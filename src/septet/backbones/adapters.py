@@ -1,4 +1,5 @@
-"""Low-rank adapters (LoRA, Hu et al. 2021): what a large model learns anew, as two thin matrices beside its own."""
+"""Low-rank adapters (LoRA, Hu et al. 2021), which fine-tune a model by adding a product of two small matrices to frozen
+weights."""
 
 from torch import Tensor, nn
 
@@ -9,8 +10,8 @@ TARGETS = ("attention.query", "attention.key", "attention.value", "attention.out
 
 
 class LowRank(nn.Module):
-    """`inner`, frozen, plus up(down(x)) times alpha / rank; `up` begins at zero, so that nothing changes at first. In
-    training `down` sees x without a share `dropout` of it."""
+    """The frozen layer `inner` plus up(down(dropout(x))) times alpha / rank. `up` is initialised to zero, so that the
+    output is unchanged at first."""
 
     def __init__(self, inner: nn.Linear, rank: int, alpha: float, dropout: float = 0.0):
         super().__init__()
@@ -41,8 +42,8 @@ def attach(
     dropout: float = 0.0,
     targets: tuple[str, ...] = TARGETS,
 ) -> None:
-    """Adapters beside the `targets` of every block. All that `model` has learned until now is frozen and no longer part
-    of its state: its own copy of it is the base's."""
+    """Adds adapters to the `targets` of every block. All existing parameters of `model` are frozen and removed from its
+    state dict, since they are stored with the base model."""
     width = min(backbone.width, 4096)
     if not 1 <= rank <= width:
         raise Refusal(f"rank={rank}: expected 1 to {width}, the width of the model")
@@ -60,7 +61,7 @@ def attach(
 
 
 def freeze(model: nn.Module) -> None:
-    """Every parameter becomes a buffer that is not saved; tied ones stay tied."""
+    """Turns every parameter into a non-persistent buffer; tied ones stay tied."""
     for module in model.modules():
         for name, parameter in list(module._parameters.items()):
             if parameter is not None:
@@ -69,5 +70,5 @@ def freeze(model: nn.Module) -> None:
 
 
 def attached(model: nn.Module) -> dict[str, LowRank]:
-    """Every adapter in a model, by its path."""
+    """All adapters in a model, by their paths."""
     return {name: part for name, part in model.named_modules() if isinstance(part, LowRank)}

@@ -1,6 +1,6 @@
-"""Compiled functions that are checked: a compiler can produce wrong code for a processor without saying so (see
+"""Checks of compiled functions: a compiler can silently produce wrong code for a processor (see
 docs/decisions/013-compiled-code-is-checked.md). Each graph is run compiled and uncompiled on the inputs that it was
-compiled for, and outputs, gradients and inputs that it writes to are compared."""
+compiled for, and its outputs, its gradients and the inputs that it modifies are compared."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -11,11 +11,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-TOLERANCE = 0.05  # of a tensor's norm; rounding to bf16 in another order gives 0.01 at most
-SMALLEST = 1 / 30  # of the largest norm: smaller tensors, which may be rounding alone, get the tolerance of this one
-NARROW = {"cpp.simdlen": 256}  # bits of a vector
-DROPOUT = {"fallback_random": True}  # the same random numbers compiled and uncompiled
-DEVIATION = 0.05  # of the random numbers that stand for tensors of zeros
+TOLERANCE = 0.05  # relative to a tensor's norm; bf16 rounding in another order gives at most 0.01
+SMALLEST = 1 / 30  # of the largest norm: lower bound on the norm in the tolerance, since small tensors may be rounding
+NARROW = {"cpp.simdlen": 256}  # bits of vector registers
+DROPOUT = {"fallback_random": True}  # makes compiled code use the same random numbers as uncompiled code
+DEVIATION = 0.05  # standard deviation of the random numbers that replace tensors of zeros
 
 Compiler = Callable[..., Callable[..., Any]]
 
@@ -25,7 +25,7 @@ def log(sentence: str) -> None:
 
 
 def inductor(graph: nn.Module, inputs: Sequence[Any], config_patches: dict[str, Any]) -> Callable[..., Any]:
-    """torch's own compiler, forward and backward at once."""
+    """Compiles with torch's default backend, forward and backward immediately."""
     from torch._functorch import config
     from torch._inductor.compile_fx import compile_fx  # seconds to import
 
@@ -34,9 +34,9 @@ def inductor(graph: nn.Module, inputs: Sequence[Any], config_patches: dict[str, 
 
 
 class Checked:
-    """A backend of torch.compile, for any number of functions. Where compiled code gives wrong results, graphs are
-    compiled with 256-bit vectors from then on; one that is wrong even so, or cannot be compiled, runs uncompiled.
-    `tell` gets a sentence for each of these, once."""
+    """A backend for torch.compile. If compiled code gives wrong results, this and all later graphs are compiled with
+    256-bit vectors; a graph that still gives wrong results, or that cannot be compiled, runs uncompiled. `tell` is
+    called with a message the first time that each of these happens."""
 
     def __init__(
         self, tell: Callable[[str], None] = log, options: dict[str, Any] | None = None, compiler: Compiler = inductor
@@ -73,8 +73,8 @@ class Checked:
 
 
 class Outcome(NamedTuple):
-    """What a function returned, the gradients of a fixed random sum of it, its inputs afterwards, and which of these
-    were written to."""
+    """The results of a function and the gradients of a fixed random weighted sum of them, its inputs after the call,
+    and the indices of inputs that it modified."""
 
     results: list[Tensor]
     inputs: list[Any]
@@ -82,7 +82,7 @@ class Outcome(NamedTuple):
 
 
 def hint(value: Any) -> Any:
-    """The number that a symbolic size stands for now."""
+    """The current value of a symbolic size; other values are returned unchanged."""
     return value.node.hint if isinstance(value, torch.SymInt | torch.SymFloat) else value
 
 
@@ -91,7 +91,7 @@ def has_dropout(graph: nn.Module) -> bool:
 
 
 def outcome(function: Callable[..., Any], inputs: Sequence[Any], dropout: bool = False) -> Outcome:
-    """`function` run on copies of `inputs`; torch's random numbers are used, and put back, only with `dropout`."""
+    """Runs `function` on copies of `inputs`. With `dropout`, torch's random generator is seeded, and restored after."""
     stream = torch.Generator().manual_seed(0)
     copies = [copied(value, stream) if isinstance(value, Tensor) else value for value in inputs]
     versions = [copy._version if isinstance(copy, Tensor) else 0 for copy in copies]
@@ -109,8 +109,8 @@ def outcome(function: Callable[..., Any], inputs: Sequence[Any], dropout: bool =
 
 
 def copied(tensor: Tensor, stream: torch.Generator) -> Tensor:
-    """A copy of equal strides, which compiled code relies on, with what lies between. Random numbers stand for zeros
-    (weights before training, empty caches), which would hide what is wrong."""
+    """A copy with the same strides, on which compiled code relies. Tensors of zeros (initial weights, empty caches) are
+    replaced by random numbers, since zeros would hide errors."""
     span = 1 + sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True))
     memory = tensor.detach().as_strided((span if tensor.numel() else 0,), (1,)).clone()
     if memory.is_floating_point() and not tensor.any():
@@ -119,7 +119,7 @@ def copied(tensor: Tensor, stream: torch.Generator) -> Tensor:
 
 
 def agree(found: Outcome, expected: Outcome) -> bool:
-    """Whether all tensors are equal to within TOLERANCE, and not finite in the same places."""
+    """Whether all tensors are equal to within TOLERANCE, and finite at the same positions."""
     pairs = [
         *zip(found.results, expected.results, strict=False),
         *((found.inputs[n], expected.inputs[n]) for n in expected.written),

@@ -1,6 +1,6 @@
-"""Pieces of convolutional networks on grids of one, two or three axes, and the two networks of a GAN.
+"""Building blocks of convolutional networks on grids with one, two or three axes; generator and critic of a GAN.
 
-Shapes: B batch, N sites, C channels, D width, Z noise, W width of a stage; _ stands for the axes of the grid.
+Shapes: B batch, N sites, C channels, D width, Z noise dimension; _ stands for the axes of the grid.
 """
 
 import math
@@ -31,7 +31,7 @@ AVERAGES = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}
 
 
 def convolution(axes: int, entering: int, leaving: int, kernel: int = 3, stride: int = 1, bias: bool = True):
-    """A convolution that keeps the grid, or divides it by the stride, rounding up."""
+    """A convolution that keeps the size of the grid, or divides it by the stride, rounding up."""
     if axes not in CONVOLUTIONS:
         raise Refusal(f"a grid of {axes} axes: convolutions take 1, 2 or 3")
     padding = (kernel - 1) // 2
@@ -39,7 +39,7 @@ def convolution(axes: int, entering: int, leaving: int, kernel: int = 3, stride:
 
 
 def to_grid(x_BND: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """(B, N, D) sites in row-major order to (B, D, *shape), channels innermost in memory."""
+    """Reshapes (B, N, D), sites in row-major order, to (B, D, *shape), with channels innermost in memory."""
     return x_BND.unflatten(1, shape).movedim(-1, 1)
 
 
@@ -49,7 +49,7 @@ def to_sites(x_BD_: Tensor) -> Tensor:
 
 
 def halved(shape: tuple[int, ...], times: int = 1) -> tuple[int, ...]:
-    """The grid after `times` halvings, each rounding up."""
+    """The shape of a grid after halving it `times` times, rounding up."""
     return tuple(-(-n // 2**times) for n in shape)
 
 
@@ -58,8 +58,8 @@ def normalisation(width: int) -> nn.GroupNorm:
 
 
 class Residual(nn.Module):
-    """x + convolve(silu(norm(convolve(silu(norm(x)))) (1 + scale) + shift)), the identity at the start (He et al. 2016;
-    scale and shift from a vector as in Dhariwal & Nichol 2021, sec. 3)."""
+    """A residual block, x + convolve(silu(norm(convolve(silu(norm(x)))) * (1 + scale) + shift)), initialised to the
+    identity (He et al. 2016; scale and shift from a vector as in Dhariwal & Nichol 2021, sec. 3)."""
 
     def __init__(self, axes: int, entering: int, leaving: int, vector: int | None = None, dropout: float = 0.0):
         super().__init__()
@@ -80,8 +80,8 @@ class Residual(nn.Module):
 
 
 class Unnormalised(nn.Module):
-    """A residual block of a GAN: no normalisation, and the start made calm by `share` = 1 / square root of the number
-    of blocks (Huang et al. 2024, R3GAN; Zhang et al. 2019, Fixup)."""
+    """A residual block of a GAN without normalisation; initial weights are scaled by `share`, 1 / sqrt(number of
+    blocks) (R3GAN, Huang et al. 2024; Fixup, Zhang et al. 2019)."""
 
     def __init__(self, axes: int, width: int, share: float):
         super().__init__()
@@ -96,9 +96,9 @@ class Unnormalised(nn.Module):
 
 
 class Generative(Part, nn.Module):
-    """Noise (B, Z) and a context vector to latents (B, N, C) of `space`: the generator of a GAN, in the manner of
-    R3GAN (Huang et al. 2024). The grid grows by `stages` doublings from the smallest; `vector_width` is the width of
-    the context vector, 0 where there is none."""
+    """The generator of a GAN, similar to R3GAN (Huang et al. 2024): maps noise (B, Z) and a context vector to latents
+    (B, N, C) of `space`. The size of the grid is doubled `stages` times. `vector_width` is the width of the context
+    vector, 0 for none."""
 
     def __init__(
         self,
@@ -111,7 +111,7 @@ class Generative(Part, nn.Module):
     ):
         super().__init__()
         if space.channels is None:
-            raise Refusal(f"Generative: needs real channels, {space} holds symbols; use a codec with real latents")
+            raise Refusal(f"Generative: needs real channels, but {space} holds symbols; use a codec with real latents")
         self.space, self.noise_size = space, noise_size
         self.shapes = [halved(space.shape, times) for times in range(stages, -1, -1)]
         axes, widths = len(space.shape), [width * 2**times for times in range(stages, -1, -1)]
@@ -141,13 +141,13 @@ class Generative(Part, nn.Module):
 
 
 class Judge(Part, nn.Module):
-    """Latents (B, N, C) of `space` and a context vector to one score a sample: the critic of a GAN, in the manner of
-    R3GAN. The context enters as a projection of the features (Miyato & Koyama 2018). Twice differentiable."""
+    """The critic of a GAN, similar to R3GAN: maps latents (B, N, C) of `space` and a context vector to one score per
+    sample. Conditioned by projection (Miyato & Koyama 2018). Twice differentiable, for gradient penalties."""
 
     def __init__(self, space: Space, width: int = 32, stages: int = 2, blocks: int = 1, vector_width: int = 0):
         super().__init__()
         if space.channels is None:
-            raise Refusal(f"Judge: needs real channels, {space} holds symbols; use a codec with real latents")
+            raise Refusal(f"Judge: needs real channels, but {space} holds symbols; use a codec with real latents")
         self.space = space
         axes, widths = len(space.shape), [width * 2**times for times in range(stages + 1)]
         self.enter = convolution(axes, space.channels, width)
@@ -179,5 +179,5 @@ class Judge(Part, nn.Module):
 
 def _vector(context: Context, asker: str) -> Tensor:
     if context.vector_BD is None:
-        raise Refusal(f"{asker}: was made for a context vector and got none; give a conditioner that makes one")
+        raise Refusal(f"{asker}: expected a context vector and got none; use a conditioner that returns one")
     return context.vector_BD

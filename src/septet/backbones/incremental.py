@@ -1,7 +1,7 @@
-"""A causal transformer arranged for decoding: products fused and packed, and rows of symbols that each go on from a
-cache of their own; one symbol of one row in a compiled step.
+"""Incremental decoding with a causal transformer: fused and quantised matrix products, a key-value cache per row, and
+compiled steps.
 
-Shapes: R rows, n new symbols a row, T cached sites, H heads, G key-value heads, E head width, D width, V symbols.
+Shapes: R rows, n new symbols per row, T cached sites, H heads, G key-value heads, E head width, D width, V vocabulary.
 """
 
 import math
@@ -24,19 +24,19 @@ from .transformer import Block, Transformer
 
 __all__ = ["Grid", "Incremental", "Room"]
 
-FINER = 0.25  # the power of a channel's size by which it is rounded more finely
-LINE = 64  # bytes of a cache line
-BUCKET = 128  # sites by which the part of the cache that is looked at grows
-SHORTEST, LONGEST = 256, 2048  # sites that a compiled step looks at: twice as many each time
-TOGETHER = 8  # layers at most that are compiled as one: more take longer to compile, fewer to call
-OPTIONS: Any = {"cpp_wrapper": True, "size_asserts": False}  # for a step that is called hundreds of times a second
+FINER = 0.25  # channels of the head are scaled by this power of their magnitude before rounding
+LINE = 64  # bytes of a cache line of the processor
+BUCKET = 128  # attention covers a multiple of this many cached sites
+SHORTEST, LONGEST = 256, 2048  # cached sites that compiled steps cover: 256, 512, ... 2048
+TOGETHER = 8  # most layers that are compiled as one function: with more, compiling is slower; with fewer, calls are
+OPTIONS: Any = {"cpp_wrapper": True, "size_asserts": False}  # less overhead per call, of which there are many
 COMPILERS = ("g++", "clang++", "c++")
 
 
 @dataclass
 class Room:
-    """Keys and values of each layer, (R, G, T, E), by turns, in storage of their own; and the cosine and sine of each
-    site, (T, E/2)."""
+    """The key-value cache: keys and values of each layer, alternating, (R, G, T, E); and the rotary cosines and sines
+    of each site, (T, E/2)."""
 
     cache: list[Tensor]
     angles: tuple[Tensor, Tensor]
@@ -46,13 +46,13 @@ class Room:
         return self.cache[0].shape[2]
 
     def rows(self, begin: int, count: int) -> "Room":
-        """A part that shares the storage."""
+        """A view of some rows."""
         if count == len(self.cache[0]):
             return self
         return Room([tensor[begin : begin + count] for tensor in self.cache], self.angles)
 
     def swap(self, one: int, other: int, used: int) -> None:
-        """Two rows change places, as far as they are in use."""
+        """Swaps the first `used` sites of two rows."""
         for tensor in self.cache:
             kept = tensor[one, :, :used].clone()
             tensor[one, :, :used] = tensor[other, :, :used]
@@ -60,21 +60,24 @@ class Room:
 
 
 def _zeros(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
-    """Zeros that take memory only where they have been written to: few texts are as long as a model could read."""
+    """Zeros whose memory is allocated only when it is written to, since few texts use the full context length."""
     size = math.prod(shape) * dtype.itemsize
-    raw = np.zeros(size + LINE, np.uint8)  # torch's own zeros are written at once
+    raw = np.zeros(size + LINE, np.uint8)  # torch.zeros writes all of them immediately
     begin = -raw.ctypes.data % LINE
     return torch.from_numpy(raw[begin : begin + size]).view(dtype).view(shape)
 
 
 class Incremental:
-    """The network of an Autoregressive over symbols in a row, without prompts: a table (its last row what stands before
-    the first symbol, if anything does), layers and a head. `bits`: 4, 8, 16 (bf16) or 32; see Matrix. `grid` gives
-    the grid that a weight already lies on, by its name in the backbone, or None.
+    """The network of an unconditional Autoregressive process over sequences, arranged for decoding.
 
-    A head of 4 bits costs 6 % of the perplexity, of which 1 % is left when the best scores are computed again in fp32,
-    and 0.6 % when large channels are rounded more finely than small ones (Lin et al. 2024): for which `channels_D` is
-    how large each is in what the head reads. Without it the head has 8 bits at least."""
+    `table_VD` is the embedding table, with the start embedding, if there is one, as its last row; `head_VD` is the
+    output head. `bits` is 4, 8, 16 (bf16) or 32; see Matrix. `grid` returns the quantisation of a weight that was
+    published in 4 bits, by its name in the backbone, or None.
+
+    Quantising the head to 4 bits raises perplexity by 6 %; by 1 % if the best scores are computed again in fp32, and by
+    0.6 % if large channels are rounded more finely than small ones, too (AWQ, Lin et al. 2024). The latter needs
+    `channels_D`, the magnitude of each channel of the head's input; without it, the head has at least 8 bits.
+    """
 
     def __init__(
         self,
@@ -86,7 +89,7 @@ class Incremental:
         grid: Callable[[str], Grid | None] = lambda name: None,
     ):
         if backbone.modulation is not None:
-            raise Refusal("a transformer modulated by noise levels decodes nothing symbol by symbol")
+            raise Refusal("a transformer modulated by noise levels cannot be used for decoding")
         self.dtype = torch.float32 if bits == 32 else torch.bfloat16
         self.table, layers = table_VD.float(), []
         for n, block in enumerate(backbone.blocks):
@@ -103,11 +106,11 @@ class Incremental:
         head = pack(head_VD * finer_D, bits if channels_D is not None else max(bits, 8))
         self.head = backbone.norm.weight.detach(), backbone.norm.epsilon, finer_D, head, head_VD.float()
         self.rotary = backbone.rotary_base, backbone.rotary_divisors
-        self.compiled: dict[tuple[int, int, int], Callable[..., Tensor]] = {}  # steps by rows, symbols a row and sites
+        self.compiled: dict[tuple[int, int, int], Callable[..., Tensor]] = {}  # by rows, symbols per row, sites
         self.scorers: dict[int, Callable[..., Tensor]] = {}  # compiled, by rows
 
     def room(self, rows: int, sites: int) -> Room:
-        """Empty, for so many rows and sites."""
+        """Creates an empty cache for `rows` rows of `sites` sites."""
         shape = (rows, self.shape.kv_heads, -(-sites // BUCKET) * BUCKET, self.shape.head_width)
         angles = rotary_angles(torch.arange(shape[2])[:, None].float(), shape[3], *self.rotary)
         empty = [_zeros(shape, self.dtype) for _ in range(2 * len(self.layers))]
@@ -115,8 +118,9 @@ class Incremental:
 
     @torch.no_grad()
     def compile(self, sites: int, forms: Sequence[tuple[int, int]] = ((1, 1),)) -> bool:
-        """Compiles the steps of so many rows and symbols a row, for rooms of so many sites: seconds for each length
-        that they may look at, shortest first; each is used from then on. False where there is no C++ compiler."""
+        """Compiles steps for each (rows, symbols per row) in `forms`, and caches of `sites` sites. Takes seconds for
+        each cache length, shortest first; each is used as soon as it is compiled. Returns False without a C++
+        compiler."""
         if not any(map(shutil.which, COMPILERS)):
             return False
         checked = Checked(options=OPTIONS)
@@ -136,7 +140,8 @@ class Incremental:
 
     @torch.no_grad()
     def forward(self, symbols_Rn: Tensor, begin_R: Tensor, room: Room, last: bool = True) -> Tensor:
-        """Scores fp32 (R, n, V), or with `last` (R, 1, V), of what follows symbols that stand at `begin` and after."""
+        """fp32 scores of the symbols that follow `symbols_Rn`, which begin at the sites `begin_R`: (R, n, V), or with
+        `last`, only those after the last symbol, (R, 1, V)."""
         needed, form = int(begin_R.max()) + symbols_Rn.shape[1], tuple(symbols_Rn.shape)
         key = next((key for key in list(self.compiled) if key[:2] == form and needed <= key[2]), None)
         if key is not None:
@@ -150,7 +155,7 @@ class Incremental:
     __call__ = forward
 
     def _run(self, symbols_Rn: Tensor, begin_R: Tensor, room: Room, T: int, step: Any = None) -> Tensor:
-        """fp32 (R, n, D) after all layers, of which a compiled `step` takes several; attention sees T sites."""
+        """fp32 (R, n, D) after all layers; attention covers T cached sites. A compiled `step` runs several layers."""
         x = self.table[symbols_Rn]
         if step is None:
             place = placed(begin_R, symbols_Rn.shape[1], room.angles, T)

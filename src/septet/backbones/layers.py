@@ -1,4 +1,4 @@
-"""Pieces that the transformer is built from: rotary positions over any grid, the key-value cache, attention, gated MLP.
+"""Building blocks of the transformer: rotary positions on grids, the key-value cache, attention, gated MLP.
 
 Shapes: B batch, N sites, T cached sites, H heads, G key-value heads, E head width, D width, A axes.
 """
@@ -15,8 +15,9 @@ from ..space import Refusal
 def rotary_angles(
     coordinates_NA: Tensor, head_width: int, base: float, divisors: Sequence[float] | None = None
 ) -> Tensor:
-    """(…, N, E/2) angles: the frequencies of a head are dealt out evenly to the axes (Su et al. 2021; one axis is
-    the standard form of Llama and Qwen). `divisors`, one a frequency, stretch positions (Llama 3.1 and others)."""
+    """(…, N, E/2) angles of rotary position embeddings (Su et al. 2021). The frequencies of a head are divided evenly
+    among the axes; one axis is the standard form of Llama and Qwen. Frequencies are divided by `divisors`, which extend
+    the context length (Llama 3.1 and others)."""
     axes, pairs = coordinates_NA.shape[-1], head_width // 2
     angles = []
     for axis in range(axes):
@@ -28,20 +29,20 @@ def rotary_angles(
 
 
 def rotate(x_BHNE: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
-    """Turn the halves of each head against each other by the given angles, (N, E/2) or (B, 1, N, E/2)."""
+    """Rotates pairs of elements from the two halves of each head, by cosines and sines (N, E/2) or (B, 1, N, E/2)."""
     first, second = x_BHNE.chunk(2, dim=-1)
     across, cosine, sine = torch.cat([second, first], -1), torch.cat([cosine, cosine], -1), torch.cat([-sine, sine], -1)
-    return torch.addcmul(across * sine, x_BHNE, cosine)  # contiguous, as the products of attention want it
+    return torch.addcmul(across * sine, x_BHNE, cosine)  # contiguous, which the products of attention require
 
 
 def lowered(x: Tensor) -> Tensor:
-    """In autocast's dtype: several products of the same input would each convert it."""
+    """Casts to autocast's dtype once, for several products of the same input, which would each cast it."""
     kind = x.device.type
     return x.to(torch.get_autocast_dtype(kind)) if torch.is_autocast_enabled(kind) else x
 
 
 class Cache:
-    """Keys and values of sites already seen, in preallocated tensors cut to the length in use."""
+    """The key-value cache of previous sites, in preallocated tensors."""
 
     def __init__(self, capacity: int):
         self.capacity, self.length = capacity, 0
@@ -49,14 +50,15 @@ class Cache:
         self.valid_BT: Tensor | None = None
 
     def admit(self, valid_BN: Tensor) -> None:
-        """Make room for N more sites, of which some are padding that nobody may see; call once before the layers."""
+        """Adds N sites; those where `valid_BN` is false are padding, masked out of attention. Call once before the
+        layers."""
         if self.length + valid_BN.shape[1] > self.capacity:
             raise Refusal(f"{self.length + valid_BN.shape[1]} sites: the cache holds {self.capacity}; shorten it")
         self.valid_BT = valid_BN if self.valid_BT is None else torch.cat([self.valid_BT, valid_BN], 1)
         self.length += valid_BN.shape[1]
 
     def append(self, layer: int, keys_BGNE: Tensor, values_BGNE: Tensor) -> tuple[Tensor, Tensor]:
-        """All keys and values of a layer, the new ones last."""
+        """Stores new keys and values of a layer, and returns all of them."""
         if layer == len(self.layers):
             B, G, _, E = keys_BGNE.shape
             empty = keys_BGNE.new_empty(2, B, G, self.capacity, E)
@@ -68,19 +70,19 @@ class Cache:
         return keys[:, :, : self.length], values[:, :, : self.length]
 
     def truncate(self, length: int) -> None:
-        """Forget all sites from `length` on."""
+        """Removes all sites from `length` on."""
         self.length = length
         self.valid_BT = None if self.valid_BT is None else self.valid_BT[:, :length]
 
     def select(self, rows: Tensor) -> None:
-        """Keep, repeat or reorder samples of the batch; repeating one shares its prefix."""
+        """Selects, repeats or reorders the samples of the batch; repeating one reuses its prefix."""
         self.layers = [(keys[rows], values[rows]) for keys, values in self.layers]
         self.valid_BT = None if self.valid_BT is None else self.valid_BT[rows]
 
 
 def attend(query_BHNE: Tensor, key_BGTE: Tensor, value_BGTE: Tensor, mask: Tensor | None, causal: bool) -> Tensor:
-    """Softmax attention. In bf16 on a processor two plain products are 2 to 5 times faster than the fused kernel,
-    backward included, as long as the scores fit the cache."""
+    """Softmax attention. In bf16 on a CPU, two plain products are 2 to 5 times faster than the fused kernel, including
+    the backward pass, as long as the scores fit into the processor's cache."""
     heads, groups, sites, seen = query_BHNE.shape[1], key_BGTE.shape[1], query_BHNE.shape[2], key_BGTE.shape[2]
     if query_BHNE.device.type != "cpu" or query_BHNE.dtype != torch.bfloat16 or sites * seen > 512 * 512:
         return F.scaled_dot_product_attention(
@@ -98,15 +100,15 @@ def attend(query_BHNE: Tensor, key_BGTE: Tensor, value_BGTE: Tensor, mask: Tenso
 
 
 class Norm(nn.Module):
-    """Root mean square normalisation (Zhang & Sennrich 2019), in the dtype of its input; sums are fp32 at least."""
+    """RMS normalisation (Zhang & Sennrich 2019) in the dtype of its input, with sums in at least fp32."""
 
     def __init__(self, width: int, epsilon: float = 1e-6):
         super().__init__()
         self.weight, self.epsilon = nn.Parameter(torch.ones(width)), epsilon
 
     def forward(self, x: Tensor, scale: Tensor | None = None, shift: Tensor | None = None) -> Tensor:
-        """With `scale` and `shift`, (1 + scale) times it and shifted. In separate operations, which a processor takes
-        less time for than F.rms_norm."""
+        """With `scale` and `shift`, the result is multiplied by 1 + scale and shifted. Written as separate operations,
+        which are faster than F.rms_norm on a CPU."""
         size = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.promote_types(x.dtype, torch.float32))
         inverse = (size.square() / x.shape[-1] + self.epsilon).rsqrt()
         weight = self.weight if scale is None else self.weight * (1 + scale)
@@ -158,7 +160,8 @@ class GatedMLP(nn.Module):
 
 
 class LevelEmbedding(nn.Module):
-    """A noise level in [0, 1] to a vector: sines of geometric frequencies, then a two-layer MLP (Ho et al. 2020)."""
+    """Embeds a noise level in [0, 1]: cosines and sines of geometric frequencies, then a two-layer MLP (Ho et al.
+    2020)."""
 
     scale: Tensor
 

@@ -1,6 +1,6 @@
-"""Matrices in few bits, for decoding: a processor spends that time on reading weights.
+"""Quantised matrices for decoding, whose time is spent on reading weights from memory.
 
-Shapes: M rows, K in, N out, G groups of a row of weights.
+Shapes: M rows of the input, K inputs, N outputs, G groups per row of weights.
 """
 
 from typing import NamedTuple
@@ -12,14 +12,14 @@ from torch import Tensor
 from ..space import Refusal
 
 GROUP = 32  # weights that share a scale
-TILE = 16  # rows that the 4-bit kernel takes at a time
-FEW = {4: 16, 8: 6}  # rows up to which weights of so many bits are faster than bf16
+TILE = 16  # the 4-bit kernel needs a multiple of this many rows
+FEW = {4: 16, 8: 6}  # by bits: most rows of the input for which quantised weights are faster than bf16
 BITS = (4, 8, 16, 32)
 
 
 def quantised(weight_NK: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Scale and shift, fp32 (N, G), and numbers 0 to 15, int32 (N, K): weight = number * scale + shift. Exact for
-    weights that lie on such a grid with both ends in use, as those of Q4_1 do."""
+    """Quantises to 4 bits: scale and shift, fp32 (N, G), and values from 0 to 15, int32 (N, K), with weight = value *
+    scale + shift. Exact for weights that were quantised like this before and use both 0 and 15, as those of Q4_1 do."""
     grouped = weight_NK.float().unflatten(1, (-1, GROUP))
     low, high = grouped.amin(-1), grouped.amax(-1)
     scale = (high - low) / 15
@@ -29,8 +29,9 @@ def quantised(weight_NK: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 class Matrix(NamedTuple):
-    """A matrix (N, K) to multiply with. 4 bits are in groups of 32 with a scale and a shift, 8 bits have a scale a row;
-    `dense`, in bf16, serves many rows at a time, or with 32 bits all. With 16 and 32 there is only that."""
+    """A matrix (N, K) of weights. With 4 bits, there is a scale and a shift per group of 32; with 8 bits, a scale per
+    row. `dense` holds the weights in bf16, for products with many rows, or fp32 if `bits` is 32. With 16 and 32 bits,
+    there is only `dense`."""
 
     bits: int
     dense: Tensor
@@ -39,8 +40,8 @@ class Matrix(NamedTuple):
 
 
 def pack(weight_NK: Tensor, bits: int, grid: tuple[Tensor, Tensor, Tensor] | None = None) -> Matrix:
-    """A weight in so many bits. What the 4-bit kernel does not take, a height that is no multiple of TILE or a width
-    that is none of GROUP, is kept in 8."""
+    """Quantises a weight to `bits`. If the 4-bit kernel does not support its shape (rows a multiple of TILE, columns of
+    GROUP), 8 bits are used. `grid` is the weight's quantisation if it has one already."""
     if bits not in BITS:
         raise Refusal(f"bits={bits}: expected one of {', '.join(map(str, BITS))}")
     if bits == 32:
@@ -51,14 +52,15 @@ def pack(weight_NK: Tensor, bits: int, grid: tuple[Tensor, Tensor, Tensor] | Non
     if bits == 4 and weight_NK.shape[0] % TILE == 0 and weight_NK.shape[1] % GROUP == 0:
         scale, shift, numbers = grid or quantised(weight_NK)
         packed = torch.ops.aten._convert_weight_to_int4pack_for_cpu(numbers.contiguous(), 1)
-        pairs = torch.stack([scale, shift + 8 * scale], -1).transpose(0, 1).contiguous()  # the kernel's zero is 8
+        pairs = torch.stack([scale, shift + 8 * scale], -1).transpose(0, 1).contiguous()  # the kernel subtracts 8
         return Matrix(4, dense, packed, pairs.bfloat16())
     scale = weight_NK.float().abs().amax(1).clamp(min=1e-12) / 127
     return Matrix(8, dense, (weight_NK.float() / scale[:, None]).round().to(torch.int8), scale.bfloat16())
 
 
 def product(x_MK: Tensor, matrix: Matrix) -> Tensor:
-    """(M, N): up to FEW rows by the packed weights, more by the dense ones; x in the type of the dense ones."""
+    """(M, N) product, with quantised weights for up to FEW rows and dense ones for more. `x_MK` must have the dtype of
+    the dense weights."""
     bits, dense, packed, scales = matrix
     if packed is None or x_MK.shape[0] > FEW[bits]:
         return F.linear(x_MK, dense)

@@ -1,6 +1,6 @@
-"""What a step of decoding does, layer by layer, written so that it can be compiled: plain functions of flat lists.
+"""The layers of a decoding step, as plain functions of flat lists of tensors, which can be compiled.
 
-Shapes: R rows, n new symbols a row, T cached sites, H heads, G key-value heads, E head width, D width.
+Shapes: R rows, n new symbols per row, T cached sites, H heads, G key-value heads, E head width, D width, V vocabulary.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,21 +14,22 @@ from .packed import Matrix, pack, product
 from .transformer import Block
 
 Grid = tuple[Tensor, Tensor, Tensor]
-REFINED = 128  # scores a row that are computed in fp32
+REFINED = 128  # scores per row that are computed again in fp32
 
 
 class Shape(NamedTuple):
-    """What all layers have in common."""
+    """Sizes that all layers have in common."""
 
     heads: int
     kv_heads: int
     head_width: int
     epsilon: float
-    bits: tuple[int, ...]  # of the four products
+    bits: tuple[int, ...]  # of the four matrices
 
 
 def layer(block: Block, bits: int, grid: Callable[[str], Grid | None]) -> tuple[list[Tensor | None], Shape]:
-    """A block's tensors in one list, queries, keys and values as one product, gate and up as one; and its shape."""
+    """A block's tensors as a flat list, with query, key and value fused to one matrix, and gate and up; and its
+    Shape."""
     attention, mlp = block.attention, block.mlp
     parts = (attention.query, attention.key, attention.value)
     names = ("attention.query", "attention.key", "attention.value")
@@ -48,7 +49,7 @@ def layer(block: Block, bits: int, grid: Callable[[str], Grid | None]) -> tuple[
 
 
 def _joined(grids: list[Grid | None]) -> Grid | None:
-    """The grids of matrices that become one; None if one of them has none."""
+    """Concatenates the quantisations of matrices that are fused; None if one of them has none."""
     found = [grid for grid in grids if grid is not None]
     if len(found) < len(grids):
         return None
@@ -57,7 +58,7 @@ def _joined(grids: list[Grid | None]) -> Grid | None:
 
 
 def _mix(query_RHnE: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> Tensor:
-    """(R n, H E) by two batched products."""
+    """Attention by two batched products, (R n, H E)."""
     R, H, n, E = query_RHnE.shape
     G, T = keys.shape[1], keys.shape[2]
     grouped = query_RHnE.reshape(R, G, H // G * n, E)
@@ -67,7 +68,7 @@ def _mix(query_RHnE: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> Tens
 
 
 def _mix_one(query_RHnE: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> Tensor:
-    """The same of one symbol a row, as sums that a compiler fuses: products of such a shape take twice as long."""
+    """The same for one symbol per row, as sums, which the compiler fuses: batched products take twice as long."""
     R, H, _, E = query_RHnE.shape
     query = query_RHnE.reshape(R, keys.shape[1], -1, 1, E).float()
     chances = ((query * keys.float()[:, :, None]).sum(-1) + mask[:, :, :, 0]).softmax(-1)
@@ -75,14 +76,14 @@ def _mix_one(query_RHnE: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> 
 
 
 def _rotate(x_RHnE: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
-    """layers.rotate in operations that a compiler fuses better: a step takes 2 % less time."""
+    """layers.rotate, in operations that the compiler fuses better: a step takes 2 % less time."""
     first, second = x_RHnE.chunk(2, dim=-1)
     return torch.cat([first * cosine - second * sine, second * cosine + first * sine], dim=-1)
 
 
 def advance_all(x, begin_R, angles, T: int, cache, stacked, shape: Shape) -> Tensor:
-    """Through the layers whose tensors are stacked: a compiled step looks at each tensor that it is given before each
-    call, and many take it longer than the layers do."""
+    """Runs several layers whose tensors are stacked: a compiled function checks each argument on every call, which
+    would take longer for many tensors than the layers do."""
     place, mix = placed(begin_R, x.shape[1], angles, T), _mix_one if x.shape[1] == 1 else _mix
     for n in range(len(cache) // 2):
         tensors = [tensor_at(tensor, n) for tensor in stacked]
@@ -91,7 +92,7 @@ def advance_all(x, begin_R, angles, T: int, cache, stacked, shape: Shape) -> Ten
 
 
 def advance(x, place, cache, tensors, shape: Shape, mix: Callable[..., Tensor] = _mix) -> Tensor:
-    """fp32 (R, n, D) through a layer, where `placed` says; attention is taken by `mix`."""
+    """Runs one layer on fp32 (R, n, D). `place` is the result of `placed`; `mix` computes attention."""
     turn, at, mask = place
     attention_norm, mlp_norm, query_norm, key_norm, bias, *rest = tensors
     into, out, gate_up, down = (Matrix(b, *rest[3 * i : 3 * i + 3]) for i, b in enumerate(shape.bits))
@@ -116,8 +117,8 @@ def advance(x, place, cache, tensors, shape: Shape, mix: Callable[..., Tensor] =
 
 
 def placed(begin_R: Tensor, n: int, angles: tuple[Tensor, Tensor], T: int):
-    """Of n symbols a row from `begin` on: how far to turn them, where they stand, and what is added to scores, (R, 1,
-    1, n, T), so that what stands later is not seen."""
+    """For n symbols per row that begin at the sites `begin_R`: rotary cosines and sines, indices in the cache, and the
+    causal mask that is added to attention scores, (R, 1, 1, n, T)."""
     sites_Rn = begin_R[:, None] + torch.arange(n)
     turn = angles[0][sites_Rn][:, None], angles[1][sites_Rn][:, None]
     hidden = torch.arange(T) > sites_Rn[..., None]
@@ -126,8 +127,9 @@ def placed(begin_R: Tensor, n: int, angles: tuple[Tensor, Tensor], T: int):
 
 
 def scores_of(x_MD: Tensor, norm_D: Tensor, epsilon: float, finer_D: Tensor, head: Matrix, exact_VD: Tensor) -> Tensor:
-    """fp32 (M, V). The best REFINED of each row are computed again in fp32: bf16 would make near ones equal."""
-    x_MD = x_MD * torch.rsqrt(x_MD.square().mean(-1, keepdim=True) + epsilon) * norm_D  # rms_norm takes 5 times as long
+    """fp32 (M, V) scores. The REFINED best of each row are computed again in fp32, since bf16 rounds close ones to
+    equal values."""
+    x_MD = x_MD * torch.rsqrt(x_MD.square().mean(-1, keepdim=True) + epsilon) * norm_D  # F.rms_norm is 5 times slower
     scores = product((x_MD / finer_D).to(head.dense.dtype), head).float()
     if head.bits == 32:
         return scores
