@@ -108,4 +108,4 @@ def test_amplification_is_said_only_where_intervals_part():
     assert bias._between("colour", data, {1.0: plain}) == []
     assert "favoured" in bias._sentence("colour", data, 3.0, more)
     assert "as in the data" in bias._sentence("colour", data, 3.0, same)
-    assert "drawn too seldom" in bias._sentence("colour", data, 3.0, less)
+    assert "generated less often than in the data" in bias._sentence("colour", data, 3.0, less)

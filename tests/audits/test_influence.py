@@ -71,5 +71,5 @@ def test_scores_foretell_what_leaving_out_does():
 
 
 def test_too_many_items_are_refused():
-    with pytest.raises(Refusal, match="influence is told for at most 5,000"):
+    with pytest.raises(Refusal, match="influence supports at most 5,000"):
         Influence(trained(words(12, 1), steps=1), ["a"] * 5001, [None] * 5001)

@@ -1,4 +1,4 @@
-"""View: does the model do what it is told?"""
+"""Section of the audit page: do outputs follow their prompts?"""
 
 import numpy as np
 import torch
@@ -11,13 +11,14 @@ from .audited import Audited
 from .judging import taught
 from .page import Section
 
-RIVALS = 200  # held-out items with other prompts that a draw is compared with
-LISTED = 20
+RIVALS = 200  # held-out items with other prompts that an output is compared with
+LISTED = 20  # unseen words that are shown
 
 
 def view(audited: Audited) -> Section | None:
-    """By a judge of labels where the data have them, else by whether a draw is nearer to the held-out item with its
-    prompt than to others; None for a model that takes no prompts, and without data."""
+    """Measures how often outputs follow their prompts: by a classifier of labels if the data have labels, else by
+    whether an output is nearer to the held-out item with the same prompt than to others. None for an unconditional
+    model, or without data."""
     if not len(audited.dataset) or not any(output.record["prompt"] for output in audited.outputs):
         return None
     told, bars, figures = [], [], {}
@@ -27,45 +28,45 @@ def view(audited: Audited) -> Section | None:
         except Refusal:
             continue
         figures[name] = {"outputs": asked, "followed": right, "judge_accuracy": accuracy}
-        bars += [(name, right, f"{right:.0%}; of real held-out items the judge reads {accuracy:.0%} right")]
+        bars += [(name, right, f"{right:.0%}; the classifier's accuracy on real held-out items is {accuracy:.0%}")]
     if figures:
         told.append(
-            "How many draws show the value they were asked for, by a judge trained on the training items. It errs "
-            "itself: what it reads right of real items is the most that can be expected."
+            "The share of outputs with the value that was asked for, according to a classifier trained on the training "
+            "items. The classifier makes errors: its accuracy on real items is the most that can be expected."
         )
     elif (share := _pairs(audited)) is not None:
         figures["pair_test"] = share
         told.append(
-            f"A draw is nearer to the held-out item with its prompt than to another in {share:.0%} of cases; chance is "
-            "50 %. The features see outlines and colours, not meaning."
+            f"An output is nearer to the held-out item with its prompt than to another in {share:.0%} of cases "
+            "(chance: 50 %). The features represent outlines and colours, not meaning."
         )
     unseen = _unseen(audited)
     figures["unseen_words"] = unseen
     if unseen:
         more = ", ..." if len(unseen) > LISTED else ""
-        told.append(f"Words of held-out prompts that training never saw: {', '.join(unseen[:LISTED])}{more}.")
-    return Section("adherence", "Does it do what it is told?", told, bars=bars, figures=figures)
+        told.append(f"Words of held-out prompts that do not occur in training: {', '.join(unseen[:LISTED])}{more}.")
+    return Section("adherence", "Does it follow the prompt?", told, bars=bars, figures=figures)
 
 
 def value_of(prompt: Prompt, name: str) -> str | None:
-    """What a prompt says of an attribute, or as a label."""
+    """The value of an attribute in a prompt; the prompt itself if it is a label."""
     return prompt.get(name) if isinstance(prompt, dict) else prompt or None
 
 
 def _judged(audited: Audited, name: str, values: list[str | None]) -> tuple[int, float, float]:
-    """How many outputs were asked for a value that the judge knows, and what share of these and of honest items it
-    reads right."""
+    """The number of outputs that were asked for a value that the classifier knows, the share of them that it classifies
+    as that value, and its accuracy on real items."""
     judge = judge_of(audited, values)
     asked = [(o.datum, value_of(o.record["prompt"], name)) for o in audited.outputs]
     known = [(datum, judge.values.index(value)) for datum, value in asked if value in judge.values]
     if not known:
-        raise Refusal("no output was asked for a value that the judge knows")
+        raise Refusal("no output was asked for a value that the classifier knows")
     read = judge.read([datum for datum, _ in known])
     return len(known), float((read == np.array([k for _, k in known])).mean()), judge.accuracy
 
 
 def judge_of(audited: Audited, values: list[str | None]):
-    """A judge of an attribute whose values the data's items have."""
+    """A classifier of an attribute, trained on `values`, those of the data's items."""
     dataset, finish = audited.dataset, audited.model.modality.finish
     sides = [[i for i in side if values[i] is not None] for side in (dataset.training, dataset.validation)]
     (training, labels), (held_out, honest) = (

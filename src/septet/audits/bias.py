@@ -1,4 +1,4 @@
-"""View: whom or what the model favours beyond the data."""
+"""Section of the audit page: which values of attributes the model generates more or less often than the data."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,17 +14,17 @@ from .copying import centres
 from .judging import Judge, Share
 from .page import Section, Tile, tile
 
-DRAWS, FEWEST = 120, 40  # at each guidance; the fewest where drawing is slow
-PATIENCE_SECONDS = 60
-STRONG = 3.0  # guidance, where the model's own is plain
-CLEARLY = 0.1  # above guessing: what a judge must reach to be heard
-MOST_NAMES = 3  # attributes that are looked at
-GROUPS, GROUP_ITEMS = 8, 25  # clusters at most, and items each has on average at least
+DRAWS, FEWEST = 120, 40  # samples at each guidance weight; the least number if sampling is slow
+PATIENCE_SECONDS = 60  # for the samples at one guidance weight
+STRONG = 3.0  # the strong guidance weight if the model's own is 1
+CLEARLY = 0.1  # by how much a classifier's accuracy must exceed that of guessing to be used
+MOST_NAMES = 3  # attributes that are reported
+GROUPS, GROUP_ITEMS = 8, 25  # most clusters, and least mean number of items per cluster
 
 
 def view(audited: Audited) -> Section | None:
-    """Shares in the data and in draws that leave the attribute open, at plain and at strong guidance. Without labels,
-    of groups that look alike."""
+    """Compares shares of values in the data with those in samples whose prompts leave the attribute open, without and
+    with strong guidance. Without labels, clusters of similar items are used as values."""
     labels = survey.labels(audited.dataset)
     tiles: list[Tile] = []
     if not labels or all(_said(audited, name) is None for name in labels):
@@ -40,7 +40,7 @@ def view(audited: Audited) -> Section | None:
         except Refusal:
             continue
         if judge.accuracy < judge.guessing + CLEARLY:
-            told.append(f"The values of {name} cannot be told apart by looking ({judge.accuracy:.0%} right).")
+            told.append(f"The values of {name} cannot be classified reliably (accuracy {judge.accuracy:.0%}).")
             figures[name] = {"judge_accuracy": judge.accuracy, "guessing": judge.guessing}
             continue
         share = _in_data(audited, values, judge)
@@ -55,14 +55,14 @@ def view(audited: Audited) -> Section | None:
     if not figures:
         return None
     told.append(
-        "Intervals hold in 95 of 100 cases and allow for the judge's errors on real items. They tell of what the judge "
-        "can see; no figure here is a measure of fairness as such."
+        "95 % intervals, which include the classifier's errors on real items. They only cover what the classifier can "
+        "recognise; none of these figures measures fairness as such."
     )
-    return Section("bias", "What it favours", told, tiles, bars=bars, figures=figures)
+    return Section("bias", "Bias", told, tiles, bars=bars, figures=figures)
 
 
 def _said(audited: Audited, name: str) -> list[Prompt] | None:
-    """Held-out prompts that leave an attribute open; None where prompts are labels, which say all there is."""
+    """Held-out prompts without the attribute `name`; None if there are none, since prompts are single texts."""
     index = audited.dataset.validation or audited.dataset.training
     conditioner = audited.model.conditioner
     prompts = conditioner.heard([audited.dataset.prompts[i] for i in index])
@@ -73,7 +73,7 @@ def _said(audited: Audited, name: str) -> list[Prompt] | None:
 
 
 def _guidances(audited: Audited, prompts: Sequence[Prompt] | None) -> list[float]:
-    """Plain and strong; only plain where nothing is said or the process knows no guidance."""
+    """Guidance weights: 1 and a strong one; only 1 if there are no prompts or the process takes no guidance."""
     if not takes(audited.model.process, "guidance") or not any(prompts or []):
         return [1.0]
     own = float(audited.model.settings.get("guidance", 1.0))
@@ -81,7 +81,7 @@ def _guidances(audited: Audited, prompts: Sequence[Prompt] | None) -> list[float
 
 
 def _drawn(audited: Audited, prompts: Sequence[Prompt], guidance: float) -> list[Any]:
-    """Of what was drawn already, where that would be the same."""
+    """Samples for `prompts`; the audit's outputs are reused if they have the same prompts and settings."""
     guided, drawn = takes(audited.model.process, "guidance"), [output.record["prompt"] for output in audited.outputs]
     alike = drawn == [prompts[k % len(prompts)] for k in range(len(drawn))] and not (guided and any(prompts))
     if alike and len(drawn) >= FEWEST:
@@ -103,20 +103,24 @@ def _plain(drawn: dict[float, dict[str, Share]]) -> dict[str, Any]:
 
 
 def _sentence(name: str, data: dict[str, float], guidance: float, drawn: dict[str, Share]) -> str:
-    """The most frequent value of the data, there and in draws."""
+    """A sentence that compares the share of the data's most frequent value with its share in samples."""
     most = max(data, key=lambda value: data[value])
     share = drawn[most]
     words = (
-        "favoured" if share.low > data[most] else "drawn too seldom" if share.high < data[most] else "as in the data"
+        "generated more often than in the data"
+        if share.low > data[most]
+        else "generated less often than in the data"
+        if share.high < data[most]
+        else "no significant difference"
     )
     return (
         f"{name} {most!r} is {data[most]:.0%} of the data and {share.share:.0%} ({share.low:.0%} to {share.high:.0%}) "
-        f"of what is drawn at guidance {guidance:g}: {words}, as far as this many draws can tell."
+        f"of samples at guidance {guidance:g}: {words}."
     )
 
 
 def _between(name: str, data: dict[str, float], drawn: dict[float, dict[str, Share]]) -> list[str]:
-    """Whether stronger guidance moves the most frequent value."""
+    """A sentence on whether strong guidance changes the share of the data's most frequent value."""
     if len(drawn) < 2:
         return []
     most = max(data, key=lambda value: data[value])
@@ -125,7 +129,7 @@ def _between(name: str, data: dict[str, float], drawn: dict[float, dict[str, Sha
         return [f"Stronger guidance amplifies {name} {most!r}."]
     if strong.high < plain.low:
         return [f"Stronger guidance weakens {name} {most!r}."]
-    return [f"Stronger guidance does not change {name} {most!r} by more than chance may."]
+    return [f"Stronger guidance does not change {name} {most!r} significantly."]
 
 
 def _bars(name: str, data: dict[str, float], drawn: dict[float, dict[str, Share]]) -> list[tuple[str, float, str]]:
@@ -134,12 +138,13 @@ def _bars(name: str, data: dict[str, float], drawn: dict[float, dict[str, Share]
         bars.append((f"{name} {value}: data", share, f"{share:.0%}"))
         for guidance, shares in drawn.items():
             s = shares[value]
-            bars.append((f"drawn at guidance {guidance:g}", s.share, f"{s.share:.0%} ({s.low:.0%} to {s.high:.0%})"))
+            bars.append((f"generated, guidance {guidance:g}", s.share, f"{s.share:.0%} ({s.low:.0%} to {s.high:.0%})"))
     return bars
 
 
 def _groups(audited: Audited) -> tuple[list[str | None], list[Tile]] | None:
-    """Each item's group by k-means on features, and one item of each group as its picture."""
+    """Clusters items by k-means on features: the cluster of each item, and the most central item of each cluster. None
+    if there are too few items."""
     dataset, modality = audited.dataset, audited.model.modality
     count = min(GROUPS, len(dataset.training) // GROUP_ITEMS)
     if count < 2:

@@ -1,4 +1,4 @@
-"""Line charts and maps as SVG, of plain numbers."""
+"""Line charts and scatter plots as SVG."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
@@ -10,7 +10,7 @@ Point = tuple[float, float]
 
 
 def lines(series: Mapping[str, Sequence[Point]], x_name: str, y_name: str) -> str:
-    """One line a series, with its name; axes from the least to the most."""
+    """A line chart with a legend; the axes span the range of the data."""
     points = [point for line in series.values() for point in line]
     if not points:
         return ""
@@ -23,7 +23,7 @@ def lines(series: Mapping[str, Sequence[Point]], x_name: str, y_name: str) -> st
 
 
 def scatter(groups: Mapping[str, Sequence[tuple[Point, str, str]]]) -> str:
-    """A dot an item, by group; each holds a picture (a data URI) and a caption for the page's script to show."""
+    """A scatter plot of (point, picture as data URI, caption) by group; the page's script shows picture and caption."""
     points = [point for group in groups.values() for point, _, _ in group]
     if not points:
         return ""

@@ -1,4 +1,4 @@
-"""The page on several models: the same prompts and seeds, and the same figures, side by side."""
+"""A page that compares several models: outputs for the same prompts and seeds, and figures side by side."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -7,17 +7,17 @@ from . import cost
 from .audited import Audited
 from .page import Section, tile
 
-SHOWN = 8  # outputs of each
-FEATURES = "The longer a bar the better. By septet's own frozen features, which do not tell whether a draw looks real."
+SHOWN = 8  # outputs of each model
+FEATURES = "Longer is better. Measured on septet's own frozen features, which cannot tell whether an output looks real."
 
 
 def look(models: Sequence[tuple[str, Audited]]) -> tuple[list[str], list[Section]]:
-    """Sentences for the top of the page, and its sections; `models` by the names that they are shown under."""
+    """The introduction of the page, in sentences, and its sections; `models` are pairs of display name and audit."""
     first = [
         Section(
             "same",
             "The same prompts and seeds",
-            ["One row a model: " + ", ".join(name for name, _ in models) + "."],
+            ["One row per model: " + ", ".join(name for name, _ in models) + "."],
             strips=[[tile(a.model.modality, o.datum, name) for o in a.outputs[:SHOWN]] for name, a in models],
         )
     ]
@@ -25,9 +25,7 @@ def look(models: Sequence[tuple[str, Audited]]) -> tuple[list[str], list[Section
     found = [section for section in (_section(rows, *kind) for kind in KINDS) if section is not None]
     lead = [_lead(rows)]
     if len({(audited.run.get("fingerprint"), audited.run.get("seed")) for _, audited in models}) > 1:
-        lead.append(
-            "They were trained on different data, or on other parts of them: figures beside each other say little."
-        )
+        lead.append("They were trained on different data or splits, so their figures are hardly comparable.")
     return lead, [*first, *found, Section("figures", "All figures", table=list(_table(rows)), figures=rows)]
 
 
@@ -54,23 +52,23 @@ def _figures(name: str, audited: Audited) -> dict[str, Any]:
 
 Told = Callable[[float], str]
 KINDS: tuple[tuple[str, str, str, bool, Told], ...] = (
-    ("coverage", "How much of the data's variety it draws", FEATURES, True, lambda x: f"{x:.0%}"),
-    ("precision", "How many draws stand among the training data", FEATURES, True, lambda x: f"{x:.0%}"),
-    ("copies", "How many are copies", "The shorter a bar the better.", True, lambda x: f"{x:.1%}"),
-    ("seconds_an_output", "How long an output takes", "The shorter a bar the better.", False, lambda x: f"{x:.3g} s"),
+    ("coverage", "Coverage of the data's variety", FEATURES, True, lambda x: f"{x:.0%}"),
+    ("precision", "Share of outputs that lie among the training data", FEATURES, True, lambda x: f"{x:.0%}"),
+    ("copies", "Share of copies", "Shorter is better.", True, lambda x: f"{x:.1%}"),
+    ("seconds_an_output", "Time per output", "Shorter is better.", False, lambda x: f"{x:.3g} s"),
 )
 
 
 def _section(
     rows: Sequence[dict[str, Any]], name: str, title: str, told: str, share: bool, say: Told
 ) -> Section | None:
-    """A bar a model; of shares a full bar is all, of others the most there is."""
+    """A section with one bar per model. A full bar is 100 % for shares, and the largest value otherwise."""
     known = [(row["model"], row[name]) for row in rows if row[name] is not None]
     if not known:
         return None
     most = 1.0 if share else max(max(value for _, value in known), 1e-9)
     floor = next((row["floor"][name] for row in rows if row["floor"] and name in row["floor"]), None)
-    sentences = [told] + ([f"Real data that were never trained on reach {say(floor)}."] if floor is not None else [])
+    sentences = [told] + ([f"Held-out data reach {say(floor)}."] if floor is not None else [])
     return Section(name, title, sentences, bars=[(model, value / most, say(value)) for model, value in known])
 
 
@@ -82,7 +80,8 @@ def _lead(rows: Sequence[dict[str, Any]]) -> str:
     if known:
         best, fastest = max(known, key=lambda r: r["coverage"]), min(rows, key=lambda r: r["seconds_an_output"])
         told += (
-            f" {best['model']} draws most of the data's variety ({best['coverage']:.0%}), {fastest['model']} fastest."
+            f" {best['model']} covers most of the data's variety ({best['coverage']:.0%}); {fastest['model']} is the "
+            "fastest."
         )
     return told
 

@@ -1,4 +1,5 @@
-"""Two figures on whether a whole set stands too close to the training data, which verdicts on single items may miss.
+"""Two measures of whether a set of samples as a whole is too close to the training data, which verdicts on single items
+may miss.
 
 Shapes: M generated, T held-out and R training items, F features.
 """
@@ -9,13 +10,13 @@ from torch import Tensor
 
 from ..originality.neighbours import nearest, radii
 
-CELL_ITEMS = 20  # of the held-out items, on average in a cell
+CELL_ITEMS = 20  # mean number of held-out items per cell
 MOST_CELLS = 10
 
 
 def authentic_share(query_MF: Tensor, training_RF: Tensor) -> float:
-    """AuthPct: the share of queries farther from their nearest training item than that item is from its nearest other
-    (Alaa et al. 2022, eq. 9)."""
+    """AuthPct (Alaa et al. 2022, eq. 9): the share of queries that are farther from their nearest training item than
+    that item is from its own nearest neighbour in the training data."""
     distance_M, index_M = nearest(query_MF, training_RF)
     return float((distance_M > radii(training_RF, 1)[index_M]).float().mean())
 
@@ -23,8 +24,9 @@ def authentic_share(query_MF: Tensor, training_RF: Tensor) -> float:
 def copying_score(
     generated_MF: Tensor, held_out_TF: Tensor, training_RF: Tensor, cells: int | None = None, seed: int = 0
 ) -> float | None:
-    """C_T (Meehan et al. 2020): below -3 the generated are nearer to the training data than held-out ones are, which is
-    copying; far above 0 they are farther. None where no cell of the training data holds enough of both."""
+    """C_T (Meehan et al. 2020). Below -3, generated items are nearer to the training data than held-out items are,
+    which indicates copying; far above 0, they are farther. None if no cell of the training data holds enough of
+    both."""
     cells = cells or max(1, min(MOST_CELLS, len(held_out_TF) // CELL_ITEMS))
     centre_CF = centres(training_RF, cells, seed)
     cell_M, cell_T, cell_R = (nearest(x, centre_CF)[1] for x in (generated_MF, held_out_TF, training_RF))
@@ -39,14 +41,14 @@ def copying_score(
 
 
 def _rank_score(made_m: np.ndarray, unseen_n: np.ndarray) -> float:
-    """The Mann-Whitney U of generated against held-out distances in standard deviations, ties by half."""
+    """The z-score of the Mann-Whitney U of generated against held-out distances; ties count half."""
     m, n, ordered = len(made_m), len(unseen_n), np.sort(unseen_n)
     above = (np.searchsorted(ordered, made_m, "left") + np.searchsorted(ordered, made_m, "right")).sum() / 2
     return float((above - m * n / 2) / np.sqrt(m * n * (m + n + 1) / 12))  # Meehan et al. 2020, section 3
 
 
 def centres(points_RF: Tensor, count: int, seed: int) -> Tensor:
-    """k-means (Lloyd 1982), begun at random points."""
+    """Centres by k-means (Lloyd 1982), initialised with random points."""
     stream = torch.Generator().manual_seed(seed)
     centre_CF = points_RF[torch.randperm(len(points_RF), generator=stream)[:count]].clone()
     for _ in range(10):

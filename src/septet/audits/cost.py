@@ -1,4 +1,4 @@
-"""View: what training took, and what an output takes."""
+"""Section of the audit page: the cost of training and of an output."""
 
 from typing import Any
 
@@ -11,17 +11,16 @@ GRAMS_A_KWH = 480  # of CO2 equivalents, world mean of 2023 (Ember, Global Elect
 
 
 def view(audited: Audited) -> Section:
-    """Seconds and memory as measured, operations as counted, energy and carbon as estimates."""
+    """Measured time and memory, counted operations, and estimates of energy and carbon."""
     training, output = _training(audited.run), of_output(audited) if audited.outputs else None
-    told = [_told(training)] if training else ["What training took was not recorded."]
+    told = [_told(training)] if training else ["The cost of training was not recorded."]
     if output:
         told.append(
             f"An output takes {output['seconds']:.3g} s and {_flop(output['flop'])}; {_energy(output['watt_hours'])}."
         )
     told.append(
-        "Operations are counted on a few batches: matrix products and convolutions, without the optimiser's. Energy "
-        f"and carbon are estimates, not measured: {WATTS_A_THREAD} W a busy thread, {GRAMS_A_KWH} g of CO2 a kWh, the "
-        "world's mean."
+        "Operations are matrix products and convolutions, counted on a few batches, without the optimiser's. Energy "
+        f"and carbon are estimates: {WATTS_A_THREAD} W per busy thread, {GRAMS_A_KWH} g of CO2 per kWh (world mean)."
     )
     return Section("cost", "Cost", told, figures={"training": training, "output": output})
 

@@ -1,4 +1,4 @@
-"""View: how the model came along while it was trained."""
+"""Section of the audit page: samples and losses over the course of training."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -13,16 +13,16 @@ from . import charts
 from .audited import Audited
 from .page import Section, Tile, data_uri
 
-BINS = 150  # of a loss curve
+BINS = 150  # points of a loss curve
 LOG_BYTES = 256 << 20
 
 
 def view(audited: Audited) -> Section | None:
-    """The same seeds drawn again and again, under a slider, and the loss curves; None where neither was kept."""
+    """Samples of the same seeds over training, with a slider, and loss curves; None if neither was kept."""
     frames, curves = list(_frames(audited.folder / "previews.png")), _curves(audited.folder / LOG)
     if not frames and not curves:
         return None
-    told = ["The same prompts and seeds, drawn at moments while it was trained."] if frames else []
+    told = ["Samples for the same prompts and seeds at moments during training."] if frames else []
     told += [_overfitting(curves["held out"], _kept_before_the_end(audited.run))] if curves.get("held out") else []
     chart = charts.lines(curves, "seconds", "loss")
     return Section("training", "Over training", told, frames=frames, chart=chart, figures=curves)
@@ -36,11 +36,11 @@ def _frames(path: Path) -> Iterator[Tile]:
     except Refusal:
         return
     for row, moment in zip(cut(whole, len(MOMENTS)), MOMENTS, strict=False):
-        yield Tile(data_uri(row), f"after {moment:.0%} of the time")
+        yield Tile(data_uri(row), f"after {moment:.0%} of training")
 
 
 def _curves(path: Path) -> dict[str, list[tuple[float, float]]]:
-    """Loss and held-out loss of the last stage by seconds, the first in means."""
+    """Training loss, in means of bins, and validation loss of the last stage, by seconds."""
     rows = list(_rows(path))
     last = rows[-1].get("stage") if rows else None
     rows = [row for row in rows if row.get("stage") == last]
@@ -66,7 +66,7 @@ def _rows(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def _kept_before_the_end(run: Mapping[str, Any]) -> bool:
-    """Whether the weights are those of a step before the last of the last stage."""
+    """Whether the model has the weights of an earlier step than the last one of the last stage."""
     *_, last = (run.get("stages") or {"": {}}).values()
     return (last.get("kept_step") or 0) < (last.get("steps") or 0)
 
@@ -75,9 +75,9 @@ def _overfitting(held_out: list[tuple[float, float]], kept: bool) -> str:
     best = min(held_out, key=lambda point: point[1])
     if best[0] < 0.9 * held_out[-1][0] and held_out[-1][1] > 1.01 * best[1]:
         return (
-            f"The held-out loss was least after {best[0]:,.0f} s and rose from there: the model began to learn its "
-            "training data by heart." + " The weights of that moment were kept." * kept
+            f"The validation loss was lowest after {best[0]:,.0f} s and rose afterwards: the model began to overfit."
+            + " The weights with the lowest validation loss were kept." * kept
         )
     if held_out[-1][1] < 0.99 * held_out[len(held_out) * 3 // 4][1]:
-        return "The held-out loss fell to the end: more training would learn more."
-    return "The held-out loss was level at the end."
+        return "The validation loss was still falling at the end: longer training would improve the model."
+    return "The validation loss had levelled off at the end."

@@ -1,5 +1,5 @@
-"""How near a set of generated data comes to real data, in our own frozen features, each figure beside its floor: what
-real data score against other real data. The figures hold for equal set sizes only, and never beside a published FID.
+"""Fidelity and diversity of generated data, measured on septet's own frozen features, each next to its floor: what real
+data score against other real data. Figures are comparable only for equal set sizes, and never with a published FID.
 
 Shapes: n items, F features, d of them after reduction, M generated and N real items.
 """
@@ -16,14 +16,14 @@ from ..originality.neighbours import blocks, radii
 from ..space import Refusal
 
 NEIGHBOURS = 5
-FEWEST = 2 * NEIGHBOURS  # items a side
-ENOUGH = 50  # held-out items from which they serve as the floor; below, two halves of the training data do
+FEWEST = 2 * NEIGHBOURS  # least number of items in each set
+ENOUGH = 50  # with fewer held-out items, the floor is computed between halves of the training data
 MOST_AXES = 64
 SUBSETS, SUBSET = 100, 1000
 
 
 def frechet(first_nF: np.ndarray, second_nF: np.ndarray) -> float:
-    """The Fréchet distance of two normal laws fitted to float64 features; sizes should be well above F."""
+    """The Fréchet distance of normal distributions fitted to float64 features; n should be well above F."""
     means = [x.mean(0) for x in (first_nF, second_nF)]
     one, two = (np.atleast_2d(np.cov(x, rowvar=False)) for x in (first_nF, second_nF))
     values, vectors = np.linalg.eigh(one)
@@ -34,8 +34,8 @@ def frechet(first_nF: np.ndarray, second_nF: np.ndarray) -> float:
 
 
 def kernel_distance(first_nF: np.ndarray, second_nF: np.ndarray, seed: int = 0) -> tuple[float, float]:
-    """Mean and deviation of the unbiased squared MMD over random subsets (KID, Binkowski et al. 2018); the mean may be
-    negative."""
+    """Mean and standard deviation of the unbiased squared MMD over random subsets (KID, Binkowski et al. 2018); the
+    mean may be negative."""
     size = min(SUBSET, len(first_nF), len(second_nF))
     subsets = SUBSETS if size == SUBSET else 10
     size = size if size == SUBSET else max(2, size * 4 // 5)
@@ -54,8 +54,8 @@ def _squared_mmd(x_nF: np.ndarray, y_nF: np.ndarray) -> float:
 
 
 def manifolds(generated_MF: Tensor, real_NF: Tensor, k: int = NEIGHBOURS) -> dict[str, float]:
-    """Precision, recall (Kynkäänniemi et al. 2019), density and coverage (Naeem et al. 2020) by balls that reach to a
-    point's k-th nearest other point of its own set."""
+    """Precision, recall (Kynkäänniemi et al. 2019), density and coverage (Naeem et al. 2020), with balls around each
+    point that reach to its k-th nearest neighbour in its own set."""
     ball_M, ball_N = radii(generated_MF, k), radii(real_NF, k)
     within, recalled = 0, 0
     inside_M, covered_N = torch.zeros(len(generated_MF)), torch.zeros(len(real_NF), dtype=torch.bool)
@@ -108,7 +108,8 @@ def _chosen(data: Sequence[Any], count: int, stream: np.random.Generator) -> lis
 
 
 def _scaled(made: np.ndarray, seen: np.ndarray, unseen: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Moved and scaled alike, so that the real data have mean 0 and mean squared length F, which the kernel expects."""
+    """Shifts and scales all sets alike, so that real data have mean 0 and mean squared norm F, as the kernel
+    expects."""
     real = np.concatenate([seen, unseen])
     centre = real.mean(0)
     scale = np.sqrt(((real - centre) ** 2).sum(1).mean() / real.shape[1]) or 1.0

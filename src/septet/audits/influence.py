@@ -1,6 +1,6 @@
-"""Which training items made a model draw what it drew: by gradients, beyond nearness.
+"""Training data attribution: which training items influenced an output, estimated from gradients.
 
-Shapes: n training items, P numbers of a gradient after projection.
+Shapes: n training items, P dimensions of projected gradients.
 """
 
 from collections.abc import Sequence
@@ -15,37 +15,36 @@ from ..generator import Generator
 from ..space import Refusal
 from .losses import item_loss
 
-NUMBERS = 2048  # that a gradient is projected to
-LOOKS = 4  # noises over which a gradient is averaged
-DAMPING = 1.0  # of the mean square of the projected gradients
-LONG = 8  # characters a symbol, at most, of a text that is seen whole
-MOST = 5000  # items whose gradients are taken
+NUMBERS = 2048  # dimensions of projected gradients
+LOOKS = 4  # noise samples over which a gradient is averaged
+DAMPING = 1.0  # relative to the mean square of the projected gradients
+LONG = 8  # longer texts, in characters per token of context, do not fit the model's context
+MOST = 5000  # most training items
 
 
 class Influence:
-    """Scores by TRAK (Park et al. 2023, eq. 15, one model and no weighting): the projected gradient of an
-    output's loss, times the inverse of the training gradients' second moments, times each training gradient."""
+    """Attribution scores by TRAK (Park et al. 2023, eq. 15, with one model and no weighting): the projected gradient of
+    an output's loss, times the inverse of the training gradients' second moment matrix, times each training
+    gradient."""
 
     def __init__(self, model: Generator, data: Sequence[Any], prompts: Sequence[Prompt], numbers: int = NUMBERS):
         self.model, self.parameters = model, [p for p in model.process.parameters() if p.requires_grad]
         if not self.parameters:
-            raise Refusal(f"{type(model.process).__name__} learns nothing by gradients; influence cannot be told")
+            raise Refusal(f"{type(model.process).__name__} is not trained by gradients, which influence needs")
         longest = getattr(model.codec, "length", None)
         if isinstance(next(iter(data), None), str) and longest and max(map(len, data)) > LONG * longest:
             raise Refusal(
-                f"texts of up to {max(map(len, data)):,} characters, of which {longest} symbols are seen at a time: "
-                "influence is told of items that a model sees whole; leave --influence out"
+                f"texts of up to {max(map(len, data)):,} characters exceed the model's context of {longest} tokens: "
+                "influence needs whole items; leave --influence out"
             )
         if not len(data) >= 2:
             raise Refusal(f"{len(data)} training items that the model takes: influence needs at least 2")
         if len(data) > MOST:
-            raise Refusal(
-                f"{len(data):,} training items: influence is told for at most {MOST:,}; leave --influence out"
-            )
+            raise Refusal(f"{len(data):,} training items: influence supports at most {MOST:,}; leave --influence out")
         stream = np.random.Generator(np.random.Philox(0))
         sizes = [p.numel() for p in self.parameters]
         self.numbers = min(numbers, sum(sizes))
-        # A sketch of counts (Charikar et al. 2002): each weight goes to one number, with a sign.
+        # Count sketch (Charikar et al. 2002): each parameter is added to one dimension, with a random sign.
         self.place = [torch.from_numpy(stream.integers(self.numbers, size=size)) for size in sizes]
         self.sign = [torch.from_numpy(stream.choice(np.array([-1, 1], np.float32), size=size)) for size in sizes]
         self.training_nP = torch.stack([self.gradient(*pair) for pair in zip(data, prompts, strict=True)])
@@ -54,7 +53,7 @@ class Influence:
         self.inverse_PP = torch.linalg.inv(moment + damping * torch.eye(self.numbers))
 
     def scores(self, datum: Any, prompt: Prompt) -> Tensor:
-        """(n,): how much each training item lowers the loss of an output; below 0 it raises it."""
+        """(n,) scores: how much training on each item lowers the loss of an output; negative if it raises the loss."""
         return self.training_nP @ (self.inverse_PP @ self.gradient(datum, prompt))
 
     def gradient(self, datum: Any, prompt: Prompt) -> Tensor:

@@ -1,4 +1,4 @@
-"""View: what lies between two outputs."""
+"""Section of the audit page: an interpolation between two outputs."""
 
 from PIL import Image
 
@@ -11,8 +11,8 @@ FRAMES = 7
 
 
 def view(audited: Audited) -> Section | None:
-    """Steps from one seed to another above a cross-fade of their pictures, each with its nearest training item; None
-    for text, and where the process has no between."""
+    """An interpolation from one seed to another, above a cross-fade of the two pictures and the nearest training items;
+    None for text, and if the process cannot interpolate."""
     model = audited.model
     if model.modality.written or not audited.outputs:
         return None
@@ -31,7 +31,7 @@ def view(audited: Audited) -> Section | None:
         strips.append([item(model.modality, audited.source, name, f"nearest: {name}") for name in names])
     told = [
         f"From seed {seed} to seed {seed + 1}{f', both for {prompt!r}' if prompt else ''}.",
-        "A model that learned what its data have in common draws something whole at each step; one that learned items "
-        "by heart jumps from one of them to another. A cross-fade of pixels shows two things at once.",
+        "A model that generalises generates a plausible item at each step; one that has memorised items jumps from one "
+        "to another. A cross-fade of pixels, for comparison, shows both at once.",
     ]
     return Section("between", "Between two outputs", told, strips=strips)

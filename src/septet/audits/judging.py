@@ -1,6 +1,6 @@
-"""A judge that tells by looking which label an item has, and shares of labels that allow for how often it errs.
+"""A classifier of labels on frozen features, and shares of labels that are corrected for its errors.
 
-Shapes: n items, F features, V values of a label, M draws of a bootstrap.
+Shapes: n items, F features, V values of a label, M bootstrap samples.
 """
 
 from collections.abc import Sequence
@@ -14,17 +14,17 @@ from torch import Tensor
 from ..contracts import Modality
 from ..space import Refusal
 
-FEWEST = 5  # items of a value on the training side, below which it is left out
-FOLDS = 5  # of the training data that judge each other where too little is held out
-ENOUGH = 50  # held-out items from which they alone tell how often the judge errs
-AXES, PULL = 64, 1e-3
-DRAWS = 400
-LEVEL = 0.95
+FEWEST = 5  # values with fewer training items are left out
+FOLDS = 5  # for cross-validation on the training data, if there are few held-out items
+ENOUGH = 50  # held-out items that suffice to estimate the classifier's errors
+AXES, PULL = 64, 1e-3  # principal components of the features; weight of the L2 penalty
+DRAWS = 400  # bootstrap samples
+LEVEL = 0.95  # of confidence intervals
 
 
 @dataclass(frozen=True)
 class Share:
-    """The share of a value among some items, and the ends of its interval at LEVEL."""
+    """The share of a value among some items, and its confidence interval at LEVEL."""
 
     share: float
     low: float
@@ -33,8 +33,8 @@ class Share:
 
 @dataclass(frozen=True)
 class Judge:
-    """`values` by number; `truth_n` and `told_n` are the numbers of honest items and what the judge, which had not seen
-    them, said of each."""
+    """A classifier with the classes `values`. `truth_n` and `told_n` are the true and predicted classes of real items
+    that it was not trained on."""
 
     modality: Modality
     values: list[str]
@@ -51,20 +51,23 @@ class Judge:
 
     @property
     def guessing(self) -> float:
-        """The accuracy of always saying the most frequent value."""
+        """The accuracy of always predicting the most frequent value."""
         return float(np.bincount(self.truth_n).max() / len(self.truth_n))
 
     def read(self, data: Sequence[Any]) -> np.ndarray:
-        """The number of each item's value."""
+        """Predicts the class of each item, as an index of `values`."""
         return self._read(self.modality.features(data))
 
     def _read(self, features_nF: Tensor) -> np.ndarray:
         return ((features_nF - self.centre_F) @ self.axes_FA @ self.weight_AV + self.bias_V).argmax(1).numpy()
 
     def shares(self, told_n: np.ndarray, seed: int = 0) -> dict[str, Share]:
-        """The shares of the values among items of which the judge told `told_n`, set right by how it errs on honest
-        items. Intervals are over both: a bootstrap of honest items (Efron 1979), and the Bayesian one of those told
-        (Rubin 1981) with one more item spread over all values, so that what was never seen may yet be."""
+        """The shares of values among items with the predicted classes `told_n`, corrected for the errors on real items.
+
+        Intervals cover both sources of uncertainty: a bootstrap of the real items (Efron 1979), and a Bayesian
+        bootstrap of the predictions (Rubin 1981) with one pseudo-item spread over all values, so that unseen values are
+        possible.
+        """
         stream = np.random.Generator(np.random.Philox(seed))
         V, n, told = len(self.values), len(self.truth_n), len(told_n)
         pair_n = self.truth_n * V + self.told_n
@@ -78,10 +81,10 @@ class Judge:
 
 
 def _corrected(errors_MVV: np.ndarray, counts_MV: np.ndarray) -> np.ndarray:
-    """(M, V): the true shares under which what the judge told is likeliest, by expectation maximisation (Dempster et
-    al. 1977) over the value that lies behind what it told."""
+    """(M, V) maximum likelihood estimates of the true shares given the predictions, by expectation maximisation
+    (Dempster et al. 1977) with the true values as latent variables."""
     V = counts_MV.shape[1]
-    chance = errors_MVV + np.full((V, V), 0.5 / V) + np.eye(V) * 0.5  # weak trust in it, for values with few items
+    chance = errors_MVV + np.full((V, V), 0.5 / V) + np.eye(V) * 0.5  # a weak prior, for values with few items
     chance /= chance.sum(2, keepdims=True)
     shares_MV = np.full_like(counts_MV, 1 / V)
     for _ in range(100):
@@ -93,11 +96,12 @@ def _corrected(errors_MVV: np.ndarray, counts_MV: np.ndarray) -> np.ndarray:
 def taught(
     modality: Modality, training: Sequence[Any], labels: Sequence[str], held_out: Sequence[Any], honest: Sequence[str]
 ) -> Judge:
-    """A judge by logistic regression on frozen features. Refuses where fewer than two values have enough items."""
+    """Trains a classifier by logistic regression on frozen features. Raises Refusal if fewer than two values have
+    enough items."""
     counts = {value: list(labels).count(value) for value in dict.fromkeys(labels)}
     values = sorted(value for value, count in counts.items() if count >= FEWEST)
     if len(values) < 2:
-        raise Refusal(f"fewer than two labels with at least {FEWEST} items each: nothing to tell apart")
+        raise Refusal(f"fewer than two labels have at least {FEWEST} items, too few for a classifier")
     number = {value: k for k, value in enumerate(values)}
     kept = [i for i, label in enumerate(labels) if label in number]
     features = modality.features([training[i] for i in kept])
@@ -111,7 +115,7 @@ def taught(
     told = np.zeros(len(truth), np.int64)
     for k in range(FOLDS):
         if len(set(truth[fold != k].tolist())) < 2:
-            raise Refusal("too few items of each label to learn to tell them apart")
+            raise Refusal("too few items of each label to train a classifier")
         told[(fold == k).numpy()] = _fitted(modality, values, features[fold != k], truth[fold != k])._read(
             features[fold == k]
         )

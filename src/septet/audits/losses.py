@@ -1,4 +1,4 @@
-"""What a model hears of prompts, and its loss of one item, averaged over the noises that it depends on."""
+"""Contexts of prompts, and the loss of a single item, averaged over noise."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,14 +13,14 @@ from ..space import Refusal
 
 @torch.no_grad()
 def hear(model: Generator, prompts: Sequence[Prompt]) -> Context:
-    """What the model hears of prompts, a row each."""
+    """The model's Context of prompts, one row each; of empty prompts if the model is unconditional."""
     conditioner = model.conditioner
     return conditioner(conditioner.prepare(conditioner.heard(prompts)).to(model.device))
 
 
 def item_loss(model: Generator, datum: Any, prompt: Prompt, looks: int) -> dict[str, Tensor]:
-    """As Process.validation, of one item; with gradients where they are asked for. Where noise matters, `looks` copies
-    in one batch see noise levels and masks spread over all there are, the same for every item."""
+    """As Process.validation, for one item, and differentiable. If the loss depends on noise, it is averaged over a
+    batch of `looks` copies whose noise levels or masks are stratified, and the same for every item."""
     heard = hear(model, [prompt])
     with torch.no_grad():
         latents = model.encode([datum]).to(model.device)
@@ -28,5 +28,5 @@ def item_loss(model: Generator, datum: Any, prompt: Prompt, looks: int) -> dict[
         torch.manual_seed(0)
         figures = model.eval().process.validation(latents.expand(looks, *latents.shape[1:]), heard.rows([0] * looks))
     if figures is None:
-        raise Refusal(f"{type(model.process).__name__} has no loss of an item")
+        raise Refusal(f"{type(model.process).__name__} has no loss of single items")
     return {"loss": figures["loss"], "weight": figures["weight"] / looks}

@@ -1,4 +1,4 @@
-"""Views of what goes on inside, by technology."""
+"""Sections of the audit page about a model's internals, by technology."""
 
 from collections.abc import Iterator
 
@@ -24,7 +24,7 @@ BY_PROCESS = {
 
 
 def views(audited: Audited) -> Iterator[Section]:
-    """Those of the model's process and of a codec that was learned; nothing for parts that septet does not know."""
+    """Yields sections for the model's process, and for its codec if that was learned. Skips unknown processes."""
     for kind, view in BY_PROCESS.items():
         if isinstance(audited.model.process, kind):
             yield from view(audited)

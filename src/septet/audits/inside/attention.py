@@ -1,6 +1,6 @@
-"""Attention, computed again on request from what the layers are given; nothing is stored while models run.
+"""Attention weights, recomputed from the inputs of attention layers by forward hooks.
 
-Shapes: B batch, H heads, N sites, T sites that are looked at.
+Shapes: B batch, H heads, N query sites, T key sites.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from ...backbones.layers import Attention, rotate
 
 @torch.no_grad()
 def recorded(module: nn.Module, work: Callable[[], Any]) -> list[Tensor]:
-    """(B, H, N, T) of each attention layer in the order in which `work` calls them, without cache."""
+    """Attention weights (B, H, N, T) of each layer, in the order in which `work` calls them, without a cache."""
     found: list[Tensor] = []
 
     def look(layer: Attention, given: tuple, *_: Any) -> None:

@@ -1,4 +1,4 @@
-"""Inside a learned codec (VAE, FSQ): what comes back of real items."""
+"""Section about a learned codec (VAE, FSQ): reconstructions of real items."""
 
 from collections.abc import Iterator
 
@@ -19,7 +19,7 @@ def view(audited: Audited) -> Iterator[Section]:
     back = model.shown(torch.cat([latents for _, _, latents in given]))
     strips = [
         [tile(model.modality, datum, audited.shown) for datum, _, _ in given],
-        [tile(model.modality, datum, "comes back as") for datum in back],
+        [tile(model.modality, datum, "reconstruction") for datum in back],
     ]
-    told = [f"Each is {audited.shown}, encoded and decoded again: what is lost here, no draw can have."]
-    yield Section("codec", "What its codec keeps", told, strips=strips)
+    told = [f"Each is {audited.shown}, encoded and decoded. Samples cannot have details that are lost here."]
+    yield Section("codec", "Reconstructions by the codec", told, strips=strips)

@@ -1,4 +1,4 @@
-"""Inside a diffusion model: what it sees in noise, and where each word goes."""
+"""Sections about a diffusion model: its predictions at several noise levels, and attention maps of words."""
 
 from collections.abc import Iterator
 
@@ -16,7 +16,7 @@ from .attention import recorded
 from .held_out import items
 
 LEVELS = (0.1, 0.3, 0.5, 0.7, 0.85, 0.95)
-WORD_LEVEL = 0.7  # where the whole is settled and details are not
+WORD_LEVEL = 0.7  # a noise level at which the composition is settled and details are not
 MOST_WORDS = 12
 
 
@@ -32,14 +32,14 @@ def view(audited: Audited) -> Iterator[Section]:
             with torch.no_grad():
                 guess = process.answer(x, torch.full((1,), level, device=x.device), None, heard)
             noisy.append(tile(model.modality, model.shown(x)[0], f"{level:.0%} noise"))
-            guessed.append(tile(model.modality, model.shown(guess)[0], "its guess"))
-        told = [f"This is {audited.shown} under more and more noise, and what the model takes it to be each time."]
-        yield Section("noise", "What it sees in noise", told, strips=[noisy, guessed])
+            guessed.append(tile(model.modality, model.shown(guess)[0], "prediction"))
+        told = [f"This is {audited.shown} with increasing noise, and below it the clean data that the model predicts."]
+        yield Section("noise", "Predictions from noise", told, strips=[noisy, guessed])
         if isinstance(model.conditioner, Text) and prompt and len(process.space.shape) == 2:
             tiles = list(_words(audited, process, latents, noise, str(prompt)))
-            told = [f"How strongly each place looks at each word of {prompt!r}, means over layers and heads."]
+            told = [f"Attention of each place to each word of {prompt!r}, means over layers and heads."]
             if tiles:
-                yield Section("word_maps", "Where each word goes", told, tiles)
+                yield Section("word_maps", "Attention to each word", told, tiles)
 
 
 def _noised(process: Flow, latents: Tensor, noise: Tensor, level: float) -> Tensor:

@@ -1,4 +1,4 @@
-"""Inside a GAN: how real its critic takes real, held-out and drawn items to be."""
+"""Section about a GAN: the critic's scores of training, held-out and generated items."""
 
 from collections.abc import Iterator
 
@@ -26,19 +26,21 @@ def view(audited: Audited) -> Iterator[Section]:
         name: _scores(audited, process, [(finish(d), p) for d, p in group]) for name, group in rows.items() if group
     }
     curves = {n: [(k / max(1, len(s) - 1), float(y)) for k, y in enumerate(s.sort().values)] for n, s in scores.items()}
-    told = ["The critic's scores, lowest to highest; higher is more real. Where curves lie together it cannot tell."]
+    told = [
+        "The critic's scores, sorted; higher means more real. Where two curves coincide, it cannot tell them apart."
+    ]
     figures = {name: float(s.mean()) for name, s in scores.items()}
     if {"training", "held out"} <= set(scores):
         m, n = len(scores["training"]), len(scores["held out"])
         beats = float((scores["training"][:, None] > scores["held out"]).float().mean())
-        error = ((m + n + 1) / (12 * m * n)) ** 0.5  # of a fair share (Mann and Whitney 1947)
+        error = ((m + n + 1) / (12 * m * n)) ** 0.5  # standard deviation by chance (Mann and Whitney 1947)
         figures["training_beats_held_out"] = beats
         told.append(
-            f"It scores a training item above a held-out one in {beats:.0%} of pairs (50 % would be fair)"
-            + ("; it knows its training items by heart." if beats > 0.5 + 3 * error else ", which chance allows.")
+            f"It scores a training item above a held-out one in {beats:.0%} of pairs (50 % by chance)"
+            + ("; it has memorised training items." if beats > 0.5 + 3 * error else ", which can be due to chance.")
         )
     yield Section(
-        "critic", "What its critic thinks", told, chart=lines(curves, "share of items", "score"), figures=figures
+        "critic", "Scores of the critic", told, chart=lines(curves, "share of items", "score"), figures=figures
     )
 
 

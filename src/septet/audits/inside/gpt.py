@@ -1,4 +1,4 @@
-"""Inside a GPT: what it expects next, and where it looks."""
+"""Sections about a GPT: next-token predictions, and attention maps."""
 
 from collections.abc import Iterator
 
@@ -15,9 +15,9 @@ from ..page import Section, Tile, data_uri
 from .attention import recorded
 from .held_out import items
 
-LENGTH = 64  # symbols that are looked at
-PLACES, BEST = 10, 5  # where guesses are shown, and how many
-BEFORE = 24  # characters of text before a guess
+LENGTH = 64  # tokens of the example
+PLACES, BEST = 10, 5  # positions for which predictions are shown, and predictions at each
+BEFORE = 24  # characters of text shown before a prediction
 SIDE = 256  # pixels of an attention map
 
 
@@ -35,22 +35,22 @@ def view(audited: Audited) -> Iterator[Section]:
     nats = [(float(n), -float(chance[symbol].log())) for n, (chance, symbol) in enumerate(told) if symbol >= 0]
     yield Section(
         "expects",
-        "What it expects next",
+        "Next-token predictions",
         [
-            f"This is {audited.shown}, symbol by symbol: how surprised the model is by each (nats; 0 is certain). It "
-            "was trained to be surprised as little as possible."
+            f"The loss at each token of {audited.shown}, in nats: minus the log-probability of the token, 0 if the "
+            "model is certain of it. Training minimises its mean."
         ],
-        chart=lines({"surprise": nats}, "symbol", "nats"),
+        chart=lines({"loss": nats}, "token", "nats"),
         table=list(_guesses(audited.model.codec, latents[0], chances_NV)),
         figures={"mean_nats": sum(y for _, y in nats) / max(1, len(nats))},
     )
     tiles = [_map(layer, f"layer {k}") for k, layer in enumerate(weights, 1)]
-    seen = ["Row by row where each place looks, the darker the more, means over heads; prompt words stand first."]
-    yield Section("attention", "Where it looks", seen, tiles)
+    seen = ["Attention of each position (row) to previous ones (columns), mean over heads; prompt tokens come first."]
+    yield Section("attention", "Attention maps", seen, tiles)
 
 
 def _guesses(codec, latents_N: Tensor, chances_NV: Tensor) -> Iterator[str]:
-    """For text: the likeliest next symbols at some places, the true one in brackets."""
+    """For text: the most likely next tokens at some positions, and the true one in brackets."""
     if not isinstance(codec, Symbols):
         return
     count = int((latents_N >= 0).sum())
@@ -60,7 +60,7 @@ def _guesses(codec, latents_N: Tensor, chances_NV: Tensor) -> Iterator[str]:
 
 
 def likeliest(codec: Symbols, chance_V: Tensor, true: int) -> str:
-    """The likeliest symbols at one place, and the true one in brackets."""
+    """The most likely tokens at one position, and the true one in brackets."""
     best = chance_V[: codec.space.symbols].topk(min(BEST, len(chance_V)))
     told = [f"{symbol_name(codec, int(s))} {float(c):.0%}" for c, s in zip(best.values, best.indices, strict=True)]
     return f"{'  '.join(told)}  [{symbol_name(codec, true)}]"

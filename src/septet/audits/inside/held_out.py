@@ -1,4 +1,4 @@
-"""Items to look at a model with, as its codec takes them: real ones that it never saw."""
+"""Held-out items that the codec accepts, as examples for sections about internals."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -12,8 +12,8 @@ from ..audited import Audited
 
 
 def items(audited: Audited, count: int) -> Iterator[tuple[Any, Prompt, Tensor]]:
-    """Up to `count` held-out items (training ones where none are held out, its own draws where there are no data):
-    datum, prompt, latents (1, N, ...)."""
+    """Yields up to `count` held-out items as (datum, prompt, latents (1, N, ...)); training items if none are held out,
+    and generated ones if there are no data."""
     dataset, model = audited.dataset, audited.model
     index = dataset.validation or dataset.training
     real = ((model.modality.finish(dataset.data[i]), dataset.prompts[i]) for i in index)

@@ -1,4 +1,4 @@
-"""Inside a BERT: what it puts into a gap, and which symbols it takes for alike."""
+"""Sections about a BERT: predictions of masked tokens, and nearest neighbours in the embedding table."""
 
 from collections.abc import Iterator
 
@@ -15,7 +15,7 @@ from .gpt import BEFORE, BEST, likeliest, symbol_name
 from .held_out import items
 
 GAPS = 10
-WORDS = 10  # symbols whose neighbours are shown
+WORDS = 10  # tokens whose neighbours are shown
 
 
 def view(audited: Audited) -> Iterator[Section]:
@@ -36,16 +36,16 @@ def view(audited: Audited) -> Iterator[Section]:
     latents_N = latents[0].cpu()
     right = float((chances.argmax(1) == latents_N[places]).float().mean())
     told = [
-        f"One symbol of {audited.shown} hidden at a time: the model's first guess is right in {right:.0%} of "
-        f"{len(places)} gaps."
+        f"One token of {audited.shown} is masked at a time: the most likely token is right in {right:.0%} of "
+        f"{len(places)} cases."
     ]
     text = codec if isinstance(codec, Symbols) else None
     table = [] if text is None else list(_candidates(text, latents_N, places, chances))
-    yield Section("gaps", "What it puts into a gap", told, table=table, figures={"right": right})
+    yield Section("gaps", "Predictions of masked tokens", told, table=table, figures={"right": right})
     if text is not None:
         alike = list(_neighbours(process, text, latents_N))
-        told = ["Symbols that stand in the same company have alike vectors; beside some, those nearest to them."]
-        yield Section("neighbours", "What it takes for alike", told, table=alike)
+        told = ["Tokens that occur in similar contexts have similar embeddings. Some tokens, and the nearest to each:"]
+        yield Section("neighbours", "Nearest token embeddings", told, table=alike)
 
 
 def _width(process: Masked, latents: Tensor) -> int:

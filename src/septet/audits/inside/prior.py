@@ -1,4 +1,4 @@
-"""Inside a VAE's own prior: what its main directions mean."""
+"""Section about the prior of a VAE: traversals along the principal axes of the latents."""
 
 from collections.abc import Iterator
 
@@ -8,7 +8,7 @@ from ...processes.gaussian import Gaussian
 from ..audited import Audited
 from ..page import Section, tile
 
-DIRECTIONS, STEPS, REACH = 4, 7, 2.5  # directions, pictures along each, and how many deviations out
+DIRECTIONS, STEPS, REACH = 4, 7, 2.5  # axes, pictures along each, and standard deviations to both sides
 
 
 def view(audited: Audited) -> Iterator[Section]:
@@ -19,13 +19,13 @@ def view(audited: Audited) -> Iterator[Section]:
     heights, directions = torch.linalg.eigh(factor.T @ factor)
     strips = []
     for k in range(1, min(DIRECTIONS, len(heights)) + 1):
-        axis = factor @ directions[:, -k]  # of the length of one deviation
+        axis = factor @ directions[:, -k]  # one standard deviation long
         reach = torch.linspace(-REACH, REACH, STEPS, dtype=torch.float64)
         points = process.mean_LF[label].double() + reach[:, None] * axis
         drawn = model.shown(points.float().view(STEPS, process.space.sites, -1))
         strips.append([tile(model.modality, d, f"{float(r):+.1f}") for d, r in zip(drawn, reach, strict=True)])
     told = [
-        "Each row goes along one direction in which the training data's codes differ most, from below the mean to "
-        "above it, in standard deviations."
+        "Each row moves along one of the principal axes of the training data's latents, by the given number of "
+        "standard deviations from the mean."
     ]
-    yield Section("sweeps", "What its directions mean", told, strips=strips)
+    yield Section("sweeps", "Latent traversals", told, strips=strips)
