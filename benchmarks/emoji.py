@@ -1,4 +1,4 @@
-"""The starter `emoji` on captions that it never saw; measure/captioned.py says what is measured."""
+"""The starter `emoji` on held-out captions; see measure/captioned.py for what is measured."""
 
 import sys
 from pathlib import Path
@@ -17,7 +17,7 @@ LEAST = {"pair test": 0.65, "new": 0.95}
 
 
 def items(path: Path, model: Generator) -> Captioned:
-    """The built drawings; the words of one are those of its label and tags."""
+    """The drawings that the starter's data consist of; their words are those of labels and tags."""
     found = emoji_drawings.load(path)
     parts = [prompt.rpartition(", ") for prompt in found.prompts]
     said = [" ".join((label, *tags)) for (label, _, _), tags in zip(parts, found.tags, strict=True)]

@@ -1,12 +1,12 @@
-"""How much data is enough: the loss on fresh items against the number of training items, from nothing and from a
+"""Learning curves: the loss on unseen items against the number of training items, training from scratch and from a
 starter.
 
     python benchmarks/learning_curves.py [--quick] [--only icons|text|digits] [--budget 60s] [--data FOLDER]
 
-Every model has the same time, or for digits the same steps, since many take time to be compared with each other; so a
-curve says what more data bring within that. Icons are Teenyicons, which no starter saw; texts the beginning of tiny
-Shakespeare, in bytes; digits those of MNIST, in diffusion. All models of a kind are scored on the same items that none
-of them saw; `as it comes` is the starter untrained.
+All models are trained for the same time (digits: the same number of steps), so that a curve shows what more data
+improve within it. Icons are Teenyicons, which no starter was trained on; text is the beginning of tiny Shakespeare, in
+bytes; digits are those of MNIST, with diffusion. All models of a kind are scored on the same unseen items; `as it
+comes` is the starter without further training.
 """
 
 import gzip
@@ -33,12 +33,12 @@ from septet.data.dataset import read
 from septet.generator import Generator
 from septet.modalities.image import Image
 
-PIECE, ROWS = 100, 50  # characters of a text, and items, that are scored at once
+PIECE, ROWS = 100, 50  # characters per piece of text; items per batch
 
 
 @dataclass(frozen=True)
 class Curve:
-    """`source(n)` is what a model of `recipe` is trained on, n of a unit; `fresh` the data and prompts to score."""
+    """`source(n)` are training data for `recipe`, n units of them; `fresh` are the unseen data and prompts to score."""
 
     recipe: str
     unit: str
@@ -89,7 +89,7 @@ def digits(root: Path, data: Path) -> Curve:
 
 
 def score(model: Generator, fresh: tuple[list[Any], list[Any]]) -> float:
-    """The loss, of the same noise for all models; batches of equal size, what is left over is not looked at."""
+    """The loss, with the same noise for all models, over batches of equal size; a remainder is left out."""
     torch.manual_seed(0)
     data, prompts = fresh
     cuts = range(0, len(data) - ROWS + 1, ROWS)

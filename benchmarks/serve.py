@@ -1,10 +1,10 @@
-"""The API under load: many clients at once for minutes, some of which leave in the middle.
+"""Load test of the API: many clients at once for minutes, some of which disconnect midway.
 
     python benchmarks/serve.py [--quick] [--clients 64] [--seconds 120] [--model prose]
 
-Each client asks for one completion after another, streamed or not by turns; every tenth stream is left after its first
-piece. Who is told that no place is free waits for a moment and asks again. Nothing but 200 and 429 may be answered, and
-the server's memory must stay where it was after the first tenth of the time.
+Each client requests one completion after another, alternately streamed and not; every tenth stream is closed after its
+first piece. After a 429 (no free place), a client waits and tries again. All answers must be 200 or 429, and the
+server's memory must not grow after the first tenth of the time.
 """
 
 import argparse
@@ -23,13 +23,13 @@ from pathlib import Path
 import measure.report as report
 from measure.report import Figure
 
-GROWTH = 1.1  # times the memory of the first tenth that is still flat
+GROWTH = 1.1  # memory relative to that after the first tenth that counts as no growth
 WAIT_SECONDS = 0.2
 TOKENS = 32
 
 
 class Load:
-    """What clients found."""
+    """Results of all clients."""
 
     def __init__(self, base: str, ends: float):
         self.base, self.ends, self.lock = base, ends, threading.Lock()
@@ -73,7 +73,7 @@ def memory_bytes(pid: int) -> int:
 
 
 def serving(model: str) -> tuple[subprocess.Popen, str]:
-    """A server at a free port, once it answers."""
+    """Starts a server at a free port and waits until it answers."""
     command = [str(Path(sys.executable).with_name("septet")), "serve", "api", "--port", "0", "--model", model]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None

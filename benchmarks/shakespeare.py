@@ -1,10 +1,10 @@
-"""Text on tiny Shakespeare: 110 seconds of training by the command line, then nats a character on the last tenth.
+"""Text on tiny Shakespeare: nats per character on the last tenth after 110 seconds of training by the command line.
 
     python benchmarks/shakespeare.py [--quick] [--seeds 3] [--budget 110s] [--data FOLDER]
 
-The last 10 % of the characters, which training never sees, are cut into windows of the model's own context length that
-do not overlap; the last is short. Every character counts, the first of a window too: there the model has seen nothing
-but its own start. The weights are those in the saved folder, in fp32.
+The last 10 % of the characters, which are held out from training, are cut into non-overlapping windows of the model's
+context length; the last one is shorter. Every character counts, including the first of a window, which is predicted
+without context. The weights are those in the saved folder, in fp32.
 """
 
 import gzip
@@ -29,7 +29,7 @@ ROWS = 16
 
 
 def trained(source: Path, folder: Path, budget: str, seed: int) -> tuple[Generator, float]:
-    """The model that the command line makes, and how many seconds that took from start to exit."""
+    """Trains by the command line; returns the model and the seconds from start to exit."""
     words = ["train", "text", source, "tokens=characters", "--budget", budget, "--seed", seed, "--out", folder]
     began = time.monotonic()
     said(words, source.parent)
@@ -39,10 +39,10 @@ def trained(source: Path, folder: Path, budget: str, seed: int) -> tuple[Generat
 
 @torch.no_grad()
 def nats_a_character(model: Generator, text: str) -> float:
-    """The mean over all characters, each window beginning anew."""
+    """Mean loss over all characters, with each window scored independently."""
     unknown = model.codec.unknown(text)
     if unknown:
-        raise SystemExit(f"the validation text holds characters that training never saw: {unknown}")
+        raise SystemExit(f"the validation text holds characters that do not occur in training: {unknown}")
     symbols, length = model.codec.symbols_of(text), model.process.space.sites
     windows, total = list(symbols.split(length)), 0.0
     for begin in range(0, len(windows), ROWS):
@@ -70,13 +70,13 @@ def main() -> None:
         source.write_bytes(text.encode())
         found = read(source, Text())
         if [found[i].datum for i in found.validation] != [held_out]:
-            raise SystemExit("septet held out another part than the last 10 % of the characters")
+            raise SystemExit("septet did not hold out the last 10 % of the characters")
         nats, seconds = [], []
         for seed in range(seeds):
             model, took = trained(source, Path(name) / f"seed-{seed}", budget, seed)
             nats.append(nats_a_character(model, held_out))
             seconds.append(took)
-            print(f"seed {seed}: {nats[-1]:.4f} nats a character after {took:.1f} s", flush=True)
+            print(f"seed {seed}: {nats[-1]:.4f} nats per character after {took:.1f} s", flush=True)
     figures = [
         Figure("median over seeds", statistics.median(nats), "nats", at_most=THRESHOLD_NATS),
         *(Figure(f"seed {seed}", value, "nats") for seed, value in enumerate(nats)),

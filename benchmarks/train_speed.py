@@ -1,11 +1,11 @@
-"""Training speed of the GPT recipe against `transformers`: tokens a second of equal networks, taking turns.
+"""Training speed of the GPT recipe against `transformers`: tokens per second of equal networks, by turns.
 
     python benchmarks/train_speed.py [--quick] [--rounds 9]
 
-Ours is the recipe `text_gpt` as a long run has it, step by step through fit(): Muon with AdamW, bf16, clipping,
-averages, compiled blocks. Theirs is a Llama of the same width, depth, heads, inner width, context, batch and vocabulary
-in a plain AdamW loop: as it comes (fp32), with its best settings (bf16 autocast, fused attention and optimiser), and,
-shown but not judged, with these and torch.compile.
+Ours is the recipe `text_gpt` with the settings of a long run, through fit(): Muon with AdamW, bf16, gradient clipping,
+weight averages, compiled blocks. Theirs is a Llama of the same width, depth, heads, hidden width, context, batch size
+and vocabulary in a plain AdamW loop: with defaults (fp32), with its best settings (bf16 autocast, fused attention and
+optimiser), and, for information only, with these and torch.compile.
 """
 
 import importlib.util
@@ -32,13 +32,13 @@ QUICK = {"width": 32, "layers": 2, "length": 32, "batch": 2, "seconds": 400.0}
 
 
 def recipe(options: dict[str, Any]) -> Plan:
-    """The recipe's plan on letters without meaning, whose content is all one for speed."""
+    """The recipe's plan on random letters, since speed does not depend on content."""
     letters = random.Random(0).choices("abcdefghij klmnop\n", k=100_000)
     return text_gpt(["".join(letters)], tokens="bytes", **options)
 
 
 def ours(plan: Plan) -> Callable[[], None]:
-    """A call is a step of fit(); so many steps ahead that none of them validates."""
+    """Returns a function that runs one step of fit(), with so many steps planned that none of them validates."""
     stage = plan.stages[0]
     steps = fit(stage.learner, stage.batches(), stage.settings, Pace(steps=10**9))
 
@@ -49,7 +49,7 @@ def ours(plan: Plan) -> Callable[[], None]:
 
 
 def llama(backbone: Transformer, symbols: int, context: int) -> torch.nn.Module:
-    """The `transformers` model of equal shape."""
+    """The `transformers` model of the same size."""
     from transformers import LlamaConfig, LlamaForCausalLM
 
     heads = backbone.width // backbone.head_width
@@ -66,7 +66,7 @@ def llama(backbone: Transformer, symbols: int, context: int) -> torch.nn.Module:
 
 
 def theirs(model: torch.nn.Module, batches: Batches, bf16: bool, compiled: bool) -> Callable[[], None]:
-    """A call is a step of a plain loop."""
+    """Returns a function that runs one step of a plain training loop."""
     optimiser = torch.optim.AdamW(model.parameters(), lr=3e-4, fused=bf16)
     run = torch.compile(model) if compiled else model
     count = iter(range(10**9))
@@ -85,7 +85,7 @@ def theirs(model: torch.nn.Module, batches: Batches, bf16: bool, compiled: bool)
 def main() -> None:
     parser = report.asking(__doc__)
     parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--turns", type=int, default=3, help="steps a contestant makes in a round")
+    parser.add_argument("--turns", type=int, default=3, help="steps of each contestant per round")
     asked, began = parser.parse_args(), time.monotonic()
     if importlib.util.find_spec("transformers") is None:
         report.skip("Skipped: transformers is not installed; pip install 'septet[bench]'.")

@@ -1,9 +1,9 @@
-"""How much an index is to be believed, by the length of the run that it found: TRUST of completion/drawing.py.
+"""Computes TRUST of completion/drawing.py: the best weight of the index by the length of its match.
 
     python benchmarks/trust.py [--quick] [--model python] [--cases 600]
 
-On lines of the validation packages: the weight of what the index says beside what the model says that makes the true
-symbols most likely (expectation maximisation, one weight a length), with an index of the package's files.
+On lines of the validation packages, with an index of the package's files: the mixture weight of index and model that
+maximises the likelihood of the true tokens, by expectation maximisation, one weight per length.
 """
 
 import sys
@@ -30,13 +30,13 @@ from septet.contracts import Context
 from septet.processes.autoregressive import Autoregressive
 
 ROUNDS = 50  # of expectation maximisation
-PRIOR = 4  # symbols that a length counts as having been seen at the last one's weight
+PRIOR = 4  # pseudo-counts, in tokens, with the weight of the previous length
 
 
 @torch.no_grad()
 def chances(model, completer: Completer, index: Index, case) -> list[tuple[int, float, float]]:
-    """(length of the run, the model's chance, the index's) of each symbol of the true line, and of what had begun at
-    the cursor, that the index says anything about."""
+    """(length of the match, the model's probability, the index's) of each token of the true line, and of the partial
+    word at the cursor, for which the index finds a match."""
     drawing = Drawing(completer.codec, index, case.before, completer.pieces, False, 0.0)
     asked = completer.asked(drawing.read, case.after, A_LINE)
     told = completer.codec.symbols_of(drawing.begun + case.line, begun=False)[:A_LINE]

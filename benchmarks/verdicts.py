@@ -1,11 +1,11 @@
-"""The verdict new, close or copy, on data and on models of known guilt.
+"""False positives and power of the verdicts new, close and copy, on data and models whose copying is known.
 
     python benchmarks/verdicts.py [--quick] [--budget 2m] [--data FOLDER]
 
-Digits of MNIST. First without any model: how often digits that nobody trained on are called copies (false
-convictions), and how often disguised training digits are, by disguise and strength (power). Then with models: diffusion
-trained for the same time on 64, 256 and 1,600 digits, and on 1,600 with seven canaries planted 1 to 64 times; the last
-weights are kept, not the best, so that those who saw few digits learn them by heart.
+Digits of MNIST. First without a model: how often held-out digits are called copies (false positives), and how often
+transformed training digits are, by kind and strength of the transformation (power). Then with models: diffusion trained
+for the same time on 64, 256 and 1,600 digits, and on 1,600 with seven canaries planted 1 to 64 times. The last weights
+are kept instead of the best, so that models trained on few digits memorise them.
 """
 
 import tempfile
