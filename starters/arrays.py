@@ -1,4 +1,4 @@
-"""Built data as one compressed .npz file without pickles; texts are UTF-8 bytes and where each ends."""
+"""Datasets as compressed .npz files without pickles; texts are stored as UTF-8 bytes and offsets."""
 
 import io
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from septet.folders import whole
 
 
 def save(out: Path, arrays: dict[str, np.ndarray]) -> None:
-    """The file, whole or not at all."""
+    """Writes the file atomically."""
     stream = io.BytesIO()
     np.savez_compressed(stream, **arrays)
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -19,12 +19,12 @@ def save(out: Path, arrays: dict[str, np.ndarray]) -> None:
 
 
 def packed(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """The bytes of all texts, and where each begins and the last ends."""
+    """The bytes of all texts, and the offsets at which each begins and the last ends."""
     encoded = [text.encode() for text in texts]
     return np.frombuffer(b"".join(encoded), np.uint8), np.cumsum([0, *map(len, encoded)])
 
 
 def unpacked(letters: np.ndarray, offsets: np.ndarray) -> list[str]:
-    """The texts again."""
+    """The inverse of `packed`."""
     text = letters.tobytes()
     return [text[begin:end].decode() for begin, end in pairwise(offsets.tolist())]

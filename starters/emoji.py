@@ -1,6 +1,6 @@
-"""Builds the captioned colour emoji that the `emoji` starter learns from: python starters/emoji.py [--size 40].
+"""Builds the captioned colour emoji for the starter `pictures`: python starters/emoji.py [--size 40].
 
-Shapes: n pictures, S pixels a side.
+Shapes: n pictures, S pixels per side.
 """
 
 import argparse
@@ -72,13 +72,13 @@ MORE = {
     ),
 }
 DRAWN = {name: pin for name, pin in (STYLES | MORE).items() if name not in ("3d", "gradient")}
-# sets without code points, whose names are those of another set
+# sets without code points, whose files have the names of another set's
 NAMED_AS = {"gradient": "flat", "blob": "noto", "emojione": "twemoji"}
 SPLITS = ("train", "validation", "test")
-HELD_OUT = 0.05  # of the concepts, for validation and for test each
-RENDERED = 192  # pixels a side of a drawing before it is reduced
-THUMBNAIL, TWIN = 12, 24  # pixels a side; difference of 255 that no pixel of two pictures that are the same exceeds
-COMPONENTS, SYMBOLS, FLAGS = 2, 8, 9  # emojibase's groups of skin tones and hair, of signs, and of flags
+HELD_OUT = 0.05  # share of the concepts for validation, and for test
+RENDERED = 192  # pixels per side at which drawings are rendered before downsampling
+THUMBNAIL, TWIN = 12, 24  # pixels per side; largest difference (of 255) at any pixel between near duplicates
+COMPONENTS, SYMBOLS, FLAGS = 2, 8, 9  # emojibase's groups: skin tones and hair, symbols, flags
 SIDED = ("left", "right", "clock", "thirty", "button", "chart", "abc", "1234", "hundred", "dollar", "calendar")
 SIGNS = {"FE0F", "200D", "2640", "2642", "27A1"}  # variation, joiner, female, male, facing right
 ADULTS = {"1F468": "1F9D1", "1F469": "1F9D1"}  # man and woman to person
@@ -86,7 +86,7 @@ ADULTS = {"1F468": "1F9D1", "1F469": "1F9D1"}  # man and woman to person
 
 @dataclass(frozen=True)
 class Emoji:
-    """One picture of a style: its code points, label, tags, whether a mirror image is as true, and its file."""
+    """One picture in a style: its code points, label and tags, whether it may be mirrored, and its file."""
 
     code: str
     label: str
@@ -101,7 +101,7 @@ class Emoji:
 
     @property
     def concept(self) -> str:
-        """The code points without what tells man, woman and person apart: near twins stay on one side."""
+        """The code points without gender, so that variants of man, woman and person are in the same split."""
         return "-".join(ADULTS.get(part, part) for part in self.code.split("-") if part not in SIGNS) or self.code
 
 
@@ -118,7 +118,7 @@ def member(archive: Path, name: str) -> bytes:
 
 
 def labels(archives: Path) -> dict[str, dict[str, Any]]:
-    """emojibase's entries by code points: no flags, no parts, no skin tones."""
+    """emojibase's entries by code points, without flags, components and skin tones."""
     entries = json.loads(member(fetch(*LABELS, archives), "en/data.json"))
     return {key(e["hexcode"]): e for e in entries if e.get("group", FLAGS) not in (COMPONENTS, FLAGS)}
 
@@ -133,7 +133,7 @@ def pictures(archives: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def drawings(style: str, archives: Path) -> Iterator[tuple[str, bytes]]:
-    """(code points, SVG) of a style that is drawn."""
+    """(code points, SVG) of a style of vector drawings."""
     pins = STYLES | MORE
     codes = json.loads(member(fetch(*pins[NAMED_AS.get(style, style)], archives), "chars.json"))
     content = json.loads(member(fetch(*pins[style], archives), "icons.json"))
@@ -149,7 +149,7 @@ def drawings(style: str, archives: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def gather(archives: Path, styles: Iterable[str] = STYLES) -> Iterator[Emoji]:
-    """Every labelled picture of every style."""
+    """All labelled pictures of the styles."""
     known = labels(archives)
     for style in styles:
         seen: set[str] = set()
@@ -163,14 +163,14 @@ def gather(archives: Path, styles: Iterable[str] = STYLES) -> Iterator[Emoji]:
 
 
 def rendered(source: bytes, side: int) -> Image.Image:
-    """An SVG as a picture of at most side x side pixels."""
+    """Renders an SVG to a picture of at most side x side pixels."""
     sides = {"width": side, "height": side, "skip_system_fonts": True}
     return Image.open(io.BytesIO(bytes(resvg_py.svg_to_bytes(svg_string=source.decode(), **sides))))
 
 
 def draw(source: bytes, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """uint8 (S, S, 4), straight alpha, with a margin of a 24th for views that move it; and a premultiplied thumbnail,
-    the same at any size."""
+    """Renders to uint8 (S, S, 4), straight alpha, with a margin of 1/24 for shifted views; and to a premultiplied
+    thumbnail of fixed size."""
     margin = size // 24
     inner = size - 2 * margin
     whole = rendered(source, RENDERED) if source.startswith(b"<svg") else Image.open(io.BytesIO(source))
@@ -184,14 +184,15 @@ def draw(source: bytes, size: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def ways(prompt: str, tags: tuple[str, ...], stream: np.random.Generator) -> list[str]:
-    """A prompt as people may say it: in full, the style first, without a style, by two tags, or with a tag."""
+    """Variants of a prompt: in full, with the style first, without a style, two tags only, or with a tag."""
     label, _, style = prompt.rpartition(", ")
     chosen = [str(tag) for tag in stream.choice(tags, min(2, len(tags)), replace=False)] if tags else [label]
     return [prompt, f"{style} {label}", label, f"{' '.join(chosen)}, {style}", f"{label}, {chosen[0]}, {style}"]
 
 
 def assign(emoji: list[Emoji], thumbnails: np.ndarray) -> np.ndarray:
-    """uint8 split of each picture: by its concept; concepts whose pictures are twins, mirrored or not, go together."""
+    """uint8 split of each picture, by concept; concepts with near-duplicate pictures, mirrored or not, are kept
+    together."""
     parent: dict[str, str] = {}
 
     def root(concept: str) -> str:
@@ -211,7 +212,7 @@ def assign(emoji: list[Emoji], thumbnails: np.ndarray) -> np.ndarray:
 
 
 def twins(emoji: list[Emoji], thumbnails: np.ndarray) -> Iterator[tuple[int, int]]:
-    """Pairs of pictures of one style that look the same, mirrored or not."""
+    """Pairs of near-duplicate pictures within a style, mirrored or not."""
     flipped = thumbnails[:, :, ::-1].reshape(len(thumbnails), -1).astype(np.int16)
     plain = thumbnails.reshape(len(thumbnails), -1).astype(np.int16)
     members = defaultdict(list)
@@ -227,7 +228,7 @@ def twins(emoji: list[Emoji], thumbnails: np.ndarray) -> Iterator[tuple[int, int
 
 
 def build(out: Path, archives: Path, size: int = 48) -> None:
-    """Draws all pictures at `size` pixels a side and writes them to `out`."""
+    """Renders all pictures at `size` pixels per side and writes them to `out`."""
     emoji = list(gather(archives))
     with multiprocessing.Pool(2) as pool:
         drawn = pool.starmap(draw, [(item.source, size) for item in emoji], chunksize=64)
@@ -238,7 +239,7 @@ def build(out: Path, archives: Path, size: int = 48) -> None:
 
 
 def save(out: Path, emoji: list[Emoji], drawn: np.ndarray, splits: np.ndarray) -> None:
-    """The pictures with their prompts, code points and tags, as one file."""
+    """Writes the pictures with their prompts, code points and tags to one file."""
     texts, offsets = arrays.packed(["\t".join((item.prompt, item.code, *item.tags)) for item in emoji])
     styles = list(STYLES)
     built = {
@@ -254,8 +255,8 @@ def save(out: Path, emoji: list[Emoji], drawn: np.ndarray, splits: np.ndarray) -
 
 @dataclass(frozen=True)
 class Collection:
-    """The built set: uint8 pictures (n, S, S, 4); prompts "label, style"; tags; code points; splits as in SPLITS;
-    styles by their place in STYLES; whether each may be mirrored."""
+    """The dataset: uint8 pictures (n, S, S, 4); prompts "label, style"; tags; code points; splits as in SPLITS; styles
+    as indices of STYLES; whether each may be mirrored."""
 
     pictures: np.ndarray
     prompts: list[str]

@@ -1,4 +1,4 @@
-"""Builds the captioned drawings in colour that the `emoji` starter learns from: python starters/emoji_drawings.py.
+"""Builds the captioned colour drawings for the starter `emoji`: python starters/emoji_drawings.py.
 
 Shapes: n drawings.
 """
@@ -22,14 +22,14 @@ from septet.modalities.vector import Vector, render
 from septet.space import Refusal
 
 COLOURS = 96  # of all styles together
-LENGTH = 448  # symbols of the longest drawing, its end included
-UNSEEN, UNSEEN_IN_ALL = 0.002, 0.006  # mean differences that leaving out a figure, and all such, may make
-WORST = 0.035  # mean difference of premultiplied 48 x 48 pixels from its source that a drawing may make when read
+LENGTH = 448  # most symbols of a drawing, including its end
+UNSEEN, UNSEEN_IN_ALL = 0.002, 0.006  # largest mean pixel differences from leaving out one figure, and all of them
+WORST = 0.035  # largest mean difference of premultiplied 48 x 48 pixels between a drawing and its source
 SIDE = 48  # a multiple of emoji.THUMBNAIL
 
 
 def draw(item: emoji.Emoji) -> tuple[Drawing, np.ndarray] | str:
-    """The drawing and its uint8 thumbnail; or why it is left out."""
+    """The drawing and its uint8 thumbnail; or the reason to leave it out."""
     try:
         drawing = visible(READER.take(item.source))
     except Refusal:
@@ -39,7 +39,7 @@ def draw(item: emoji.Emoji) -> tuple[Drawing, np.ndarray] | str:
     drawn = render(drawing, SIDE).convert("RGBa")  # premultiplied
     seen = np.asarray(drawn, np.float32) / 255
     if unlike(drawn, wanted.convert("RGBa")) > WORST:
-        return "not as drawn"  # what is masked or clipped
+        return "not as drawn"  # for example, because of masks or clipping
     if seen[..., 3].mean() < 0.005:
         return "empty"
     small = drawn.resize((emoji.THUMBNAIL, emoji.THUMBNAIL), Image.Resampling.BOX)
@@ -47,7 +47,8 @@ def draw(item: emoji.Emoji) -> tuple[Drawing, np.ndarray] | str:
 
 
 def visible(drawing: Drawing) -> Drawing:
-    """The drawing without figures that hardly show, the least first: small lights, and what others cover."""
+    """The drawing without figures that are hardly visible, such as small highlights and covered ones; removes the least
+    visible ones first."""
     whole = render(drawing, SIDE).convert("RGBa")
 
     def lost(figures: list[Figure]) -> float:
@@ -72,7 +73,7 @@ READER = Vector(palette=COLOURS)
 
 @dataclass(frozen=True)
 class Collection:
-    """The built set: symbols of `codec`, int64 (n,) each; prompts "label, style"; tags; splits as in emoji.SPLITS;
+    """The dataset: symbols of `codec`, int64 (n,) each; prompts "label, style"; tags; splits as in emoji.SPLITS;
     whether each may be mirrored."""
 
     codec: Paths
@@ -106,7 +107,7 @@ def build(out: Path, archives: Path) -> Counter[str]:
 
 
 def save(out: Path, codec: Paths, rows: list[tuple[emoji.Emoji, Tensor, int]]) -> None:
-    """The symbols with their prompts and tags, and the codec's colours, as one file."""
+    """Writes the symbols with their prompts and tags, and the codec's colours, to one file."""
     texts, text_offsets = arrays.packed(["\t".join((item.prompt, *item.tags)) for item, _, _ in rows])
     built = {
         "symbols": torch.cat([symbols for _, symbols, _ in rows]).numpy().astype(np.int16),
@@ -130,7 +131,7 @@ def load(path: Path = emoji.CACHE / "emoji-drawings.npz") -> Collection:
 
 
 def report(path: Path) -> str:
-    """Counts of each style and split, and the symbols a drawing takes."""
+    """Counts by style and split, and numbers of symbols per drawing."""
     found = load(path)
     styles = np.array([prompt.rpartition(", ")[2] for prompt in found.prompts])
     lengths = np.array([len(symbols) for symbols in found.symbols])

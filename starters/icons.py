@@ -1,6 +1,6 @@
-"""Builds the captioned icon data that the `icons` starter learns from: python starters/icons.py [OUT.npz] [ARCHIVES].
+"""Builds the captioned icons for the starter `icons`: python starters/icons.py [OUT.npz] [ARCHIVES].
 
-Shapes: B icons, S pixels a side.
+Shapes: B icons, S pixels per side.
 """
 
 import argparse
@@ -31,18 +31,18 @@ from septet.space import Refusal
 CACHE = Path.home() / ".cache" / "septet-build"
 OPENING = '<svg xmlns="http://www.w3.org/2000/svg" width="24" height="24"'
 SPLITS = ("train", "validation", "test")
-HELD_OUT = 0.04  # of the concepts, for validation and for test each
-WORST = 0.035  # mean difference at 64 pixels that a drawing's round trip may make
-TWIN = 0.35  # distance of features below which two drawings, turned or mirrored, are the same
-SIZES = (24, 20, 28, 32, 48, 16, 12, 10, 14, 64, 96)  # of one concept and style the first is kept
+HELD_OUT = 0.04  # share of the concepts for validation, and for test
+WORST = 0.035  # largest mean pixel difference, at 64 pixels, between a drawing and its round trip through the codec
+TWIN = 0.35  # feature distance below which two drawings, rotated or mirrored, are near duplicates
+SIZES = (24, 20, 28, 32, 48, 16, 12, 10, 14, 64, 96)  # in order of preference: one per concept and style is kept
 SIZED = r"(.+?)-(\d+)(-solid)?"
-THIN = ("ph", "fluent")  # the sets with weights of the pen
-INNER = ("bi", "carbon", "pixelarticons", "octicon")  # whose styles stand amid a name as well
+THIN = ("ph", "fluent")  # sets with several stroke weights
+INNER = ("bi", "carbon", "pixelarticons", "octicon")  # sets in which styles also occur in the middle of a name
 
 
 @dataclass(frozen=True)
 class Icon:
-    """One icon of a set: what it shows, in which style, under which other names, and its SVG source."""
+    """One icon of a set: its caption, style, other names and SVG source."""
 
     collection: str
     caption: str
@@ -61,7 +61,7 @@ def words(name: str) -> list[str]:
 
 
 def describe(collection: str, name: str) -> tuple[str, str, int]:
-    """(caption, style, size): what a name says by its set's habits; size 0 where the name states none."""
+    """(caption, style, size), parsed from a name by the conventions of its set; size 0 if the name has none."""
     size = 0
     pattern = {"fluent": r"(.+?)-(\d+)-((?:regular|filled|light|color).*)", "octicon": SIZED, "heroicons": SIZED}
     found = re.fullmatch(pattern[collection], name) if collection in pattern else None
@@ -87,13 +87,13 @@ def describe(collection: str, name: str) -> tuple[str, str, int]:
 
 
 def concept(caption: str) -> str:
-    """The caption without what makes no difference to its meaning: order, plurals, numbers beside words."""
+    """The caption, normalised over differences without meaning: word order, plurals, numbers beside words."""
     parts = {re.sub(r"(?<=..[^s])s$", "", word) for word in caption.split()}
     return " ".join(sorted({word for word in parts if not word.isdigit()} or parts))
 
 
 def gather(archives: Path) -> Iterator[Icon]:
-    """Every icon of every set, one size of each."""
+    """All icons of all sets, in one size each."""
     for collection, pin in ICONS.items():
         with tarfile.open(fetch(*pin, archives)) as archive:
             member = archive.extractfile("package/icons.json")
@@ -120,7 +120,8 @@ def gather(archives: Path) -> Iterator[Icon]:
 
 
 def draw(icon: Icon) -> tuple[np.ndarray, np.ndarray, str]:
-    """(int16 symbols, uint8 shades of 32 pixels, "") of an icon, or two empty arrays and the reason to leave it out."""
+    """(int16 symbols, uint8 greyscale of 32 pixels, "") of an icon; or two empty arrays and the reason to leave it
+    out."""
     nothing = np.zeros(0, dtype=np.int16)
     try:
         drawing = arrange(parse_svg(icon.source.encode()))
@@ -142,7 +143,7 @@ CODEC = Paths()
 
 
 def assign(icons: list[Icon]) -> np.ndarray:
-    """uint8 split of each icon: by its concept, concepts that share an icon's other names going together."""
+    """uint8 split of each icon, by concept; concepts that share other names of an icon are kept together."""
     parent: dict[str, str] = {}
 
     def root(key: str) -> str:
@@ -167,7 +168,7 @@ def features(shades_BSS: Tensor) -> Tensor:
 
 
 def twins(shades_BSS: Tensor, splits: np.ndarray) -> np.ndarray:
-    """Whether each icon of the training split looks like a held-out one, turned or mirrored in any of eight ways."""
+    """Whether each icon of the training split is a near duplicate of a held-out one, in any of eight orientations."""
     train, held = np.flatnonzero(splits == 0), np.flatnonzero(splits != 0)
     known = features(shades_BSS[train])
     norms = known.square().sum(1)
@@ -206,7 +207,7 @@ def build(out: Path, archives: Path) -> dict[str, int]:
         if twin[n]:
             continue
         prompts = [icon.prompt]
-        if splits[n] == 0:  # other names teach synonyms; held-out icons count once
+        if splits[n] == 0:  # other names serve as synonyms in training; held-out icons count once
             prompts += [f"{other}, {icon.style}, {icon.collection}" for other in icon.others[:2]]
         rows += [(symbols, prompt, splits[n], collections.index(icon.collection)) for prompt in prompts]
     save(out, rows)
@@ -214,7 +215,7 @@ def build(out: Path, archives: Path) -> dict[str, int]:
 
 
 def save(out: Path, rows: list[tuple]) -> None:
-    """Rows of (symbols, prompt, split, set) as one compressed .npz file."""
+    """Writes rows of (symbols, prompt, split, set) to one compressed .npz file."""
     prompts, prompt_offsets = arrays.packed([prompt for _, prompt, _, _ in rows])
     built = {
         "symbols": np.concatenate([symbols for symbols, _, _, _ in rows]),
@@ -228,7 +229,7 @@ def save(out: Path, rows: list[tuple]) -> None:
 
 
 def load(path: Path = CACHE / "icons.npz") -> tuple[list[Tensor], list[str], np.ndarray]:
-    """(symbols, one int64 (n,) an icon, ending in the end symbol; prompts; uint8 splits as in SPLITS)."""
+    """(symbols, int64 (n,) per icon, with the end symbol; prompts; uint8 splits as in SPLITS)."""
     with np.load(path, allow_pickle=False) as data:
         symbols = torch.from_numpy(data["symbols"].astype(np.int64))
         lengths = np.diff(data["offsets"]).tolist()
@@ -237,7 +238,7 @@ def load(path: Path = CACHE / "icons.npz") -> tuple[list[Tensor], list[str], np.
 
 
 def report(path: Path) -> str:
-    """Counts of each set and split, and the symbols an icon takes."""
+    """Counts by set and split, and numbers of symbols per icon."""
     symbols, _, splits = load(path)
     with np.load(path, allow_pickle=False) as data:
         sets = data["sets"]

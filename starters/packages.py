@@ -1,4 +1,4 @@
-"""Pinned packages that starters are trained on, fetched through their own registries' clients and checked by hash."""
+"""Pinned packages that starters are trained on, downloaded by their registries' own clients and checked by hash."""
 
 import hashlib
 import shutil
@@ -58,7 +58,7 @@ ICONS = {
         "f3e7c9b8ae9fb75f214207d5657e7a75084f9f368ea9d6cbfb211fa96d8978fb",
     ),
 }
-TAGS = {  # the file of each archive that files icons under words, and the archive
+TAGS = {  # by set: the file that lists search words of icons, and its archive
     "tabler": (
         "package/icons.json",
         ("npm:@tabler/icons", "3.52.0", "626620c7d42afd2f294fba167ce4653b5cb946336d186b4991c70b700e5616af"),
@@ -89,7 +89,7 @@ def _hash(path: Path) -> str:
 
 
 def fetch(name: str, version: str, sha256: str, folder: Path) -> Path:
-    """The archive of a package named "npm:NAME", "pip:NAME" or "apt:NAME", out of `folder` or fetched into it."""
+    """The archive of the package "npm:NAME", "pip:NAME" or "apt:NAME", from `folder` or downloaded to it."""
     kind, _, package = name.partition(":")
     if kind not in CLIENTS or not package:
         raise Refusal(f"{name!r}: a package is named npm:NAME, pip:NAME or apt:NAME")
@@ -103,7 +103,7 @@ def fetch(name: str, version: str, sha256: str, folder: Path) -> Path:
         try:
             subprocess.run(command, cwd=place, check=True, capture_output=True, text=True, timeout=600)
         except FileNotFoundError:
-            raise Refusal(f"{command[0]} is needed to fetch {package} {version}: install it") from None
+            raise Refusal(f"{command[0]} is needed to download {package} {version}: install it") from None
         except subprocess.TimeoutExpired:
             raise Refusal(f"{' '.join(command)} took over 600 seconds: try again") from None
         except subprocess.CalledProcessError as error:

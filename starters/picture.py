@@ -1,4 +1,4 @@
-"""Draws the README's pictures: what `icons` learned from and how it learned, and what starters make of prompts."""
+"""Makes the README's pictures: training data and progress of `icons`, and samples of the starters for prompts."""
 
 import argparse
 import csv
@@ -12,11 +12,11 @@ import septet
 from septet.output import Output, Outputs
 
 DOCS = Path(__file__).parent.parent / "docs"
-ROWS = (2, 5, 8)  # of the twelve previews that are shown
+ROWS = (2, 5, 8)  # the ones that are shown of the twelve previews
 
 
 def stacked(rows: list[Image.Image]) -> Image.Image:
-    """Pictures of one width, one below another."""
+    """Stacks pictures of the same width vertically."""
     whole = Image.new("RGB", (rows[0].width, sum(row.height for row in rows)), "white")
     top = 0
     for row in rows:

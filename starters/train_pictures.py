@@ -1,6 +1,6 @@
 """Trains the starter `pictures`: text to emoji as pictures in five styles, by GPT, BERT or diffusion over latents.
 
-Shapes: n pictures, B batch, S pixels a side, V views, K ways to say a prompt, M symbols of it, N sites, C channels.
+Shapes: n pictures, B batch, S pixels per side, V views, K variants of a prompt, M symbols of it, N sites, C channels.
 """
 
 import hashlib
@@ -46,13 +46,13 @@ FACTS = {
     "emojibase (MIT). NOTICE names them all.",
     "limits": "Things that no emoji shows are guesses. No flags, default skin tone only, no legible letters.",
 }
-SHIFTS = ((0, 0), (0, 1), (1, 0))  # in margins, of the fixed views
-FITTED = 2048  # pictures, at most, that a variational codec is calibrated on
+SHIFTS = ((0, 0), (0, 1), (1, 0))  # of the fixed views, in units of the margin
+FITTED = 2048  # most pictures on which a variational codec is calibrated
 ROWS = 256  # pictures encoded at a time
 
 
 class Pictures:
-    """The built set, and the batches of its pictures and of their latents."""
+    """The dataset, and batches of its pictures and of their latents."""
 
     def __init__(self, source: Any, batch: int, seed: int):
         self.found, self.batch, self.seed = emoji.load(Path(source)), batch, seed
@@ -78,7 +78,7 @@ class Pictures:
         return Text.learned(width, [said for i in self.training for said in self.said[i]], inner=inner)
 
     def to_codec(self) -> Batches:
-        """Pictures without prompts, mirrored and moved at will."""
+        """Batches of pictures without prompts, randomly mirrored and shifted."""
         none, pictures = torch.zeros(len(self.found.pictures), 0, dtype=torch.int64), self.found.pictures
         held_out = Batches(pictures, none, self.batch, index=self.validation.tolist())
         return Batches(pictures, none, self.batch, self.seed, self._moved, held_out, index=self.training.tolist())
@@ -91,7 +91,7 @@ class Pictures:
 
     @torch.no_grad()
     def encoded(self, encode: Callable[[Tensor], Tensor], index: np.ndarray, views: bool) -> Tensor:
-        """(n, V, ...) of the codec's answers to each view of the pictures, or (n, 1, ...) of those as they are."""
+        """(n, V, ...) encodings of all views of the pictures, or (n, 1, ...) of the unchanged pictures."""
         pictures, mirrors = self.found.pictures[index], self.found.mirrors[index][:, None, None, None]
         answers = []
         for mirrored in (False, True) if views else (False,):
@@ -108,7 +108,7 @@ class Pictures:
         encode: Callable[[Tensor], Tensor],
         view: Callable[[Tensor, torch.Generator], Tensor],
     ) -> Wordings:
-        """Cached answers of the codec, of which `view` makes one row of latents."""
+        """Batches of cached encodings, from which `view` makes latents for each row."""
         prompts_nKM = prepared(conditioner, self.said)
         rows = self.encoded(encode, self.validation, views=False)
         stream = torch.Generator().manual_seed(self.seed)
@@ -128,12 +128,12 @@ def one_view(answers_VN: Tensor, stream: torch.Generator) -> Tensor:
 
 
 def distribution(codec: Variational) -> Callable[[Tensor], Tensor]:
-    """Encodes to (B, 2, N, C), mean and deviation."""
+    """Encodes to (B, 2, N, C), mean and standard deviation."""
     return lambda data: torch.stack(codec.eval().encode_distribution(data), 1).half()
 
 
 def one_draw(answers_V2NC: Tensor, stream: torch.Generator) -> Tensor:
-    """Latents drawn anew from the distribution of one view."""
+    """Samples latents from the distribution of one random view."""
     mean_NC, deviation_NC = answers_V2NC[torch.randint(len(answers_V2NC), (), generator=stream)].float()
     return mean_NC + deviation_NC * torch.randn(mean_NC.shape, generator=stream)
 
@@ -143,7 +143,8 @@ def codec_of(start: Generator | None, kind: type, size: int, width: int, **optio
     if start is None:
         return kind((size, size), width=width, decoder_blocks=2, **options)
     if not isinstance(start.codec, kind) or start.codec.shape != (size, size):
-        raise Refusal(f"{start.name}: its codec is no {kind.__name__} of {size} x {size} pictures; give another model")
+        found = f"its codec is not a {kind.__name__} for {size} x {size} pictures"
+        raise Refusal(f"{start.name}: {found}; give another model")
     return start.codec
 
 
@@ -157,8 +158,8 @@ def planned(
     width: int,
     start: Generator | None,
 ) -> Plan:
-    """The two stages: the codec on pictures, unless it is that of `start`, then the process on its latents under
-    captions."""
+    """A plan of two stages: the codec on pictures, unless that of `start` is used, then the process on latents,
+    conditioned on captions."""
     conditioner = pictures.heard(width, width // 2)
     generator = Generator(Image(pictures.size), codec, process, conditioner, settings=dict(settings))
     codec.requires_grad_(start is None)  # a Generator freezes its codec
@@ -196,7 +197,7 @@ def emoji_gpt(
     codec_share: float = 0.25,
     compiled: bool = True,
 ) -> Plan:
-    """A causal transformer over the symbols of an FSQ codec; it fills any region that is left open."""
+    """A causal transformer on the symbols of an FSQ codec; it can complete any region."""
     pictures = Pictures(source, batch, seed)
     torch.manual_seed(seed)
     codec = codec_of(start, Quantised, pictures.size, codec_width)
@@ -221,7 +222,7 @@ def emoji_bert(
     codec_share: float = 0.25,
     compiled: bool = True,
 ) -> Plan:
-    """A full transformer over masked symbols of an FSQ codec; it fills any region that is left open."""
+    """A bidirectional transformer on masked symbols of an FSQ codec; it can complete any region."""
     pictures = Pictures(source, batch, seed)
     torch.manual_seed(seed)
     codec = codec_of(start, Quantised, pictures.size, codec_width)
@@ -247,7 +248,7 @@ def emoji_diffusion(
     codec_share: float = 0.25,
     compiled: bool = True,
 ) -> Plan:
-    """A flow over the latents of a variational codec, drawn anew in every epoch."""
+    """A flow on the latents of a variational codec, which are sampled again in every epoch."""
     pictures = Pictures(source, batch, seed)
     torch.manual_seed(seed)
     codec = codec_of(start, Variational, pictures.size, codec_width, latent_channels=channels, distance=Crispness())

@@ -1,5 +1,5 @@
-"""Trains the starter `prose`: English prose by GPT, on Jane Austen's novels and the King James Bible; it goes on from a
-beginning and fills gaps."""
+"""Trains the starter `prose`, a GPT on Jane Austen's novels and the King James Bible that continues texts and fills
+gaps."""
 
 import hashlib
 from functools import partial
@@ -49,7 +49,7 @@ def prose_gpt(
     rate: float = 0.02,
     compiled: bool = True,
 ) -> Plan:
-    """A GPT over byte-level BPE symbols, on windows of `length`; 4.9 M parameters."""
+    """A GPT on windows of `length` byte-level BPE tokens; 4.9 M parameters."""
     passages = prose.load(Path(source))
     sides = {split: [p.text for p in passages if p.split == split] for split in prose.SPLITS}
     torch.manual_seed(seed)

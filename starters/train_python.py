@@ -1,5 +1,5 @@
-"""Trains the starter `python`: Python code by GPT, filled in at a cursor, on the standard library and on permissively
-licensed packages."""
+"""Trains the starter `python`, a GPT for code completion, on the standard library and permissively licensed
+packages."""
 
 import hashlib
 from functools import partial
@@ -44,7 +44,7 @@ def python_gpt(
     rate: float = 0.02,
     compiled: bool = True,
 ) -> Plan:
-    """A GPT as by the recipe code_gpt; whole packages are held out."""
+    """A GPT as in the recipe code_gpt, with whole packages held out."""
     found = python_code.load(Path(source))
     sides = {split: [s for s in found if s.split == split] for split in python_code.SPLITS}
     learned, held = ([s.text for s in sides[split]] for split in ("train", "validation"))

@@ -1,6 +1,6 @@
-"""Drawings mirrored and turned, so that a small set of icons teaches more about how icons are drawn.
+"""Data augmentation of drawings by mirroring and rotation.
 
-A prompt says which of them it asks for, so that nothing is drawn turned unasked (Karras et al. 2022, appendix F.2).
+The prompt names the augmentation, so that it does not leak into samples (Karras et al. 2022, appendix F.2).
 """
 
 from collections.abc import Callable
@@ -24,7 +24,7 @@ TURNS: dict[str, Move] = {
 
 
 def turned(drawing: Drawing, turn: str) -> Drawing:
-    """The drawing as one of TURNS, its figures in the order in which models learn to draw."""
+    """Applies one of TURNS to a drawing, and sorts its figures in the order that models are trained on."""
     move, flip = TURNS[turn], -1 if turn == "mirrored" else 1
 
     def moved(segment: tuple) -> tuple:
@@ -36,7 +36,7 @@ def turned(drawing: Drawing, turn: str) -> Drawing:
 
 
 def turned_symbols(codec: Paths, symbols: Tensor, turn: str) -> Tensor | None:
-    """The same of an icon's symbols, (n,); None if that would be too long."""
+    """The same for the symbols of an icon, (n,); None if the result is too long."""
     try:
         return codec.encode([turned(codec.decode(symbols[None])[0], turn)])[0]
     except Refusal:

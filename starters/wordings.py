@@ -1,6 +1,6 @@
-"""Batches whose prompts say the same in several ways, one of which is drawn for each row.
+"""Batches with several variants of each prompt, one of which is chosen at random for each row.
 
-Shapes: n items, B batch, K ways, M symbols of a prompt.
+Shapes: n items, B batch, K variants, M symbols of a prompt.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,12 +13,12 @@ from torch import Tensor
 from septet.conditioners import Text
 from septet.data.batches import Batches
 
-AT_ONCE = 4096  # prompts
+AT_ONCE = 4096  # prompts that are prepared at a time
 
 
 @dataclass(frozen=True)
 class Wordings:
-    """Batches whose prompts are (n, K, M)."""
+    """Batches whose prompts have K variants, (n, K, M)."""
 
     batches: Batches
 
@@ -34,7 +34,7 @@ class Wordings:
 
 
 def prepared(conditioner: Text, said: Sequence[Sequence[str]]) -> Tensor:
-    """(n, K, M) symbols of K ways to say each of n prompts."""
+    """(n, K, M) symbols of K variants of n prompts."""
     parts = []
     for begin in range(0, len(said), AT_ONCE):
         ways = said[begin : begin + AT_ONCE]
