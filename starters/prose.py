@@ -58,9 +58,7 @@ def novels(archive: Path) -> dict[str, str]:
             index = rdata.read_rds(data / "Rdata.rdx")["variables"]
             blob = (data / "Rdata.rdb").read_bytes()
             for name, (begin, size) in index.items():
-                raw = zlib.decompress(
-                    blob[int(begin) + 4 : int(begin) + int(size)]
-                )  # 4 bytes hold the raw size
+                raw = zlib.decompress(blob[int(begin) + 4 : int(begin) + int(size)])  # 4 bytes hold the raw size
                 lines = map(str, rdata.conversion.convert(rdata.parser.parse_data(raw)))
                 found[str(name)] = unwrapped("\n".join(lines))
     return found

@@ -62,7 +62,8 @@ def view(audited: Audited) -> Section | None:
 
 
 def _said(audited: Audited, name: str) -> list[Prompt] | None:
-    """Held-out prompts without the attribute `name`; None if there are none, since prompts are single texts."""
+    """Held-out prompts without the attribute `name`; [None], no prompt, for labels and unconditional models; else
+    None."""
     index = audited.dataset.validation or audited.dataset.training
     conditioner = audited.model.conditioner
     prompts = conditioner.heard([audited.dataset.prompts[i] for i in index])

@@ -1,1 +1,1 @@
-"""How latents are drawn."""
+"""Generative processes: training losses and samplers of latents."""
