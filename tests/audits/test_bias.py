@@ -101,11 +101,11 @@ def test_amplification_is_said_only_where_intervals_part():
         shares(0.5, 0.4, 0.6),
     )
     assert bias._between("colour", data, {1.0: plain, 3.0: same}) == [
-        "Stronger guidance does not change colour 'red' by more than chance may."
+        "Stronger guidance does not change colour 'red' significantly."
     ]
     assert bias._between("colour", data, {1.0: plain, 3.0: more}) == ["Stronger guidance amplifies colour 'red'."]
     assert bias._between("colour", data, {1.0: plain, 3.0: less}) == ["Stronger guidance weakens colour 'red'."]
     assert bias._between("colour", data, {1.0: plain}) == []
-    assert "favoured" in bias._sentence("colour", data, 3.0, more)
-    assert "as in the data" in bias._sentence("colour", data, 3.0, same)
+    assert "generated more often than in the data" in bias._sentence("colour", data, 3.0, more)
+    assert "no significant difference" in bias._sentence("colour", data, 3.0, same)
     assert "generated less often than in the data" in bias._sentence("colour", data, 3.0, less)

@@ -57,5 +57,5 @@ def test_few_held_out_items_are_joined_by_folds_and_too_few_are_refused():
     data, labels = drawn(stream, [0.5, 0.5], 60)
     found = taught(Points(8), data, labels, data[:4], labels[:4])
     assert len(found.truth_n) == 60 and 0.7 < found.accuracy < 1
-    with pytest.raises(Refusal, match="fewer than two labels with at least 5 items"):
+    with pytest.raises(Refusal, match="fewer than two labels have at least 5 items"):
         taught(Points(8), data[:6], ["a"] * 5 + ["b"], [], [])
