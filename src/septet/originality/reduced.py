@@ -10,6 +10,8 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from ..space import Refusal
+
 MOST_AXES = 256
 VARIANCE = 0.999  # that the axes hold; how far an item lies off them is kept as one number
 SAMPLE = 4096  # items that the axes are measured on
@@ -33,7 +35,14 @@ class Reduced:
         return torch.cdist(self.coordinates(query_QF), self._points_RA)
 
     def coordinates(self, features_nF: Tensor) -> Tensor:
-        """(n, A + 1): along the axes, and off them."""
+        """(n, A + 1): along the axes, and off them. Features of another length than those that were kept are a
+        Refusal."""
+        if features_nF.shape[1:] != self.centre_F.shape:
+            found, kept = features_nF.shape[1], len(self.centre_F)
+            raise Refusal(
+                f"features of {found} numbers, and {kept} were kept by another version of the modality; train the "
+                "model again"
+            )
         along, rest = _projected(features_nF - self.centre_F, self.axes_FA)
         return torch.cat([along, rest[:, None]], 1)
 
