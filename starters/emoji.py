@@ -21,6 +21,8 @@ import resvg_py
 from packages import fetch
 from PIL import Image
 
+from septet.data.duplicates import Groups
+
 CACHE = Path.home() / ".cache" / "septet-build"
 LABELS = (
     "npm:emojibase-data",
@@ -193,20 +195,12 @@ def ways(prompt: str, tags: tuple[str, ...], stream: np.random.Generator) -> lis
 def assign(emoji: list[Emoji], thumbnails: np.ndarray) -> np.ndarray:
     """uint8 split of each picture, by concept; concepts with near-duplicate pictures, mirrored or not, are kept
     together."""
-    parent: dict[str, str] = {}
-
-    def root(concept: str) -> str:
-        while parent.setdefault(concept, concept) != concept:
-            parent[concept] = parent[parent[concept]]
-            concept = parent[concept]
-        return concept
-
+    groups = Groups()
     for one, other in twins(emoji, thumbnails):
-        first, last = sorted((root(emoji[one].concept), root(emoji[other].concept)))
-        parent[last] = first
+        groups.join(emoji[one].concept, emoji[other].concept)
     splits = []
     for item in emoji:
-        share = int.from_bytes(hashlib.sha256(root(item.concept).encode()).digest()[:8], "big") / 2**64
+        share = int.from_bytes(hashlib.sha256(groups.find(item.concept).encode()).digest()[:8], "big") / 2**64
         splits.append(1 if share < HELD_OUT else 2 if share < 2 * HELD_OUT else 0)
     return np.array(splits, np.uint8)
 

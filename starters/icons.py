@@ -23,6 +23,7 @@ from PIL import Image
 from torch import Tensor
 
 from septet.codecs.paths import Paths
+from septet.data.duplicates import Groups
 from septet.modalities.descriptors import likeness
 from septet.modalities.svg import parse_svg
 from septet.modalities.vector import arrange, shades
@@ -144,21 +145,13 @@ CODEC = Paths()
 
 def assign(icons: list[Icon]) -> np.ndarray:
     """uint8 split of each icon, by concept; concepts that share other names of an icon are kept together."""
-    parent: dict[str, str] = {}
-
-    def root(key: str) -> str:
-        while parent.setdefault(key, key) != key:
-            parent[key] = parent[parent[key]]
-            key = parent[key]
-        return key
-
+    groups = Groups()
     for icon in icons:
         for other in icon.others:
-            one, two = sorted((root(concept(icon.caption)), root(concept(other))))
-            parent[two] = one
+            groups.join(concept(icon.caption), concept(other))
     splits = []
     for icon in icons:
-        draw = int.from_bytes(hashlib.sha256(root(concept(icon.caption)).encode()).digest()[:8], "big") / 2**64
+        draw = int.from_bytes(hashlib.sha256(groups.find(concept(icon.caption)).encode()).digest()[:8], "big") / 2**64
         splits.append(1 if draw < HELD_OUT else 2 if draw < 2 * HELD_OUT else 0)
     return np.array(splits, dtype=np.uint8)
 

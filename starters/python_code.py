@@ -97,15 +97,11 @@ def sources(archives: Path) -> Iterator[Source]:
 
 def apart(found: list[Source]) -> list[Source]:
     """Keeps one of each group of near duplicates; a held-out one if the group is in several splits."""
-    code, sketches = Code(), [Code().sketch(source.text) for source in found]
-    sketched = [i for i, sketch in enumerate(sketches) if len(sketch)]
-    empty = np.zeros_like(signature(sketches[sketched[0]]))
-    signatures = np.stack([signature(sketch) if len(sketch) else empty for sketch in sketches])
-    groups = near(signatures, lambda i: code.sketch(found[i].text), sketched)
-    best: dict[int, int] = {}
-    for i in sorted(range(len(found)), key=lambda i: (-SPLITS.index(found[i].split), i)):
-        best.setdefault(groups.find(i), i)
-    return [found[i] for i in sorted(best.values())]
+    code = Code()
+    signatures = np.stack([signature(code.sketch(source.text)) for source in found])
+    groups = near(signatures, lambda i: code.sketch(found[i].text))
+    best = [min(group, key=lambda i: (-SPLITS.index(found[i].split), i)) for group in groups]
+    return [found[i] for i in sorted(best)]
 
 
 def build(out: Path, archives: Path = CACHE) -> None:

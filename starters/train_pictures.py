@@ -141,7 +141,7 @@ def one_draw(answers_V2NC: Tensor, stream: torch.Generator) -> Tensor:
 def codec_of(start: Generator | None, kind: type, size: int, width: int, **options: Any) -> Any:
     """The codec of the model `start`, or a new one."""
     if start is None:
-        return kind((size, size), width=width, decoder_blocks=2, **options)
+        return kind((size, size), width=width, decoder_blocks=2, alpha=True, **options)
     if not isinstance(start.codec, kind) or start.codec.shape != (size, size):
         found = f"its codec is not a {kind.__name__} for {size} x {size} pictures"
         raise Refusal(f"{start.name}: {found}; give another model")
@@ -251,7 +251,8 @@ def emoji_diffusion(
     """A flow on the latents of a variational codec, which are sampled again in every epoch."""
     pictures = Pictures(source, batch, seed)
     torch.manual_seed(seed)
-    codec = codec_of(start, Variational, pictures.size, codec_width, latent_channels=channels, distance=Crispness())
+    apart = {"latent_channels": channels, "distance": Crispness(alpha=True)}
+    codec = codec_of(start, Variational, pictures.size, codec_width, **apart)
     backbone = Transformer(width, layers, heads=4, modulated=True, dropout=dropout, rotary_base=100.0)
     fit = Settings(rate=rate, average=0.999, decay=0.6, compile=compiled)
     process = Flow(codec.space, backbone, fill=fill)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from .contracts import Codec, Conditioner, Context, Learner, Modality, Process, Prompt, State
-from .output import Output, Outputs, record
+from .output import Output, Outputs, record, untensored
 from .part import Part
 from .processes.guidance import Guidance
 from .processes.interpolation import contexts_between, normal_between, uniform_between
@@ -108,8 +108,12 @@ class Generator(Part, Learner):
     def encode(self, data: Any) -> Tensor:
         return self.codec.encode(data)
 
-    def decode(self, latents: Tensor) -> Any:
-        return self.codec.decode(latents)
+    @torch.no_grad()
+    def decode(self, latents: Tensor) -> list[Any]:
+        """Latents as data, as the codec gives them back; arrays, and never tensors."""
+        weights = next(self.codec.parameters(), None)
+        drawn = self.codec.decode(latents.to("cpu" if weights is None else weights.device))
+        return [untensored(datum) for datum in drawn]
 
     @torch.no_grad()
     def score(self, data: Sequence[Any], prompts: Sequence[Prompt] | None = None) -> float:
@@ -222,12 +226,9 @@ class Generator(Part, Learner):
         values = known.values.repeat(batch, *[1] * (known.values.dim() - 1))
         return {"known": Known(values, known.where_BN.repeat(batch, 1))}
 
-    @torch.no_grad()
     def shown(self, latents: Tensor) -> list[Any]:
         """Latents as data, set right by what was learned; those of an unfinished draw may be refused."""
-        weights = next(self.codec.parameters(), None)
-        drawn = self.codec.decode(latents.to("cpu" if weights is None else weights.device))
-        return [self.modality.finish(d) for d in (drawn.cpu() if isinstance(drawn, Tensor) else drawn)]
+        return [self.modality.finish(datum) for datum in self.decode(latents)]
 
     def _outputs(self, state: State, rows: Sequence, given: Given | None, facts: dict, seconds: float) -> list[Output]:
         data = self.shown(state.latents[: len(rows)])

@@ -50,6 +50,15 @@ def record(model: str, model_sha256: str, prompt: Prompt, seed: int, settings: M
     }
 
 
+def untensored(value: Any) -> Any:
+    """A datum as a codec made it, with arrays in place of tensors."""
+    if isinstance(value, torch.Tensor):
+        return value.cpu().numpy()
+    if isinstance(value, dict):
+        return {name: untensored(inner) for name, inner in value.items()}
+    return type(value)(map(untensored, value)) if type(value) in (list, tuple) else value
+
+
 @dataclass
 class Output:
     """One datum, its record, and the modality that knows how to show and write it."""

@@ -1,17 +1,22 @@
 """What a model keeps of its training data: as good a judge as the data, and never the data."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from safetensors.numpy import load_file, save_file
 from synthetic import pictures, text
 
+from septet.contracts import Modality
 from septet.data.dataset import Dataset, read
 from septet.modalities.image import Image
 from septet.modalities.text import Text
 from septet.originality import evidence, fingerprints, lines, spans
 from septet.originality.evidence import EVIDENCE, content, gather, load
+from septet.originality.nearness import Calibration
 from septet.space import Refusal
 
 
@@ -86,6 +91,46 @@ def test_no_copy_of_a_run_and_a_window_is_missed():
     training, size = spans.normalised(training), fingerprints.RUN + fingerprints.WINDOW - 1
     for begin in range(0, len(training) - size, 37):
         assert kept._copied(training[begin : begin + size])
+
+
+class Chords(Modality):
+    """float32 (n, 2) of any length, in dicts; nothing but what the contract asks for."""
+
+    name, extensions, suffixes, width = "chords", (".npy",), (".npy",), 4
+
+    def read(self, path: Path): ...
+    def write(self, datum, path: Path, record): ...
+    def preview(self, datum, size: int = 128): ...
+
+    def features(self, data: Sequence[Any]) -> torch.Tensor:
+        sounds = [torch.as_tensor(datum["sound"]) for datum in data]
+        return torch.stack([torch.cat([s.mean(0), s.std(0)]) for s in sounds])[:, : self.width]
+
+
+def chords(count: int, seed: int) -> list[dict[str, np.ndarray]]:
+    stream = np.random.default_rng(seed)
+    return [{"sound": stream.normal(stream.normal(), 1, (20 + n, 2)).astype(np.float32)} for n in range(count)]
+
+
+def test_a_kind_without_canaries_keeps_evidence_and_is_judged(tmp_path):
+    dataset = read(chords(200, 1), Chords(), held_out=0.3)
+    found = kept(dataset, tmp_path)
+    assert isinstance(found, Calibration)
+    copies, others = found.verdicts([dataset[i].datum for i in dataset.training[:20]]), found.verdicts(chords(20, 2))
+    assert {v.word for v in copies} == {"copy"} and [v.word for v in others].count("copy") <= 2
+
+
+def test_features_of_another_version_are_refused_when_they_are_compared(tmp_path, monkeypatch):
+    found = kept(read(chords(200, 1), Chords(), held_out=0.3), tmp_path)
+    monkeypatch.setattr(Chords, "width", 3)
+    again = load(tmp_path, Chords())
+    assert isinstance(found, Calibration) and isinstance(again, Calibration)
+    for ask in (lambda: again.verdicts(chords(1, 2)), lambda: found.nearest(chords(1, 2)[0], 3)):
+        with pytest.raises(Refusal, match="features of 3 numbers, and 4 were kept by another version"):
+            ask()
+    monkeypatch.setattr(Chords, "views", lambda modality, data: [iter(())] * 2)
+    with pytest.raises(Refusal, match="2 ways of looking, and 1 were kept by another version"):
+        again.verdicts(chords(1, 2))
 
 
 @pytest.mark.hostile

@@ -30,7 +30,9 @@ LINEAR = {1: "linear", 2: "bilinear", 3: "trilinear"}
 AVERAGES = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}
 
 
-def convolution(axes: int, entering: int, leaving: int, kernel: int = 3, stride: int = 1, bias: bool = True):
+def convolution(
+    axes: int, entering: int, leaving: int, kernel: int = 3, stride: int | tuple[int, ...] = 1, bias: bool = True
+):
     """A convolution that keeps the size of the grid, or divides it by the stride, rounding up."""
     if axes not in CONVOLUTIONS:
         raise Refusal(f"a grid of {axes} axes: convolutions take 1, 2 or 3")

@@ -5,67 +5,66 @@ Shapes: B batch, C channels; _ stands for the axes of the grid, fine (S) or coar
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
-import numpy as np
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..backbones.convolution import CONVOLUTIONS, Residual, convolution, normalisation
 from ..space import Refusal
-from .patches import premultiplied, straight
+from .grids import Axes, joined, of_each, split
 
 
 @dataclass(frozen=True)
 class Pyramid:
     """A grid of `shape` with `channels` numbers a site, seen by patches of `stem`, then halved until it is `down`
-    times coarser. `width` is that of the finest stage; it doubles with each halving."""
+    times coarser; both are one number for each axis, or one for all. `width` is that of the finest stage; it doubles
+    with each halving. An axis that is halved fewer times is halved in the coarsest stages."""
 
     shape: tuple[int, ...]
     channels: int
     width: int
     blocks: int
-    down: int
-    stem: int
+    down: Axes
+    stem: Axes
 
     def __post_init__(self):
         if len(self.shape) not in CONVOLUTIONS:
             raise Refusal(f"shape={list(self.shape)}: a learned codec takes 1, 2 or 3 axes")
-        halvings = math.log2(self.down / self.stem) if self.stem >= 1 and self.down >= 1 else -1
-        if halvings < 0 or halvings != int(halvings):
-            raise Refusal(f"down={self.down}, stem={self.stem}: the first must be the second times a power of 2")
-        if any(n % self.down for n in self.shape):
-            raise Refusal(f"shape={list(self.shape)}, down={self.down}: every axis must be a multiple of it")
+        if any(n % by or by % p or (by // p) & (by // p - 1) for n, by, p in self._axes):
+            raise Refusal(
+                f"shape={list(self.shape)}, down={self.down}, stem={self.stem}: every axis must be a multiple of down, "
+                "and down the stem times a power of 2"
+            )
+
+    @property
+    def _axes(self) -> list[tuple[int, int, int]]:
+        """Size, down and stem of each axis."""
+        down, stem = (of_each(v, self.axes, w) for v, w in ((self.down, "down"), (self.stem, "stem")))
+        return list(zip(self.shape, down, stem, strict=True))
 
     @property
     def axes(self) -> int:
         return len(self.shape)
 
     @property
+    def patch(self) -> tuple[int, ...]:
+        """The stem of each axis."""
+        return tuple(stem for _, _, stem in self._axes)
+
+    @property
     def coarse(self) -> tuple[int, ...]:
-        return tuple(n // self.down for n in self.shape)
+        return tuple(n // down for n, down, _ in self._axes)
+
+    @property
+    def strides(self) -> list[tuple[int, ...]]:
+        """By which each stage but the first, from fine to coarse, divides each axis."""
+        halvings = [(down // stem).bit_length() - 1 for _, down, stem in self._axes]
+        stages = range(1, max(halvings) + 1)
+        return [tuple(2 if stage > max(halvings) - times else 1 for times in halvings) for stage in stages]
 
     @property
     def widths(self) -> list[int]:
-        return [self.width * 2**i for i in range(int(math.log2(self.down // self.stem)) + 1)]
-
-
-def split(x_BS_C: Tensor, patch: int) -> Tensor:
-    """(B, *S, C) to (B, C patch^axes, *(S / patch)): the numbers of each patch side by side."""
-    axes = x_BS_C.dim() - 2
-    sizes = [size for n in x_BS_C.shape[1:-1] for size in (n // patch, patch)]
-    x = x_BS_C.reshape(len(x_BS_C), *sizes, -1)
-    order = [0, *range(1, 2 * axes, 2), *range(2, 2 * axes + 1, 2), 2 * axes + 1]
-    return x.permute(order).flatten(axes + 1).movedim(-1, 1)
-
-
-def joined(x_BC_: Tensor, patch: int) -> Tensor:
-    """The inverse of `split` (for two axes a pixel shuffle, Shi et al. 2016)."""
-    axes, grid = x_BC_.dim() - 2, x_BC_.shape[2:]
-    x = x_BC_.movedim(1, -1).reshape(len(x_BC_), *grid, *[patch] * axes, -1)
-    order = [0, *(i for a in range(axes) for i in (1 + a, 1 + axes + a)), 2 * axes + 1]
-    return x.permute(order).reshape(len(x_BC_), *(n * patch for n in grid), -1)
+        return [self.width * 2**i for i in range(len(self.strides) + 1)]
 
 
 class Encoder(nn.Module):
@@ -74,17 +73,17 @@ class Encoder(nn.Module):
     def __init__(self, pyramid: Pyramid, leaving: int):
         super().__init__()
         axes, widths = pyramid.axes, pyramid.widths
-        self.stem = pyramid.stem
-        layers: list[nn.Module] = [convolution(axes, pyramid.channels * self.stem**axes, widths[0])]
+        self.patch = pyramid.patch
+        layers: list[nn.Module] = [convolution(axes, pyramid.channels * math.prod(self.patch), widths[0])]
         for stage, width in enumerate(widths):
             if stage:
-                layers.append(convolution(axes, width // 2, width, stride=2))
+                layers.append(convolution(axes, width // 2, width, stride=pyramid.strides[stage - 1]))
             layers += [Residual(axes, width, width) for _ in range(pyramid.blocks)]
         self.layers = nn.Sequential(*layers)
         self.norm, self.leave = normalisation(widths[-1]), convolution(axes, widths[-1], leaving, kernel=1)
 
     def forward(self, x_BS_C: Tensor) -> Tensor:
-        return self.leave(F.silu(self.norm(self.layers(split(x_BS_C, self.stem)))))
+        return self.leave(F.silu(self.norm(self.layers(split(x_BS_C, self.patch)))))
 
 
 class Decoder(nn.Module):
@@ -93,34 +92,16 @@ class Decoder(nn.Module):
     def __init__(self, pyramid: Pyramid, entering: int):
         super().__init__()
         axes, widths = pyramid.axes, pyramid.widths[::-1]
-        self.stem = pyramid.stem
+        self.patch = pyramid.patch
         layers: list[nn.Module] = [convolution(axes, entering, widths[0])]
         for stage, width in enumerate(widths):
             if stage:
-                layers += [convolution(axes, 2 * width, width), nn.Upsample(scale_factor=2, mode="nearest")]
+                scale = tuple(map(float, pyramid.strides[-stage]))
+                layers += [convolution(axes, 2 * width, width), nn.Upsample(scale_factor=scale, mode="nearest")]
             layers += [Residual(axes, width, width) for _ in range(pyramid.blocks)]
         self.layers = nn.Sequential(*layers)
         self.norm = normalisation(widths[-1])
-        self.leave = convolution(axes, widths[-1], pyramid.channels * self.stem**axes)
+        self.leave = convolution(axes, widths[-1], pyramid.channels * math.prod(self.patch))
 
     def forward(self, x_BC_: Tensor) -> Tensor:
-        return joined(self.leave(F.silu(self.norm(self.layers(x_BC_)))), self.stem)
-
-
-def numbers(data: Any, values: str, shape: tuple[int, ...], channels: int) -> Tensor:
-    """Data as float (B, *S, C), the first C channels: bytes in [-1, 1], premultiplied where they are RGBA; reals as
-    they are."""
-    if not isinstance(data, Tensor):
-        data = torch.from_numpy(np.stack(data))
-    if (values == "bytes") != (data.dtype == torch.uint8):
-        raise Refusal(f"data of type {data.dtype}: this codec was made for {values}")
-    if tuple(data.shape[1:-1]) != shape or data.shape[-1] < channels:
-        found = f"data of shape {list(data.shape)}"
-        raise Refusal(f"{found}: this codec was made for (count, {', '.join(map(str, shape))}, {channels})")
-    data = data[..., :channels]
-    return premultiplied(data) if values == "bytes" else data.float()
-
-
-def restored(x_BS_C: Tensor, values: str) -> Tensor:
-    """The inverse of `numbers`."""
-    return straight(x_BS_C) if values == "bytes" else x_BS_C.float()
+        return joined(self.leave(F.silu(self.norm(self.layers(x_BC_)))), self.patch)

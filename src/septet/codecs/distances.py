@@ -3,6 +3,8 @@
 Shapes: B batch, C channels; _ stands for the axes of the grid.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -22,19 +24,26 @@ class Squares(Part, nn.Module):
 
 class Crispness(Part, nn.Module):
     """Absolute and squared differences, and `edges` times the absolute differences of neighbours' differences, which
-    blur leaves large (Mathieu et al. 2016, eq. 6). Premultiplied RGBA is compared over black and over white."""
+    blur leaves large (Mathieu et al. 2016, eq. 6). With `alpha` the data are premultiplied RGBA, and are compared over
+    black and over white."""
 
-    def __init__(self, edges: float = 1.0):
+    version = 2
+
+    def __init__(self, edges: float = 1.0, alpha: bool = False):
         super().__init__()
-        self.edges = edges
+        self.edges, self.alpha = edges, alpha
 
     @classmethod
     def tiny(cls) -> "Crispness":
         return cls()
 
+    @classmethod
+    def upgrade(cls, arguments: dict[str, Any], version: int) -> dict[str, Any]:
+        return arguments | {"alpha": False} if version == 1 else super().upgrade(arguments, version)  # see grids
+
     def forward(self, drawn_B_C: Tensor, data_B_C: Tensor) -> Tensor:
         error = drawn_B_C - data_B_C
-        if error.shape[-1] == 4:  # premultiplied colour is the picture over black; over white, (1 - alpha) is added
+        if self.alpha:  # premultiplied colour is the picture over black; over white, (1 - alpha) is added
             error = torch.cat([error, error[..., :3] - error[..., 3:]], -1)
         total = error.abs().flatten(1).mean(1) + error.square().flatten(1).mean(1)
         if self.edges:

@@ -4,6 +4,7 @@ Shapes: B batch, N sites, J numbers a symbol; _ stands for the axes of the data'
 """
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -12,15 +13,17 @@ from torch import Tensor, nn
 from ..backbones.convolution import to_grid, to_sites
 from ..contracts import Codec, Learner
 from ..space import Known, Refusal, Space
-from .convolutional import Decoder, Encoder, Pyramid, numbers, restored
+from .convolutional import Decoder, Encoder, Pyramid
 from .distances import Crispness
-from .patches import known_sites
+from .grids import alpha_by_channels, checked_kind, known_sites, numbers, restored
 
 
 class Quantised(Codec, Learner):
     """(B, *shape, channels) to one of prod(levels) symbols a site on a grid `down` times coarser. `values` are "bytes"
-    (pictures and the like, uint8) or "reals"; `distance` defaults to Crispness. The decoder may be the larger."""
+    (pictures and the like, uint8) or "reals"; with `alpha` four channels are RGBA. `distance` defaults to Crispness;
+    `down` and `stem` are as in Pyramid. The decoder may be the larger."""
 
+    version = 2
     counts: Tensor
     below: Tensor
     places: Tensor
@@ -34,24 +37,24 @@ class Quantised(Codec, Learner):
         channels: int = 4,
         levels: tuple[int, ...] = (8, 5, 5, 5),
         width: int = 32,
-        down: int = 4,
-        stem: int = 2,
+        down: int | Sequence[int] = 4,
+        stem: int | Sequence[int] = 2,
         blocks: int = 1,
         decoder_width: int | None = None,
         decoder_blocks: int | None = None,
         values: str = "bytes",
         distance: nn.Module | None = None,
+        alpha: bool = False,
     ):
         super().__init__()
-        if values not in ("bytes", "reals"):
-            raise Refusal(f"values={values!r}: expected 'bytes' or 'reals'")
+        checked_kind(values, channels, alpha)
         if not levels or min(levels) < 3:
             raise Refusal(f"levels={list(levels)}: each number of a symbol needs at least 3 levels")
         down_path = Pyramid(tuple(shape), channels, width, blocks, down, stem)
         up_path = Pyramid(tuple(shape), channels, decoder_width or width, decoder_blocks or blocks, down, stem)
         self.space = Space(down_path.coarse, symbols=math.prod(levels))
-        self.shape, self.channels = tuple(shape), channels
-        self.values, self.distance = values, distance or Crispness()
+        self.shape, self.channels, self.alpha = tuple(shape), channels, alpha
+        self.values, self.distance = values, distance or Crispness(alpha=alpha)
         self.encoder, self.decoder = Encoder(down_path, len(levels)), Decoder(up_path, len(levels))
         counts = torch.tensor(levels)
         reach, offset = (counts - 1) * (1 - 1e-3) / 2, (counts % 2 == 0) * 0.5
@@ -66,6 +69,10 @@ class Quantised(Codec, Learner):
     def tiny(cls) -> "Quantised":
         return cls((8, 8), levels=(4, 3), width=8)
 
+    @classmethod
+    def upgrade(cls, arguments: dict[str, Any], version: int) -> dict[str, Any]:
+        return alpha_by_channels(arguments) if version == 1 else super().upgrade(arguments, version)
+
     def encode(self, data: Any) -> Tensor:
         return self._symbols(self._bounded(self._entered(data)).round())
 
@@ -73,7 +80,7 @@ class Quantised(Codec, Learner):
         if not self.space.holds(latents) or latents.shape[1] != self.space.sites or bool((latents < 0).any()):
             found, space = f"latents of shape {list(latents.shape)}", self.space
             raise Refusal(f"{found}: expected rows of {space.sites} symbols from 0 to {space.symbols} and no padding")
-        return restored(self._reconstruction(self._levels(latents)), self.values)
+        return restored(self._reconstruction(self._levels(latents)), self.values, self.alpha)
 
     def known(self, given: Any, where: Any = None) -> Known:
         return known_sites(self, given, where)
@@ -90,7 +97,7 @@ class Quantised(Codec, Learner):
         return {"loss": total, "weight": torch.tensor(float(len(batch["data"])))}
 
     def _entered(self, data: Any) -> Tensor:
-        return numbers(data, self.values, self.shape, self.channels).to(self.reach.device)
+        return numbers(data, self.values, self.shape, self.channels, self.alpha).to(self.reach.device)
 
     def _bounded(self, x_B_: Tensor) -> Tensor:
         """(B, N, J), each number within the reach of its levels."""

@@ -4,7 +4,7 @@ Shapes: B batch, N sites, C latent channels, K samples; _ stands for the axes of
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -14,16 +14,17 @@ from torch import Tensor, nn
 from ..backbones.convolution import to_grid, to_sites
 from ..contracts import Codec, Learner
 from ..space import Known, Refusal, Space
-from .convolutional import Decoder, Encoder, Pyramid, numbers, restored
+from .convolutional import Decoder, Encoder, Pyramid
 from .distances import Squares
-from .patches import known_sites
+from .grids import alpha_by_channels, checked_kind, known_sites, numbers, restored
 
 LIKELIHOODS = ("gaussian", "bernoulli")
 
 
 class Variational(Codec, Learner):
     """(B, *shape, channels) to `latent_channels` reals a site on a grid `down` times coarser, or with `vector` to one
-    site that sees everything (Kingma & Welling 2014). `values` are "bytes" (pictures and the like, uint8) or "reals".
+    site that sees everything (Kingma & Welling 2014). `values` are "bytes" (pictures and the like, uint8) or "reals";
+    with `alpha` four channels are RGBA. `down` and `stem` are as in Pyramid.
 
     likelihood "gaussian": one output variance, learned as the optimum (Rybkin et al. 2021); `distance` takes the place
     of the mean squared difference. "bernoulli": each number is the chance of a one; bytes are drawn anew each time.
@@ -31,6 +32,7 @@ class Variational(Codec, Learner):
     first `free_nats` (Kingma et al. 2016). Loss: nats a number of the data.
     """
 
+    version = 2
     scale: Tensor
     variance: Tensor
 
@@ -42,8 +44,8 @@ class Variational(Codec, Learner):
         channels: int = 4,
         latent_channels: int = 4,
         width: int = 32,
-        down: int = 4,
-        stem: int = 2,
+        down: int | Sequence[int] = 4,
+        stem: int | Sequence[int] = 2,
         blocks: int = 1,
         decoder_blocks: int | None = None,
         vector: bool = False,
@@ -54,10 +56,10 @@ class Variational(Codec, Learner):
         kl_weight: float = 1.0,
         warmup: float = 0.1,
         free_nats: float = 0.0,
+        alpha: bool = False,
     ):
         super().__init__()
-        if values not in ("bytes", "reals"):
-            raise Refusal(f"values={values!r}: expected 'bytes' or 'reals'")
+        checked_kind(values, channels, alpha)
         if likelihood not in LIKELIHOODS:
             raise Refusal(f"likelihood={likelihood!r}: expected 'gaussian' or 'bernoulli'")
         if likelihood == "bernoulli" and distance is not None:
@@ -68,7 +70,7 @@ class Variational(Codec, Learner):
         make_encoder, make_decoder = (_to_vector, _from_vector) if vector else (_to_sites, _from_sites)
         self.encoder = make_encoder(down_path, 2 * latent_channels, hidden)
         self.decoder = make_decoder(up_path, latent_channels, hidden)
-        self.shape, self.channels = tuple(shape), channels
+        self.shape, self.channels, self.alpha = tuple(shape), channels, alpha
         self.values, self.likelihood, self.distance = values, likelihood, distance or Squares()
         self.kl_weight, self.warmup, self.free_nats = kl_weight, warmup, free_nats
         self.register_buffer("scale", torch.ones(latent_channels))  # latents outside = scale * latents inside
@@ -77,6 +79,10 @@ class Variational(Codec, Learner):
     @classmethod
     def tiny(cls) -> "Variational":
         return cls((8, 8), width=8, latent_channels=3)
+
+    @classmethod
+    def upgrade(cls, arguments: dict[str, Any], version: int) -> dict[str, Any]:
+        return alpha_by_channels(arguments) if version == 1 else super().upgrade(arguments, version)
 
     def encode(self, data: Any) -> Tensor:
         """The mean latents."""
@@ -90,9 +96,9 @@ class Variational(Codec, Learner):
     def decode(self, latents: Tensor) -> Tensor:
         x = self.reconstruction(latents / self.scale)
         if self.likelihood == "gaussian":
-            return restored(x, self.values)
+            return restored(x, self.values, self.alpha)
         chance = torch.sigmoid(x)
-        return restored(chance * 2 - 1 if self.values == "bytes" else chance, self.values)
+        return restored(chance * 2 - 1 if self.values == "bytes" else chance, self.values, self.alpha)
 
     def known(self, given: Any, where: Any = None) -> Known:
         return known_sites(self, given, where)
@@ -150,7 +156,7 @@ class Variational(Codec, Learner):
         return x_B_[0].numel() / 2 * (torch.log(2 * math.pi * variance) + error_B / variance)
 
     def _entered(self, data: Any) -> Tensor:
-        x = numbers(data, self.values, self.shape, self.channels).to(self.scale.device)
+        x = numbers(data, self.values, self.shape, self.channels, self.alpha).to(self.scale.device)
         return (x + 1) / 2 if self.likelihood == "bernoulli" and self.values == "bytes" else x
 
     def _drawn(self, x_B_: Tensor) -> Tensor:

@@ -39,6 +39,10 @@ def padded(rows: Sequence[Tensor]) -> Tensor:
     return whole
 
 
+def _is_sequence(row: Any) -> bool:
+    return isinstance(row, Tensor) and row.dim() == 1 and row.dtype == torch.int64
+
+
 class Batches:
     """{"latents" or "data": (B, ...), "prompt": (B, M)}; uint8 goes by "data" unless `name` is given.
 
@@ -63,9 +67,14 @@ class Batches:
             raise Refusal(f"batch={batch}: expected at least 1")
         if len(items) != len(prompts):
             raise Refusal(f"{len(items):,} items and {len(prompts):,} prompts: give one prompt for each")
+        if not isinstance(items, Tensor | np.ndarray) and not all(map(_is_sequence, items)):
+            raise Refusal(
+                "items of several shapes: expected one tensor or array of them all, or a list of int64 (n,) tensors; "
+                "encode them, or bring them to one shape, first"
+            )
         self.items, self.prompts, self.batch, self.seed = items, prompts, batch, seed
         self.views, self.held_out = views, held_out
-        self.ragged = isinstance(items, list)
+        self.ragged = not isinstance(items, Tensor | np.ndarray)
         raw = not isinstance(items, list) and items.dtype in (torch.uint8, np.uint8)
         self.name = name or ("data" if raw else "latents")
         self.index = np.arange(len(items)) if index is None else np.asarray(index, np.int64)

@@ -6,6 +6,7 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, overload
 
 import numpy as np
@@ -13,9 +14,9 @@ import numpy as np
 from ..contracts import Modality, Prompt
 from ..space import Refusal
 from . import canaries
-from .duplicates import BANDS, ROWS, Groups, digest, near, signature
+from .duplicates import digest, near, signature
 from .sources import Entry, opened
-from .store import Store
+from .store import Store, stored
 
 FEW = 10  # fewer items than this are not parted into training and held-out ones
 END = "#end"  # of the source of a datum's held-out end
@@ -33,11 +34,12 @@ class Item:
 
 
 class Dataset(Sequence[Item]):
-    """Items in order. `data` is all of them, an array (n, ...) where they have one shape; `training` and `validation`
-    are indexes; `report` says in plain sentences what was found; `fingerprint` is a hash of data and prompts;
-    `modality` is the one given, with what it learned from the set. `skipped` could not be read, each with why; `copies`
-    were dropped, each with the source that it equals; `twins` are groups of near duplicates, as indexes; `extents` are
-    the sizes of all that was read, as it was; `canaries` are the indexes of random items that were planted."""
+    """Items in order. `data` is all of them: an array (n, ...) where they are arrays of one shape and dtype, else a
+    sequence; `training` and `validation` are indexes; `report` says in plain sentences what was found; `fingerprint` is
+    a hash of data and prompts; `modality` is the one given, with what it learned from the set. `skipped` could not be
+    read, each with why; `copies` were dropped, each with the source that it equals; `twins` are groups of near
+    duplicates, as indexes; `extents` are the sizes of all that was read, as it was; `canaries` are the indexes of
+    random items that were planted."""
 
     def __init__(self, data: Any, prompts: list[Prompt], sources: list[str], modality: Modality):
         self.data, self.prompts, self.sources, self.modality = data, prompts, sources, modality
@@ -117,11 +119,7 @@ class _Harvest:
             self.prompts.append(entry.prompt)
             self.sources.append(entry.source if len(pieces) == 1 else f"{entry.source}#{number}")
             self.remarks.update(remarks)
-            sketch = self.modality.sketch(datum)
-            self.signatures.append(signature(sketch) if len(sketch) else _NO_SIGNATURE)
-
-
-_NO_SIGNATURE = np.zeros(BANDS * ROWS, np.uint32)
+            self.signatures.append(signature(self.modality.sketch(datum)))
 
 
 def read(
@@ -150,27 +148,25 @@ def read(
     data: Any = harvest.store.finished()
     modality, lessons = modality.learned(data)
     if modality is not harvest.modality:
-        for index in range(len(data)):
-            data[index] = modality.finish(data[index])
+        data = stored(map(modality.finish, data), memory_bytes)
     dataset = Dataset(data, harvest.prompts, harvest.sources, modality)
     dataset.skipped, dataset.copies, dataset.extents = harvest.skipped, harvest.copies, dict(harvest.extents)
     dataset.report = [*found.sentences(), *_account(harvest), *lessons]
     prompts = json.dumps(harvest.prompts, sort_keys=True).encode()
     dataset.fingerprint = hashlib.sha256(b"".join(harvest.place_of) + prompts).hexdigest()
     _split(dataset, harvest, held_out, seed)
-    _plant(dataset, planted)
+    _plant(dataset, planted, memory_bytes)
     if isinstance(dataset.data, np.ndarray):
         dataset.data.flags.writeable = False
     return dataset
 
 
-def _plant(dataset: Dataset, count: int) -> None:
+def _plant(dataset: Dataset, count: int, memory_bytes: int) -> None:
     """Canaries at the end of the data, each among the training items as often as it is planted."""
     if not count:
         return
     drawn, begin = [canaries.canary(dataset.modality, seed) for seed in range(count)], len(dataset)
-    array = isinstance(dataset.data, np.ndarray)
-    dataset.data = np.concatenate([dataset.data, np.stack(drawn)]) if array else [*dataset.data, *drawn]
+    dataset.data = stored(chain(dataset.data, drawn), memory_bytes)
     dataset.prompts, dataset.canaries = dataset.prompts + [None] * count, list(range(begin, begin + count))
     dataset.sources = dataset.sources + [f"canary {seed}" for seed in range(count)]
     planted = [begin + seed for seed in range(count) for _ in range(canaries.times(seed))]
@@ -196,17 +192,15 @@ def _account(harvest: _Harvest) -> Iterator[str]:
 def _split(dataset: Dataset, harvest: _Harvest, held_out: float, seed: int) -> None:
     """Groups of near duplicates in random order go to the held-out side until it has its share."""
     count = len(dataset)
-    sketched = [i for i, s in enumerate(harvest.signatures) if s is not _NO_SIGNATURE]
     sketch_of = functools.lru_cache(1 << 17)(lambda i: harvest.modality.sketch(dataset.data[i]))
-    groups = near(np.stack(harvest.signatures), sketch_of, sketched)
-    members = _members(groups, count)
+    members = near(np.stack(harvest.signatures), sketch_of)
     dataset.twins = twins = [group for group in members if len(group) > 1]
     if twins:
         dataset.report.append(
             f"{sum(map(len, twins)):,} items have near duplicates, in {len(twins):,} groups; each stays on one side."
         )
     if held_out and count < FEW and all(harvest.modality.cut(item.datum, held_out) for item in dataset):
-        _cut(dataset, held_out)
+        _cut(dataset, held_out, harvest.store.memory_bytes)
         return
     want = max(1, round(count * held_out)) if held_out and count >= FEW else 0
     chosen: list[int] = []
@@ -223,22 +217,17 @@ def _split(dataset: Dataset, harvest: _Harvest, held_out: float, seed: int) -> N
     dataset.report.append(f"{len(dataset.training):,} items to train on, {len(chosen):,} held out{few}.")
 
 
-def _members(groups: Groups, count: int) -> list[list[int]]:
-    members = defaultdict(list)
-    for item in range(count):
-        members[groups.find(item)].append(item)
-    return list(members.values())
-
-
-def _cut(dataset: Dataset, held_out: float) -> None:
+def _cut(dataset: Dataset, held_out: float, memory_bytes: int) -> None:
     """Few long data: the end of each is held out, but of near duplicates, whose ends stand in each other."""
     twins, count = {i for group in dataset.twins for i in group}, len(dataset)
     apart = [i for i in range(count) if i not in twins]
+    whole, ends = list(dataset.data), []
     for i in apart:
-        halves = dataset.modality.cut(dataset.data[i], held_out)
+        halves = dataset.modality.cut(whole[i], held_out)
         assert halves is not None  # each of them can be cut
-        dataset.data[i] = halves[0]
-        dataset.data.append(halves[1])
+        whole[i], end = halves
+        ends.append(end)
+    dataset.data = stored([*whole, *ends], memory_bytes)
     dataset.prompts += [dataset.prompts[i] for i in apart]
     dataset.sources += [f"{dataset.sources[i]}{END}" for i in apart]
     dataset.training, dataset.validation = list(range(count)), list(range(count, count + len(apart)))

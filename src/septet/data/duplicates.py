@@ -5,10 +5,12 @@ Shapes: n items, K hashes a signature.
 
 import dataclasses
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+
+from ..space import Refusal
 
 NEAR = 0.8  # the Jaccard index of two sketches from which the items count as near duplicates
 LOOSE = 0.6  # what the first members of two groups must have in common before the groups are joined: no endless chains
@@ -17,52 +19,65 @@ NEIGHBOURS = 4  # items compared with each in a band, in sorted order, so that n
 
 
 def digest(datum: Any) -> bytes:
-    """A hash of a datum's content: strings, arrays, numbers, and dataclasses and sequences of them."""
-    hasher = hashlib.blake2b(digest_size=16)
+    """A hash of a datum's content: of arrays, strings, bytes, numbers, None, dataclasses, and lists, tuples and dicts
+    of them; anything else is a Refusal that names its type. Equal data have the same hash, whatever the order of a dict
+    or the byte order of an array; a list equals a tuple."""
+    kind, content = _content(datum)
+    return hashlib.blake2b(f"{len(content) + 1}:{kind}".encode() + content, digest_size=16).digest()
 
-    def feed(value: Any) -> None:
-        if isinstance(value, str):
-            content = b"s" + value.encode(errors="surrogatepass")
-        elif isinstance(value, np.ndarray):
-            content = b"a" + f"{value.dtype}{value.shape}".encode() + value.tobytes()
-        elif dataclasses.is_dataclass(value) and not isinstance(value, type):
-            return feed([getattr(value, field.name) for field in dataclasses.fields(value)])
-        elif isinstance(value, list | tuple):
-            hasher.update(f"l{len(value)}".encode())
-            for inner in value:
-                feed(inner)
-            return
-        else:
-            content = b"r" + repr(value).encode()
-        hasher.update(f"{len(content)}:".encode() + content)
 
-    feed(datum)
-    return hasher.digest()
+def _content(value: Any) -> tuple[str, bytes]:
+    """A letter for the kind of value, and bytes that no other value of this kind has."""
+    if isinstance(value, str):
+        return "s", value.encode(errors="surrogatepass")
+    if isinstance(value, bytes):
+        return "b", value
+    if isinstance(value, np.ndarray | np.generic) and not value.dtype.hasobject:
+        array = np.asarray(value).astype(value.dtype.newbyteorder("<"), copy=False)
+        return "a", f"{array.dtype}{array.shape}".encode() + array.tobytes()
+    if value is None or isinstance(value, bool | int | float | complex):
+        return "r", repr(value).encode()
+    if isinstance(value, list | tuple):
+        return "l", b"".join(map(digest, value))
+    if isinstance(value, dict):
+        return "d", b"".join(sorted(digest(key) + digest(inner) for key, inner in value.items()))
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        inner = [digest(getattr(value, field.name)) for field in dataclasses.fields(value)]
+        return "c", b"".join([type(value).__name__.encode(), b"\0", *inner])
+    what = f"{value.dtype} array" if isinstance(value, np.ndarray) else type(value).__name__
+    raise Refusal(
+        f"a datum of {what}: expected arrays, strings, bytes, numbers, dataclasses, and lists, tuples and dicts of "
+        "them; let the modality read it as one of these"
+    )
 
 
 class Groups:
     """Items joined into groups (union-find); a group is known by its smallest member."""
 
-    def __init__(self, count: int):
-        self.parent = list(range(count))
+    def __init__(self):
+        self.parent: dict[Any, Any] = {}
 
-    def find(self, item: int) -> int:
-        while self.parent[item] != item:
+    def find(self, item: Any) -> Any:
+        while self.parent.setdefault(item, item) != item:
             self.parent[item] = self.parent[self.parent[item]]
             item = self.parent[item]
         return item
 
-    def join(self, first: int, second: int) -> None:
+    def join(self, first: Any, second: Any) -> None:
         low, high = sorted((self.find(first), self.find(second)))
         self.parent[high] = low
 
 
 def signature(sketch: np.ndarray) -> np.ndarray:
-    """uint32 (K,) MinHash (Broder 1997): two are equal in as many places as the sketches' Jaccard index says."""
+    """uint32 (K,) MinHash (Broder 1997): two are equal in as many places as the sketches' Jaccard index says. An empty
+    sketch has the signature UNKNOWN."""
+    if not len(sketch):
+        return UNKNOWN
     mixed = sketch.astype(np.uint64)[:, None] * _FACTORS + _OFFSETS  # multiply-shift (Dietzfelbinger et al. 1997)
     return (mixed >> np.uint64(32)).min(0).astype(np.uint32)
 
 
+UNKNOWN = np.zeros(BANDS * ROWS, np.uint32)
 _RANDOM = np.random.Generator(np.random.Philox(20))
 _FACTORS = _RANDOM.integers(1, 2**63, BANDS * ROWS, dtype=np.uint64) * np.uint64(2) + np.uint64(1)
 _OFFSETS = _RANDOM.integers(0, 2**63, BANDS * ROWS, dtype=np.uint64)
@@ -74,18 +89,17 @@ def jaccard(first: np.ndarray, second: np.ndarray) -> float:
     return common / max(1, len(first) + len(second) - common)
 
 
-def near(signatures_nK: np.ndarray, sketch_of: Callable[[int], np.ndarray], items: Sequence[int]) -> Groups:
-    """Groups of near duplicates among all of `signatures_nK`; only `items` are compared."""
+def near(signatures_nK: np.ndarray, sketch_of: Callable[[int], np.ndarray]) -> list[list[int]]:
+    """All items in groups of near duplicates, by their first members; an item whose signature is UNKNOWN is alone."""
 
     def alike(first: int, second: int) -> float:
         return jaccard(sketch_of(first), sketch_of(second))
 
-    groups = Groups(len(signatures_nK))
-    chosen = np.asarray(items, dtype=np.int64)
+    groups, known = Groups(), np.flatnonzero(signatures_nK.any(1))
     for band in range(BANDS):
-        rolled = np.roll(signatures_nK[chosen], -band * ROWS, axis=1)
+        rolled = np.roll(signatures_nK[known], -band * ROWS, axis=1)
         order = np.lexsort(rolled[:, 2 * ROWS - 1 :: -1].T)  # by this band, then the next: twins are neighbours
-        rolled, sorted_items = rolled[order], chosen[order]
+        rolled, sorted_items = rolled[order], known[order]
         for step in range(1, NEIGHBOURS + 1):
             same = (rolled[step:, :ROWS] == rolled[:-step, :ROWS]).all(1).nonzero()[0]
             likely = (rolled[same + step] == rolled[same]).mean(1) > NEAR - 0.15
@@ -94,4 +108,7 @@ def near(signatures_nK: np.ndarray, sketch_of: Callable[[int], np.ndarray], item
                 heads = groups.find(first), groups.find(second)
                 if heads[0] != heads[1] and alike(first, second) >= NEAR and alike(*heads) >= LOOSE:
                     groups.join(first, second)
-    return groups
+    members: dict[int, list[int]] = {}
+    for item in range(len(signatures_nK)):
+        members.setdefault(groups.find(item), []).append(item)
+    return list(members.values())

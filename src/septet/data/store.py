@@ -1,8 +1,9 @@
-"""Where items are kept: arrays of one shape lie in one piece, in memory or beyond a limit in a file on the disk."""
+"""Where items are kept: arrays in one piece, in memory or beyond a limit in a file; other data in a list."""
 
-import math
+import operator
 import tempfile
-from collections.abc import Sequence
+from array import array
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,30 +12,53 @@ import numpy as np
 from ..folders.whole import refusing
 
 
+class Ragged(Sequence[np.ndarray]):
+    """Arrays of several shapes or dtypes that lie one after another in `memory`; item i begins at `begin_n[i]` and has
+    the dtype and shape `forms[form_n[i]]`. They cannot be written to."""
+
+    def __init__(self, memory: Any, begin_n: Sequence[int], form_n: Sequence[int], forms: list[tuple[np.dtype, Any]]):
+        self.memory, self.begin_n, self.form_n, self.forms = memory, begin_n, form_n, forms
+
+    def __len__(self) -> int:
+        return len(self.begin_n)
+
+    def __getitem__(self, index):
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        index = operator.index(index)
+        dtype, shape = self.forms[self.form_n[index]]
+        found = np.ndarray(shape, dtype, self.memory, self.begin_n[index])
+        found.flags.writeable = False
+        return found
+
+
 class Store:
     """Appended to one item at a time. Arrays that outgrow `memory_bytes` move to a file that has no name and vanishes
-    with the process; it lies where TMPDIR says."""
+    with the process; it lies where TMPDIR says. Arrays come back in the byte order of this machine."""
 
     def __init__(self, memory_bytes: int):
         self.memory_bytes = memory_bytes
-        self.others: list[Any] = []
-        self.bytes, self.file = bytearray(), None
-        self.shape: tuple[int, ...] | None = None
-        self.dtype, self.count = np.dtype(np.uint8), 0
+        self.bytes, self.file, self.size = bytearray(), None, 0
+        self.begin_n, self.form_n = array("q"), array("q")
+        self.form_of: dict[tuple[np.dtype, tuple[int, ...]], int] = {}
+        self.others: dict[int, Any] = {}  # what is no array, by its place
 
     def append(self, datum: Any) -> None:
-        if isinstance(datum, np.ndarray) and not self.others and self.shape in (None, datum.shape):
-            self.shape, self.dtype = datum.shape, datum.dtype
-            self._keep(datum.tobytes())
-        else:  # no arrays, or not of one shape
-            if self.shape is not None:
-                self.others, self.shape = list(self._array()), None
-            self.others.append(datum)
-        self.count += 1
+        if not isinstance(datum, np.ndarray) or datum.dtype.hasobject:
+            self.others[len(self.begin_n)] = datum
+            self.begin_n.append(0)
+            self.form_n.append(0)
+            return
+        datum = np.asarray(datum, datum.dtype.newbyteorder("="))
+        self._keep(bytes(-self.size % max(1, datum.dtype.alignment)))
+        self.begin_n.append(self.size)
+        self.form_n.append(self.form_of.setdefault((datum.dtype, datum.shape), len(self.form_of)))
+        self._keep(datum.tobytes())
 
     def _keep(self, content: bytes) -> None:
+        self.size += len(content)
         with refusing(Path(tempfile.gettempdir())):
-            if self.file is None and len(self.bytes) + len(content) > self.memory_bytes:
+            if self.file is None and self.size > self.memory_bytes:
                 self.file = tempfile.TemporaryFile(prefix="septet-")  # noqa: SIM115 - open as long as the items are
                 self.file.write(self.bytes)
                 self.bytes = bytearray()
@@ -43,13 +67,29 @@ class Store:
             else:
                 self.file.write(content)
 
-    def _array(self) -> np.ndarray:
-        shape = (self.count, *(self.shape or ()))
+    def _memory(self) -> Any:
         if self.file is None:
-            return np.frombuffer(self.bytes, self.dtype, count=math.prod(shape)).reshape(shape)
+            return np.frombuffer(self.bytes, np.uint8)
         with refusing(Path(tempfile.gettempdir())), self.file:
-            return np.memmap(self.file, self.dtype, "r+", shape=shape)  # holds the file open by itself
+            return np.memmap(self.file, np.uint8, "r+", shape=(self.size,))  # holds the file open by itself
 
     def finished(self) -> Sequence[Any] | np.ndarray:
-        """All items: an array (n, *shape), writable, or a list."""
-        return self.others if self.shape is None else self._array()
+        """All items: an array (n, *shape), writable, where they are arrays of one shape and dtype; Ragged where they
+        are other arrays; else a list."""
+        count, forms = len(self.begin_n), list(self.form_of)
+        if len(self.others) == count:
+            return list(self.others.values())
+        memory = self._memory()
+        if not self.others and len(forms) == 1:
+            dtype, shape = forms[0]
+            return memory.view(dtype).reshape(count, *shape)
+        ragged = Ragged(memory, self.begin_n, self.form_n, forms)
+        return [self.others.get(i, ragged[i]) for i in range(count)] if self.others else ragged
+
+
+def stored(items: Iterable[Any], memory_bytes: int) -> Sequence[Any] | np.ndarray:
+    """Items as a Store keeps them."""
+    store = Store(memory_bytes)
+    for item in items:
+        store.append(item)
+    return store.finished()

@@ -93,11 +93,20 @@ def read(folder: Path, modality: Modality) -> Evidence | None:
         if facts.get("format") != FORMAT:
             raise ValueError(f"format {facts.get('format')!r}, and this septet reads {FORMAT}")
         found = _restored(facts, kept, modality)
-        if judging(found) is not None:
-            found.verdicts([modality.canary(0)])  # it can be used at all: as many features as this version makes
+        if (judge := judging(found)) is not None:
+            judge.verdicts(_example(modality))  # it can be used at all: as many features as this version makes
         return found
     except (SafetensorError, LookupError, ValueError, TypeError, RuntimeError, OSError, zlib.error) as error:
         raise Refusal(f"{path} cannot be read as evidence ({error}); train the model again to have it") from error
+
+
+def _example(modality: Modality) -> list[Any]:
+    """One datum to try evidence on; none of a kind that makes no canaries: its features are compared with what was kept
+    when the first datum is judged."""
+    try:
+        return [modality.canary(0)]
+    except Refusal:
+        return []
 
 
 def judging(kept: Evidence | None) -> Evidence | None:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..contracts import Modality
 from ..data.batches import evenly
-from ..data.duplicates import BANDS, ROWS, digest, near, signature
+from ..data.duplicates import digest, near, signature
 from ..space import Refusal
 from . import spans
 from .calibration import COPY, FEWEST, PLENTY, Verdict, p_values, word_of
@@ -74,9 +74,8 @@ class Calibration:
         """The names of the `count` nearest training items, each by the view in which it is nearest, and the share of
         honest data whose nearest item is as near."""
         scores = []
-        for way, training, scale in zip(
-            self.modality.views([datum]), self.features_W, self.scale_W1[:, 0], strict=True
-        ):
+        ways = _ways([datum], self.features_W, self.modality)
+        for (way, training), scale in zip(ways, self.scale_W1[:, 0], strict=True):
             distance_QR = _distances(way, training)
             scores.append(distance_QR[0] / (0.5 * _crowd(distance_QR).values.mean() + 1e-9) / scale)
         score, index = torch.stack(scores).amin(0).sort()
@@ -151,6 +150,17 @@ def _plain(data: Sequence[Any], modality: Modality) -> list[Reduced]:
     return [a.gathered(list(parts)) for a, parts in zip(axes, zip(*coded, strict=True), strict=True)]
 
 
+def _ways(
+    data: Sequence[Any], features_W: list[Reduced], modality: Modality
+) -> Iterator[tuple[Iterator[Tensor], Reduced]]:
+    """For each way of looking, the data's features, and what was kept of the training items'."""
+    ways = modality.views(data)
+    if len(ways) != len(features_W):
+        found = f"{len(ways)} ways of looking, and {len(features_W)}"
+        raise Refusal(f"{found} were kept by another version of the modality; train the model again")
+    return zip(ways, features_W, strict=True)
+
+
 def _distances(way: Iterator[Tensor], training: Reduced) -> Tensor:
     """(Q, R) distances: the minimum over the transformations of a view."""
     changes = list(way)
@@ -170,7 +180,7 @@ def _nearness(
     size = max(1, min(CHUNK, CELLS // (CHANGES * len(features_W[0]))))
     for number, chunk in enumerate(_chunks(data, size)):
         row = []
-        for way, training in zip(modality.views(chunk), features_W, strict=True):
+        for way, training in _ways(chunk, features_W, modality):
             distance_QR = _distances(way, training)
             for q, others in enumerate(excluded[number * size :][: len(chunk)]):
                 distance_QR[q, torch.as_tensor(others)] = torch.inf
@@ -185,10 +195,6 @@ def _nearness(
 def _twins(data: Sequence[Any], modality: Modality) -> list[list[int]]:
     """For each item, itself and its near duplicates, which a split would have kept on the same side."""
     sketches = [modality.sketch(data[i]) for i in range(len(data))]
-    empty = np.zeros(BANDS * ROWS, np.uint32)
-    signatures = np.stack([signature(sketch) if len(sketch) else empty for sketch in sketches])
-    groups = near(signatures, lambda i: sketches[i], [i for i, sketch in enumerate(sketches) if len(sketch)])
-    members: dict[int, list[int]] = {}
-    for i in range(len(data)):
-        members.setdefault(groups.find(i), []).append(i)
-    return [members[groups.find(i)] for i in range(len(data))]
+    groups = near(np.stack([signature(sketch) for sketch in sketches]), sketches.__getitem__)
+    group_of = {i: group for group in groups for i in group}
+    return [group_of[i] for i in range(len(data))]

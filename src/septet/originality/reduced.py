@@ -10,6 +10,8 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from ..space import Refusal
+
 MOST_AXES = 256
 VARIANCE = 0.999  # explained by the axes; the norm of an item's residual is stored as one number
 SAMPLE = 4096  # most items from which the axes are computed
@@ -34,7 +36,14 @@ class Reduced:
         return torch.cdist(self.coordinates(query_QF), self._points_RA)
 
     def coordinates(self, features_nF: Tensor) -> Tensor:
-        """(n, A + 1): coordinates along the axes, and norms of the residuals."""
+        """(n, A + 1): coordinates along the axes, and norms of the residuals. Raises Refusal for features of another
+        length than those that were stored."""
+        if features_nF.shape[1:] != self.centre_F.shape:
+            found, kept = features_nF.shape[1], len(self.centre_F)
+            raise Refusal(
+                f"features of {found} numbers, and {kept} were kept by another version of the modality; train the "
+                "model again"
+            )
         along, rest = _projected(features_nF - self.centre_F, self.axes_FA)
         return torch.cat([along, rest[:, None]], 1)
 

@@ -11,7 +11,8 @@ from ..generator import Generator
 from ..processes.flow import Flow
 from ..space import Refusal
 from . import Plan, Stage
-from ._pictures import conditioner_for, gather
+from ._grids import conditioner_for
+from ._pictures import gather
 
 
 def image_diffusion(
@@ -35,7 +36,7 @@ def image_diffusion(
     """A modulated transformer over patches of `patch` pixels. `prompts`: "text", "labels" or "nothing"."""
     pictures = gather(source, size, palette, tile, batch, seed, start)
     if start is None:
-        codec = Patches(size, patch, channels)
+        codec = Patches(size, patch, channels, alpha=channels == 4)
         torch.manual_seed(seed)
         backbone = Transformer(width, layers, heads=max(2, width // 64), modulated=True, rotary_base=100.0)
         process = Flow(codec.space, backbone, level_mean=0.4, fill=fill, deviation=0.6)

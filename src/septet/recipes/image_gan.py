@@ -11,7 +11,8 @@ from ..generator import Generator
 from ..processes.adversarial import Adversarial
 from ..space import Refusal
 from . import Plan, Stage
-from ._pictures import conditioner_for, gather
+from ._grids import conditioner_for
+from ._pictures import gather
 
 
 def image_gan(
@@ -37,7 +38,7 @@ def image_gan(
     """One step from noise to picture. `penalty` weighs both gradient penalties and shrinks to a tenth."""
     pictures = gather(source, size, palette, tile, batch, seed, start)
     if start is None:
-        codec = Patches(size, 1, channels)
+        codec = Patches(size, 1, channels, alpha=channels == 4)
         torch.manual_seed(seed)
         conditioner = conditioner_for(prompts, vector, pictures.prompts)
         vector = vector if conditioner.takes_prompts else 0

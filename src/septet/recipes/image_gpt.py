@@ -10,7 +10,8 @@ from ..fitting import Settings
 from ..generator import Generator
 from ..processes.permuted import Permuted
 from . import Plan
-from ._pictures import conditioner_for, gather, tokens_plan
+from ._grids import coded_plan, conditioner_for
+from ._pictures import gather
 
 
 def image_gpt(
@@ -39,11 +40,11 @@ def image_gpt(
     trained = start is not None
     if start is None:
         torch.manual_seed(seed)
-        codec = Quantised((size, size), channels, width=codec_width, down=down)
+        codec = Quantised((size, size), channels, width=codec_width, down=down, alpha=channels == 4)
         backbone = Transformer(width, layers, heads=max(2, width // 64), dropout=dropout, rotary_base=100.0)
         process = Permuted(codec.space, backbone, fill)
         conditioner = conditioner_for(prompts, width, pictures.prompts)
         settings = {"guidance": 1.5, "temperature": 0.95}
         start = Generator(pictures.dataset.modality, codec, process, conditioner, settings=settings)
     fits = (Settings(rate=0.002, optimiser="adamw"), Settings(rate=rate, average=0.998))
-    return tokens_plan(pictures, start, fits, codec_share, trained)
+    return coded_plan(pictures, start, Quantised, fits, codec_share, trained)

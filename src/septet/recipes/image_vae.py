@@ -11,7 +11,8 @@ from ..generator import Generator
 from ..processes.gaussian import Gaussian
 from ..space import Refusal
 from . import Plan, Stage
-from ._pictures import conditioner_for, gather
+from ._grids import conditioner_for
+from ._pictures import gather
 
 FITTED = 20_000  # pictures that the Gaussians are measured on, and one of each rarer label
 
@@ -43,7 +44,8 @@ def image_vae(
     pictures = gather(source, size, palette, tile, batch, seed, start)
     if start is None:
         torch.manual_seed(seed)
-        codec = Variational((size, size), channels, latent, width=width, vector=True, hidden=hidden)
+        alpha = channels == 4
+        codec = Variational((size, size), channels, latent, width, vector=True, hidden=hidden, alpha=alpha)
         conditioner = conditioner_for(prompts if prompts == "nothing" else "labels", 8, pictures.prompts)
         said = conditioner.heard(pictures.prompts)
         labels = conditioner.prepare([said[i] for i in pictures.dataset.training])
