@@ -212,6 +212,7 @@ class Modality(Part):
     extensions: tuple[str, ...]  # of the files it reads, lower case, with the dot
     suffixes: tuple[str, ...]  # of the files it can write, the usual one first
     written = False  # whether a datum is a string that says what it says, without a caption
+    captioned = True  # whether captions are looked for: file names, tables, a text beside
     tracked = False  # whether what a repository ignores is left out of a folder
     listed = False  # whether a datum is an item of a list, whole in itself, that is learned as often as it stands there
 

@@ -24,7 +24,7 @@ Seed = Annotated[int, typer.Option(help="Same seed, same result.")]
 @app.command()
 def train(
     kind: Annotated[
-        str, typer.Argument(help="text, code, image or vector; may be left out where all files are of one kind.")
+        str, typer.Argument(help="text, image, ...: see `septet recipes`; may be left out where files are of one kind.")
     ],
     source: Annotated[Path | None, typer.Argument(help="A folder of files, or one file.")] = None,
     options: Annotated[
@@ -57,7 +57,7 @@ def train(
 @app.command()
 def generate(
     what: Annotated[
-        str, typer.Argument(help="text, code, image or vector for the starter; or a model's name or folder.")
+        str, typer.Argument(help="A model's name or folder; or a kind of content, as text or image, for its starter.")
     ],
     prompt: Annotated[str | None, typer.Argument(help="What to make; for text, how it begins.")] = None,
     options: Annotated[list[str] | None, typer.Argument(help="setting=value of the model's process.")] = None,

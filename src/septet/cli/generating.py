@@ -1,14 +1,15 @@
 """septet generate."""
 
+import os
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from .. import models
+from .. import models, recipes
 from ..codecs.symbols import GAP
 from ..devices import device_of
-from ..folders import whole
+from ..folders import references, whole
 from ..generator import Generator
 from ..modalities.records import png_with
 from ..originality import evidence, lines
@@ -18,7 +19,6 @@ from ..output import Output
 from ..processes.settings import chosen, takes
 from ..space import Refusal
 from .editing import Edit, beginning, begins, given_of
-from .kinds import STARTERS
 from .prompts import GenerateCommand, Row, options_of, rows_of
 from .redrawing import Fresh, fresh_of, moments
 from .terminal import cost, live, say, tell
@@ -34,8 +34,8 @@ def generate(request: GenerateCommand, settings: dict[str, Any], edit: Edit) -> 
     model = models.load(folder, device=device_of(request.device))
     kept, request = _kept(folder, model), _setting_first(request, model)
     judge = evidence.judging(kept)
-    if request.what == "image" and request.suffix is None and ".png" in model.modality.suffixes:
-        request = replace(request, suffix=".png")  # drawings as pictures, if pictures are asked for
+    if request.suffix is None:
+        request = replace(request, suffix=_suffix(request.what, model))
     settings |= options_of(request.options)
     listed = model.modality.listed
     made = Made(_by_line(model, settings.pop("lines", "yes" if listed else "no")))
@@ -183,7 +183,17 @@ def folder_of(request: GenerateCommand) -> Path:
 def _reference(request: GenerateCommand) -> str:
     if request.model is not None:
         return request.model
-    return STARTERS.get(request.what, request.what)
+    known = request.what in references.starters() or os.path.exists(request.what)
+    return request.what if known else next(iter(references.starters(request.what)), request.what)
+
+
+def _suffix(what: str, model: Generator) -> str | None:
+    """Of files of a kind that is asked for, where the model makes another that serves for it: of pictures, if they are
+    drawn by a model of drawings; None for the model's own."""
+    if what == model.modality.name or what in references.starters() or os.path.exists(what):
+        return None
+    kind = recipes.kinds().get(what)
+    return None if kind is None else next((s for s in kind.modality.suffixes if s in model.modality.suffixes), None)
 
 
 def _by_given(model: Generator, rows: list[Row]) -> list[tuple[str | None, list[Row]]]:

@@ -8,11 +8,13 @@ from ..backbones.transformer import Transformer
 from ..codecs.quantised import Quantised
 from ..fitting import Settings
 from ..generator import Generator
+from ..modalities.image import Image
 from ..processes.permuted import Permuted
-from . import Plan
+from . import Plan, recipe
 from ._pictures import conditioner_for, gather, tokens_plan
 
 
+@recipe(Image)
 def image_gpt(
     source: Any,
     seed: int = 0,

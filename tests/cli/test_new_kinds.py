@@ -1,0 +1,80 @@
+"""A kind of content that is two files: a modality and a recipe. Nothing else knows of it, and all commands take it."""
+
+import wave
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from odd_kinds import RECIPE, SOUND, installed
+
+from septet import models, recipes
+from septet.folders.references import find_part
+
+LACKING = "import nowhere_to_be_had\n"
+
+
+@pytest.fixture(scope="module")
+def sounds(tmp_path_factory) -> Iterator[Path]:
+    """A folder of twelve sounds with captions beside them, while their kind is installed."""
+    root = tmp_path_factory.mktemp("odd")
+    files = {"odd_sound": SOUND}, {"odd_sound_gpt": RECIPE, "lacking_gan": LACKING}
+    with installed(root, *files):
+        folder = root / "noises"
+        folder.mkdir()
+        stream = np.random.default_rng(0)
+        for number in range(12):
+            with wave.open(str(folder / f"{number}.wav"), "wb") as file:
+                file.setnchannels(1), file.setsampwidth(2), file.setframerate(100)
+                file.writeframes(stream.integers(-30000, 30000, 10 + number % 3).astype(np.int16).tobytes())
+            (folder / f"{number}.txt").write_text(("loud", "soft")[number % 2] + " noise")
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def trained(sounds: Path) -> Path:
+    from septet import runs
+
+    runs.train(sounds, "odd_sound_gpt", sounds.parent / "model", steps=2)
+    return sounds.parent / "model"
+
+
+def test_a_kind_is_known_by_its_recipe(sounds: Path):
+    found = recipes.kinds()["odd_sound"]
+    assert (found.modality.name, found.recipes, found.default) == ("odd_sound", ("odd_sound_gpt",), "odd_sound_gpt")
+    assert recipes.kinds()["image"].default == "image_diffusion" and len(recipes.kinds()["image"].recipes) == 5
+    assert find_part("modalities.OddSound") is found.modality
+
+
+def test_a_recipe_that_lacks_a_package_breaks_no_other(sounds: Path, septet):
+    sentence = "recipe lacking_gan needs the package nowhere_to_be_had: pip install nowhere_to_be_had"
+    assert recipes.missing() == {"lacking_gan": sentence}
+    code, said, _ = septet("recipes")
+    assert code == 0 and "odd_sound_gpt" in said and sentence in said
+    code, _, error = septet("train", "lacking", sounds)
+    assert code == 2 and "odd_sound" in error and sentence in error
+    code, _, error = septet("train", sounds, "--recipe", "lacking_gan")
+    assert code == 2 and sentence in error
+
+
+@pytest.mark.parametrize("words", [(), ("--recipe", "odd_sound_gpt"), ("--recipe", "gpt")])
+def test_it_is_trained_from_its_folder(words: tuple[str, ...], sounds: Path, septet, tmp_path: Path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, _, error = septet("train", sounds, *words, "--steps", 1, "--out", "mine")
+    assert code == 0, error
+    card = models.card("mine")
+    assert (card["kind"], card["recipe"], card["training"]) == ("odd_sound", "odd_sound_gpt", 11)
+
+
+def test_its_folder_is_audited(sounds: Path, septet, tmp_path: Path):
+    code, said, error = septet("audit", sounds, "--out", tmp_path / "page")
+    assert code == 0, error
+    assert "12 odd_sound files (12 .wav)" in said and "Captions: 12 from text files" in said
+    assert f"septet train odd_sound {sounds}" in said
+
+
+def test_starters_are_found_by_their_cards():
+    assert [models.starters(kind) for kind in ("text", "code", "vector", "image")] == [
+        *(["prose"], ["python"], ["icons"], ["icons"])
+    ]
+    assert models.starters("odd_sound") == []
