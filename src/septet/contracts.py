@@ -211,8 +211,9 @@ class Modality(Part):
     name: str
     extensions: tuple[str, ...]  # of the files it reads, lower case, with the dot
     suffixes: tuple[str, ...]  # of the files it can write, the usual one first
-    written = False  # whether a datum is a string that says what it says, without a caption
     captioned = True  # whether captions are looked for: file names, tables, a text beside
+    spans = False  # whether copies are told by the spans that its strings share with those of training
+    begins = False  # whether a prompt can be the beginning of a datum, which is gone on from
     tracked = False  # whether what a repository ignores is left out of a folder
     listed = False  # whether a datum is an item of a list, whole in itself, that is learned as often as it stands there
 

@@ -50,6 +50,24 @@ def record(model: str, model_sha256: str, prompt: Prompt, seed: int, settings: M
     }
 
 
+@dataclass(frozen=True)
+class Given:
+    """What a draw is told besides its prompt. `content` with `where` (true where it is kept) is filled in around, or
+    gone on from. With `strength`, `content` is varied instead: above 0 hardly, 1 beyond recognition."""
+
+    content: Any
+    where: Any = None
+    strength: float | None = None
+
+
+def told(given: Given | None) -> dict[str, Any]:
+    """What a record says of given content: a text whole, other content only that it was there."""
+    if given is None:
+        return {}
+    whole = isinstance(given.content, str) and given.where is None
+    return {"given": {"text": given.content} if whole else {"strength": given.strength}}
+
+
 @dataclass
 class Output:
     """One datum, its record, and the modality that knows how to show and write it."""

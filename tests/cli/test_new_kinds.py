@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from odd_kinds import RECIPE, SOUND, installed
+from odd_kinds import RECIPE, SOUND, TUNE, TUNE_RECIPE, installed
 
 from septet import models, recipes
 from septet.folders.references import find_part
@@ -18,7 +18,8 @@ LACKING = "import nowhere_to_be_had\n"
 def sounds(tmp_path_factory) -> Iterator[Path]:
     """A folder of twelve sounds with captions beside them, while their kind is installed."""
     root = tmp_path_factory.mktemp("odd")
-    files = {"odd_sound": SOUND}, {"odd_sound_gpt": RECIPE, "lacking_gan": LACKING}
+    files = {"odd_sound": SOUND, "odd_tune": TUNE}, {"odd_sound_gpt": RECIPE, "odd_tune_gpt": TUNE_RECIPE}
+    files[1]["lacking_gan"] = LACKING
     with installed(root, *files):
         folder = root / "noises"
         folder.mkdir()
@@ -71,6 +72,29 @@ def test_its_folder_is_audited(sounds: Path, septet, tmp_path: Path):
     assert code == 0, error
     assert "12 odd_sound files (12 .wav)" in said and "Captions: 12 from text files" in said
     assert f"septet train odd_sound {sounds}" in said
+
+
+@pytest.fixture(scope="module")
+def tunes(sounds: Path) -> Path:
+    folder = sounds.parent / "tunes"
+    folder.mkdir()
+    stream = np.random.default_rng(0)
+    for number in range(60):
+        notes = "".join(stream.choice(list("CDEFGABcdefg|"), 40))
+        (folder / f"{('reel', 'jig')[number % 2]} {number}.abc").write_text(notes)
+    return folder
+
+
+def test_strings_may_have_captions_and_be_judged_by_spans(tunes: Path, septet, tmp_path: Path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, said, error = septet("train", tunes, "--steps", 1, "--out", "mine")
+    assert code == 0 and "Captions: 60 from names" in said + error, error
+    code, said, error = septet("generate", "mine", "jig", "length=40")
+    assert code == 0 and "Never seen" not in said, error
+    [made] = Path("made").glob("*.abc")
+    assert made.read_text() in said  # a string is printed, too
+    code, said, error = septet("audit", "mine", "--count", 12)
+    assert code == 0 and "The longest span copied from training text has" in said, error
 
 
 def test_starters_are_found_by_their_cards():

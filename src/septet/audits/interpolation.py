@@ -14,7 +14,7 @@ def view(audited: Audited) -> Section | None:
     """Steps from one seed to another above a cross-fade of their pictures, each with its nearest training item; None
     for text, and where the process has no between."""
     model = audited.model
-    if model.modality.written or not audited.outputs:
+    if not audited.outputs or isinstance(audited.outputs[0].datum, str):
         return None
     prompt, seed = audited.outputs[0].record["prompt"], audited.outputs[0].record["seed"]
     try:

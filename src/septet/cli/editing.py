@@ -24,15 +24,9 @@ class Edit:
     end_seed: int | None
 
 
-def begins(model: Generator) -> bool:
-    """Whether prompts are the beginning of what is drawn, as for a text model."""
-    return model.modality.written and not model.conditioner.takes_prompts
-
-
 def given_of(model: Generator, edit: Edit, prompt: str | None) -> Given | None:
-    if begins(model) and edit.like is None and edit.image is None:
-        _refuse_stray(edit)
-        return Given(prompt) if prompt else None
+    if model.begins and prompt and edit.image is not None:
+        raise Refusal(f"--image {edit.image} and the prompt {prompt[:40]!r}: each is a beginning; give one of the two")
     if edit.like is not None:
         if edit.image is not None or edit.mask is not None:
             raise Refusal("--like goes without --image and --mask: give one file to go by")

@@ -18,7 +18,7 @@ from ..originality.evidence import Evidence, without_beginning
 from ..output import Output
 from ..processes.settings import chosen, takes
 from ..space import Refusal
-from .editing import Edit, beginning, begins, given_of
+from .editing import Edit, beginning, given_of
 from .prompts import GenerateCommand, Row, options_of, rows_of
 from .redrawing import Fresh, fresh_of, moments
 from .terminal import cost, live, say, tell
@@ -91,7 +91,7 @@ def _draw(
         for prompt, group in _by_given(model, rows):
             given = given_of(model, edit, prompt)
             begun = beginning(given, prompt)
-            asked = [(None if begins(model) else row.prompt, row.seed) for row in group]
+            asked = [(row.prompt, row.seed) for row in group]
             queue = list(group)
             for moment in moments(model, asked, given, request.tile, settings, made.fresh) if group else ():
                 share = (moment.state.step + 1) / moment.state.steps if not moment.outputs else 0
@@ -100,7 +100,7 @@ def _draw(
                     made.saved.append(_save(output, queue.pop(0), request))
                     if made.by_line:
                         made.lines += [output.text] if listed else lines.items(output.text, bool(begun))
-                    elif model.modality.written and len(made.texts) < SHOWN:
+                    elif isinstance(output.datum, str) and len(made.texts) < SHOWN:
                         made.texts.append(output.text)
                 if judge is not None and moment.outputs:
                     own = None if listed else begun
@@ -127,7 +127,7 @@ def _kept(folder: Path, model: Generator) -> Evidence | None:
 def _by_line(model: Generator, asked: Any) -> bool:
     if asked not in ("yes", "no"):
         raise Refusal(f"lines={asked}: expected yes or no")
-    if asked == "yes" and not model.modality.written:
+    if asked == "yes" and not model.modality.spans:
         raise Refusal(f"lines=yes: {model.name} draws {model.modality.name}, and lines are of texts; leave it out")
     return asked == "yes"
 
@@ -198,7 +198,7 @@ def _suffix(what: str, model: Generator) -> str | None:
 
 def _by_given(model: Generator, rows: list[Row]) -> list[tuple[str | None, list[Row]]]:
     """Rows that can be drawn together: all, unless prompts are beginnings."""
-    if not begins(model):
+    if not model.begins:
         return [(None, rows)]
     groups: dict[str | None, list[Row]] = {}
     for row in rows:
@@ -207,7 +207,7 @@ def _by_given(model: Generator, rows: list[Row]) -> list[tuple[str | None, list[
 
 
 def _tell_unseen(model: Generator, rows: list[Row]) -> None:
-    unknown = getattr(model.codec, "unknown", None) if begins(model) else None  # characters, where it knows some
+    unknown = getattr(model.codec, "unknown", None) if model.begins else None  # characters, where it knows some
     look = unknown or model.conditioner.unseen
     unseen = list(dict.fromkeys(word for row in rows for word in look((row.prompt or "").replace(GAP, ""))))
     if unseen:

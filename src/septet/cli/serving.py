@@ -128,8 +128,8 @@ def _models(given: list[str]) -> tuple[Any, Any, dict[str, str]]:
             model = loaded.model
             if isinstance(model, embedding.Encoder):
                 kinds = ["embedding"]
-            elif not model.modality.written or not isinstance(model.process, Autoregressive):
-                kinds = ["embedding" if model.modality.written else "image"]
+            elif not isinstance(model.process, Autoregressive) or not model.begins:
+                kinds = ["image" if ".png" in model.modality.suffixes else "embedding"]
             else:  # it goes on from a text, and embeds only where it is named: the default was trained to
                 kinds = ["text", *(["chat"] if getattr(model.modality, "template", None) else [])]
                 kinds += ["fill", "infill"] if "spans" in model.process.known else []

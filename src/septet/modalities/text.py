@@ -116,8 +116,7 @@ class Text(Modality):
     name = "text"
     extensions = (".txt", ".text", ".md", ".markdown", ".rst", ".org", ".adoc", ".tex", ".log", ".srt", *LINES)
     suffixes = (".txt",)
-    written = True
-    captioned = False
+    captioned, spans, begins = False, True, True
 
     def __init__(self, template: Asset | None = None, words: dict[str, str] | None = None, listed: bool = False):
         self.template, self.words, self.listed = template, words or {}, listed
