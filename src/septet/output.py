@@ -1,7 +1,5 @@
 """What a model made: one datum with its record. Saving it is the only way content leaves septet."""
 
-import html
-import io
 import math
 import os
 import re
@@ -14,12 +12,13 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from PIL import Image
 
 from .contracts import Modality, Prompt
 from .folders import whole
+from .folders.pictures import png
+from .modalities.image import Image as Picture
 from .space import Refusal
 
 MADE = Path("made")
@@ -81,9 +80,8 @@ class Output:
         """The datum as a picture: itself where it is one, else its preview."""
         if isinstance(self.datum, Image.Image):
             return self.datum
-        if isinstance(self.datum, np.ndarray) and self.datum.dtype == np.uint8 and self.datum.ndim in (2, 3):
-            pixels = self.datum[..., 0] if self.datum.shape[2:] == (1,) else self.datum
-            return Image.fromarray(pixels)
+        if isinstance(self.modality, Picture):
+            return Image.fromarray(self.datum[..., 0] if self.datum.shape[2:] == (1,) else self.datum)
         return self.modality.preview(self.datum, PREVIEW_PIXELS)
 
     @property
@@ -146,12 +144,10 @@ class Output:
         return True
 
     def _repr_png_(self) -> bytes | None:
-        return None if isinstance(self.datum, str) else _png(self.image)
+        return None if isinstance(self.datum, str) else png(self.image)
 
-    def _repr_html_(self) -> str | None:
-        if not isinstance(self.datum, str):
-            return None
-        return f'<pre style="white-space: pre-wrap">{html.escape(self.datum)}</pre>'
+    def _repr_html_(self) -> str:
+        return self.modality.player(self.datum, PREVIEW_PIXELS)
 
 
 class Outputs(list[Output]):
@@ -179,10 +175,4 @@ class Outputs(list[Output]):
         return picture
 
     def _repr_png_(self) -> bytes | None:
-        return _png(self.sheet()) if self else None
-
-
-def _png(picture: Image.Image) -> bytes:
-    stream = io.BytesIO()
-    picture.save(stream, "PNG")
-    return stream.getvalue()
+        return png(self.sheet()) if self else None

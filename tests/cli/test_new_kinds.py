@@ -102,3 +102,11 @@ def test_starters_are_found_by_their_cards():
         *(["prose"], ["python"], ["icons"], ["icons"])
     ]
     assert models.starters("odd_sound") == []
+
+
+def test_pages_and_notebooks_play_it(trained: Path, sounds: Path, septet, tmp_path: Path):
+    assert "<audio controls" in models.load(trained).generate("loud noise")[0]._repr_html_()
+    code, _, error = septet("audit", sounds, "--out", tmp_path / "page")
+    assert code == 0 and (tmp_path / "page" / "index.html").read_text().count("<audio controls") == 12, error
+    code, _, error = septet("audit", trained, "--count", 12, "--out", tmp_path / "model")
+    assert code == 0 and "<audio controls" in (tmp_path / "model" / "index.html").read_text(), error

@@ -239,16 +239,3 @@ def test_a_record_tells_how_to_draw_again(painter: Generator):
 
 def test_a_score_is_lower_for_what_is_likelier(writer: Generator):
     assert np.isfinite(writer.score(["abba head"]))
-
-
-def test_a_prompt_is_the_beginning_where_the_modality_says_so(writer: Generator):
-    assert writer.begins
-    [whole] = writer.generate("abba", seed=3)
-    [given] = writer.generate(given=Given("abba"), seed=3)
-    assert whole.text.startswith("abba") and whole.text == given.text
-    assert (whole.record["prompt"], whole.record["settings"]["given"]) == (None, {"text": "abba"})
-    mixed = list(writer.generating([("abba", 3), ("bab", 4), ("bab", 5), (None, 6)], tile=1))
-    assert [o.text[:2] for m in mixed for o in m.outputs][:3] == ["ab", "ba", "ba"]
-    assert [m.done for m in mixed if m.outputs] == [1, 2, 3, 4] and {m.total for m in mixed} == {4}
-    captioned = Generator(Prose(), writer.codec, writer.process, Text.learned(32, ["a red apple"], layers=1, inner=16))
-    assert not captioned.begins

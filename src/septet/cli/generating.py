@@ -10,8 +10,8 @@ from .. import models, recipes
 from ..codecs.symbols import GAP
 from ..devices import device_of
 from ..folders import references, whole
+from ..folders.pictures import png
 from ..generator import Generator
-from ..modalities.records import png_with
 from ..originality import evidence, lines
 from ..originality.calibration import Verdict
 from ..originality.evidence import Evidence, without_beginning
@@ -167,7 +167,7 @@ def _interpolate(
     outputs = model.interpolate(ends, seeds, frames=request.count, **settings)
     saved = [output.save(folder_of(request), request.suffix) for output in outputs]
     strip = saved[0].with_name(f"{saved[0].stem}-strip.png")
-    whole.write(strip, png_with({"strip": [o.record for o in outputs]}, outputs.sheet(columns=len(outputs))))
+    whole.write(strip, png(outputs.sheet(columns=len(outputs)), {"strip": [o.record for o in outputs]}))
     _tell_verdicts(saved, judge.verdicts([output.datum for output in outputs]) if judge else [])
     _report(request, saved, began, request.seed + request.count)
     say(f"All in one strip: {strip}.")

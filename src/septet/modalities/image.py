@@ -16,11 +16,12 @@ from torch import Tensor
 
 from ..contracts import Modality
 from ..folders import whole
+from ..folders.pictures import PIXELS, opened, png
+from ..folders.records import ASCII, EXIF, USER_COMMENT
 from ..space import Refusal
 from .descriptors import picture_features, picture_views
-from .picture_files import PIXELS, opened
 from .pixels import fit, palette, snapped, tiles
-from .records import ASCII, EXIF, USER_COMMENT, png_with, sized
+from .records import sized
 
 ORIENTATION = 0x0112
 CANARY = 4  # blocks a side
@@ -120,7 +121,7 @@ class Image(Modality):
         path, stream = Path(path), io.BytesIO()
         picture = sized(Pillow.fromarray(self.take(datum)), record)
         if path.suffix.lower() == ".png":
-            stream.write(png_with(record, picture))
+            stream.write(png(picture, record))
         elif path.suffix.lower() == ".webp":
             exif = Pillow.Exif()
             exif.get_ifd(EXIF)[USER_COMMENT] = ASCII + json.dumps(record).encode("ascii")

@@ -19,11 +19,12 @@ from torch import Tensor
 
 from ..contracts import Modality
 from ..folders import whole
+from ..folders.pictures import png
 from ..space import Refusal
 from .descriptors import SIDE, likeness, picture_features, picture_views
 from .drawing import Drawing, Figure, bounds, nearest, outlines, rgb, to_svg
 from .pixels import palette
-from .records import png_with, size_of, sized
+from .records import size_of, sized
 from .svg import MOST_BYTES, parse_svg
 
 __all__ = ["Drawing", "Figure", "Vector", "arrange", "render", "shades"]
@@ -165,7 +166,7 @@ class Vector(Modality):
             whole.write(path, to_svg(datum, record).encode())
             return
         side = min(size_of(record["size"])) if "size" in record else PNG_SIDE
-        whole.write(path, png_with(record, sized(render(datum, side), record)))
+        whole.write(path, png(sized(render(datum, side), record), record))
 
     def preview(self, datum: Drawing, size: int = 128) -> Image.Image:
         return render(datum, size)
