@@ -241,7 +241,7 @@ class Generator(Part, Learner):
 
     def _outputs(self, state: State, rows: Sequence, given: Given | None, facts: dict, seconds: float) -> list[Output]:
         data = self.shown(state.latents[: len(rows)])
-        if given is not None and given.strength is None and given.where is not None:
+        if given is not None and given.strength is None:
             data = [self.modality.compose(datum, given.content, given.where) for datum in data]
         outputs = []
         for datum, (prompt, seed) in zip(data, rows, strict=True):

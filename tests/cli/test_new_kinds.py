@@ -110,3 +110,22 @@ def test_pages_and_notebooks_play_it(trained: Path, sounds: Path, septet, tmp_pa
     assert code == 0 and (tmp_path / "page" / "index.html").read_text().count("<audio controls") == 12, error
     code, _, error = septet("audit", trained, "--count", 12, "--out", tmp_path / "model")
     assert code == 0 and "<audio controls" in (tmp_path / "model" / "index.html").read_text(), error
+
+
+def test_it_is_gone_on_from_and_the_given_part_comes_back_exactly(
+    trained: Path, sounds: Path, septet, tmp_path: Path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    code, _, error = septet("generate", trained, "loud noise", "--given", sounds / "0.wav")
+    assert code == 0, error
+    sound = models.load(trained).modality
+    given, drawn = sound.read(sounds / "0.wav"), sound.read(tmp_path / "made" / "model-0.wav")
+    assert len(drawn) >= len(given) and (drawn[: len(given)] == given).all()
+
+
+def test_where_is_read_by_the_modality(trained: Path, sounds: Path, septet, tmp_path: Path):
+    words = ("generate", trained, "--out", tmp_path, "--given", sounds / "0.wav", "--where")
+    code, _, error = septet(*words, "the end")
+    assert code == 2 and "--where 'the end': expected seconds, such as 0.1-0.2 s" in error
+    code, _, error = septet(*words, "0.02-0.05 s")
+    assert code == 2 and "only what comes after can be drawn" in error  # its codec has been asked

@@ -139,8 +139,26 @@ class Image(Modality):
         picture.thumbnail((size, size), Pillow.Resampling.HAMMING)
         return picture
 
-    def compose(self, drawn: Any, given: Any, where: Any) -> np.ndarray:
-        """`given` where the bool (H, W) `where` is true, to the bit; `drawn` elsewhere."""
+    def region(self, text: str, datum: np.ndarray) -> np.ndarray:
+        """False in the box x,y,w,h of pixels, or where the picture file `text` is white: these are drawn anew."""
+        height, width = datum.shape[:2]
+        numbers = [int(n) for n in text.split(",") if n.strip().isdecimal()]
+        if len(numbers) == 4 and text.count(",") == 3:
+            x, y, across, down = numbers
+            if not (across and down and x + across <= width and y + down <= height):
+                raise Refusal(f"--where {text}: expected a box x,y,w,h within {width} x {height} pixels")
+            kept = np.ones((height, width), bool)
+            kept[y : y + down, x : x + across] = False
+            return kept
+        if not Path(text).is_file():
+            raise Refusal(f"--where {text}: no such file; give a mask, white where it is drawn anew, or a box x,y,w,h")
+        mask = Pillow.fromarray(self.read(Path(text))).convert("L")
+        return np.asarray(mask.resize((width, height), Pillow.Resampling.NEAREST)) < 128
+
+    def compose(self, drawn: Any, given: Any, where: Any = None) -> np.ndarray:
+        """`given` where the bool (H, W) `where` is true, to the bit; `drawn` elsewhere, and without it everywhere."""
+        if where is None:
+            return drawn
         drawn_HW4, given_HW4, where_HW = self.take(np.asarray(drawn)), self.take(np.asarray(given)), np.asarray(where)
         if drawn_HW4.shape != given_HW4.shape or where_HW.shape != drawn_HW4.shape[:2] or where_HW.dtype != bool:
             raise Refusal(

@@ -4,6 +4,7 @@ Shapes: B drawings, S pixels a side.
 """
 
 import io
+import re
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -170,6 +171,13 @@ class Vector(Modality):
 
     def preview(self, datum: Drawing, size: int = 128) -> Image.Image:
         return render(datum, size)
+
+    def region(self, text: str, datum: Drawing) -> int:
+        """The figure after which something is drawn in between, as "after 3"."""
+        found = re.fullmatch(r"after (\d{1,6})", text.strip())
+        if not found or int(found[1]) > len(datum.figures):
+            raise Refusal(f"--where {text}: expected `after N`, of {len(datum.figures)} figures the one before the gap")
+        return int(found[1])
 
     def compose(self, drawn: Drawing, given: Drawing, where: int | None = None) -> Drawing:
         """The given figures exactly: in place of the drawn ones that stand for them, which are the first, or with a gap
