@@ -166,7 +166,10 @@ def installed(folder: Path, modalities: dict[str, str], recipes: dict[str, str])
 TUNE = '''
 """Tunes: one datum is a line of notes, a string with a caption, whose copies are told by spans."""
 
+import json
+
 from septet.contracts import Modality
+from septet.folders import whole
 from septet.modalities.text import Text
 
 
@@ -180,10 +183,14 @@ class OddTune(Modality):
         return cls()
 
     def read(self, path):
-        return Text().read(path)
+        return Text().read(path).partition("\\n%record ")[0]
 
     def write(self, datum, path, record):
-        Text().write(datum, path, record)
+        whole.write(path, f"{datum}\\n%record {json.dumps(record)}".encode())
+
+    def record(self, path):
+        told = Text().read(path).partition("\\n%record ")[2]
+        return json.loads(told) if told else None
 
     def preview(self, datum, size=128):
         return Text().preview(datum, size)

@@ -92,7 +92,15 @@ def test_strings_may_have_captions_and_be_judged_by_spans(tunes: Path, septet, t
     code, said, error = septet("generate", "mine", "jig", "length=40")
     assert code == 0 and "Never seen" not in said, error
     [made] = Path("made").glob("*.abc")
-    assert made.read_text() in said  # a string is printed, too
+    notes = made.read_text().partition("\n")[0]
+    assert notes in said  # a string is printed, too
+    code, said, _ = septet("check", made)
+    assert code == 0 and "the prompt 'jig' and seed 0" in said
+    code, said, error = septet("audit", made, "--out", "page")
+    assert code == 0 and "it comes out the same" in said, error
+    made.write_text(made.read_text().replace(notes[:4], notes[3::-1] + "C", 1))
+    code, said, error = septet("audit", made, "--out", "page")
+    assert code == 0 and "it comes out different" in said, error
     code, said, error = septet("audit", "mine", "--count", 12)
     assert code == 0 and "The longest span copied from training text has" in said, error
 
@@ -129,3 +137,15 @@ def test_where_is_read_by_the_modality(trained: Path, sounds: Path, septet, tmp_
     assert code == 2 and "--where 'the end': expected seconds, such as 0.1-0.2 s" in error
     code, _, error = septet(*words, "0.02-0.05 s")
     assert code == 2 and "only what comes after can be drawn" in error  # its codec has been asked
+
+
+def test_where_a_file_came_from_is_told_by_its_numbers(trained: Path, septet, tmp_path: Path):
+    code, _, error = septet("generate", trained, "soft noise", "--out", tmp_path)
+    assert code == 0, error
+    [made] = tmp_path.glob("*.wav")
+    code, said, error = septet("audit", made, "--model", trained)
+    assert code == 0 and "it comes out the same" in said, error
+    assert "<audio controls" in (tmp_path / f"{made.stem}-audit" / "index.html").read_text()
+    made.write_bytes(made.read_bytes()[:-2] + b"\1\1")
+    code, said, error = septet("audit", made, "--model", trained)
+    assert code == 0 and "it comes out different" in said, error
