@@ -34,6 +34,7 @@ FACTS = {
     "license": "apache-2.0",
     "tags": ["svg", "emoji", "gpt"],
     "continues_with": "vector_gpt",
+    "serves": ["image"],
     "sources": [f"{name}: {package} {version}" for name, (package, version, _) in emoji.DRAWN.items()],
     "attribution": "Drawn after Fluent Emoji (Microsoft, MIT), Noto Emoji (Google, Apache-2.0), Twemoji (Twitter and "
     "other contributors, CC-BY-4.0) and EmojiOne 2 (Ranks.com, CC-BY-4.0); captions by emojibase (MIT); begun from the "

@@ -34,6 +34,7 @@ FACTS = {
     "license": "apache-2.0",
     "tags": ["svg", "icons", "gpt"],
     "continues_with": "vector_gpt",
+    "serves": ["image"],
     "sources": [
         f"{name}: {package} {version}"
         for pins in (ICONS, {f"words of {name}": pin for name, (_, pin) in TAGS.items()})

@@ -15,6 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from .folders.pictures import shown
+from .folders.records import read_record
 from .part import Part
 from .space import Known, Refusal, Space
 
@@ -211,7 +213,9 @@ class Modality(Part):
     name: str
     extensions: tuple[str, ...]  # of the files it reads, lower case, with the dot
     suffixes: tuple[str, ...]  # of the files it can write, the usual one first
-    written = False  # whether a datum is a string that says what it says, without a caption
+    captioned = True  # whether captions are looked for: file names, tables, a text beside
+    spans = False  # whether copies are told by the spans that its strings share with those of training
+    begins = False  # whether a prompt can be the beginning of a datum, which is gone on from
     tracked = False  # whether what a repository ignores is left out of a folder
     listed = False  # whether a datum is an item of a list, whole in itself, that is learned as often as it stands there
 
@@ -227,8 +231,25 @@ class Modality(Part):
     def preview(self, datum: Any, size: int = 128) -> Any:
         """A PIL picture, RGBA, of at most size x size."""
 
-    def compose(self, drawn: Any, given: Any, where: Any) -> Any:
-        """The drawn datum with the given one exactly back where `where` says."""
+    def player(self, datum: Any, size: int = 160) -> str:
+        """HTML that shows or plays a datum, about `size` pixels large and complete in itself: what a datum holds is
+        escaped, and nothing is fetched."""
+        return shown(self.preview(datum, size))
+
+    def record(self, path: Path) -> dict[str, Any] | None:
+        """The record in, or beside, a file that `write` wrote; None where there is none."""
+        return read_record(path)
+
+    def region(self, text: str, datum: Any) -> Any:
+        """The `where` of `compose` and Codec.known by which the part of a given datum that `text` names ("frame 1",
+        "1.2-2.0 s") is drawn anew, and all else kept."""
+        raise Refusal(f"--where {text}: {self.name} has no parts with names; leave it out")
+
+    def compose(self, drawn: Any, given: Any, where: Any = None) -> Any:
+        """The drawn datum with the given one exactly back where `where` says; without it, drawn on from the given one,
+        which a modality may put back at the beginning."""
+        if where is None:
+            return drawn
         raise Refusal(f"{self.name}: filling in around a given part is not defined for this kind of content")
 
     @abstractmethod

@@ -5,30 +5,21 @@ Shapes: B batch, M symbols of a prompt.
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from .contracts import Codec, Conditioner, Context, Learner, Modality, Process, Prompt, State
-from .output import Output, Outputs, record, untensored
+from .output import Given, Output, Outputs, record, told, untensored
 from .part import Part
 from .processes.guidance import Guidance
 from .processes.interpolation import contexts_between, normal_between, uniform_between
 from .processes.settings import chosen, own, takes
 from .processes.streams import checked_seed
 from .space import Known, Refusal
-
-
-@dataclass(frozen=True)
-class Given:
-    """What a draw is told besides its prompt. `content` with `where` (true where it is kept) is filled in around, or
-    gone on from. With `strength`, `content` is varied instead: above 0 hardly, 1 beyond recognition."""
-
-    content: Any
-    where: Any = None
-    strength: float | None = None
 
 
 @dataclass(frozen=True)
@@ -102,6 +93,11 @@ class Generator(Part, Learner):
         return sum(t.numel() for t in {t.data_ptr(): t for t in learned}.values())  # tied ones once
 
     @property
+    def begins(self) -> bool:
+        """Whether a prompt is the beginning of what is drawn, which goes on from it."""
+        return self.modality.begins and not self.conditioner.takes_prompts
+
+    @property
     def device(self) -> torch.device:
         return next(self.parameters()).device
 
@@ -144,7 +140,21 @@ class Generator(Part, Learner):
         self, requests: Sequence[tuple[Prompt, int]], /, given: Given | None = None, tile: int = 8, **settings: Any
     ) -> Iterator[Moment]:
         """Draw (prompt, seed) pairs in tiles of `tile` at a time, a Moment after each step. Short tiles are padded, so
-        that an output's bits depend on its seed, the tile size, threads and versions, and not on its companions."""
+        that an output's bits depend on its seed, the tile size, threads and versions, and not on its companions. Where
+        prompts are beginnings, those that follow each other and are alike are drawn together."""
+        if not self.begins or given is not None:
+            yield from self._drawing(requests, given, tile, settings)
+            return
+        done = 0
+        for prompt, rows in groupby(requests, key=lambda request: request[0]):
+            alike = [(None, seed) for _, seed in rows]
+            for moment in self._drawing(alike, Given(prompt) if prompt else None, tile, settings):
+                yield replace(moment, done=done + moment.done, total=len(requests))
+            done += len(alike)
+
+    def _drawing(
+        self, requests: Sequence[tuple[Prompt, int]], given: Given | None, tile: int, settings: dict[str, Any]
+    ) -> Iterator[Moment]:
         settings = chosen(self.process, settings, self.settings)
         guidance = settings.pop("guidance", 1.0)
         for _, seed in requests:
@@ -232,18 +242,10 @@ class Generator(Part, Learner):
 
     def _outputs(self, state: State, rows: Sequence, given: Given | None, facts: dict, seconds: float) -> list[Output]:
         data = self.shown(state.latents[: len(rows)])
-        if given is not None and given.strength is None and given.where is not None:
+        if given is not None and given.strength is None:
             data = [self.modality.compose(datum, given.content, given.where) for datum in data]
         outputs = []
         for datum, (prompt, seed) in zip(data, rows, strict=True):
-            used = facts | {"seconds": round(seconds / len(rows), 6)} | _told(given)
+            used = facts | {"seconds": round(seconds / len(rows), 6)} | told(given)
             outputs.append(Output(datum, record(self.name, self.digest, prompt, seed, used), self.modality))
         return outputs
-
-
-def _told(given: Given | None) -> dict[str, Any]:
-    """What a record says of given content: a text whole, other content only that it was there."""
-    if given is None:
-        return {}
-    whole = isinstance(given.content, str) and given.where is None
-    return {"given": {"text": given.content} if whole else {"strength": given.strength}}

@@ -1,7 +1,5 @@
 """What a model made: one datum with its record. Saving it is the only way content leaves septet."""
 
-import html
-import io
 import math
 import os
 import re
@@ -14,12 +12,13 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from PIL import Image
 
 from .contracts import Modality, Prompt
 from .folders import whole
+from .folders.pictures import png
+from .modalities.image import Image as Picture
 from .space import Refusal
 
 MADE = Path("made")
@@ -59,6 +58,24 @@ def untensored(value: Any) -> Any:
     return type(value)(map(untensored, value)) if type(value) in (list, tuple) else value
 
 
+@dataclass(frozen=True)
+class Given:
+    """What a draw is told besides its prompt. `content` with `where` (true where it is kept) is filled in around, or
+    gone on from. With `strength`, `content` is varied instead: above 0 hardly, 1 beyond recognition."""
+
+    content: Any
+    where: Any = None
+    strength: float | None = None
+
+
+def told(given: Given | None) -> dict[str, Any]:
+    """What a record says of given content: a text whole, other content only that it was there."""
+    if given is None:
+        return {}
+    whole = isinstance(given.content, str) and given.where is None
+    return {"given": {"text": given.content} if whole else {"strength": given.strength}}
+
+
 @dataclass
 class Output:
     """One datum, its record, and the modality that knows how to show and write it."""
@@ -72,9 +89,8 @@ class Output:
         """The datum as a picture: itself where it is one, else its preview."""
         if isinstance(self.datum, Image.Image):
             return self.datum
-        if isinstance(self.datum, np.ndarray) and self.datum.dtype == np.uint8 and self.datum.ndim in (2, 3):
-            pixels = self.datum[..., 0] if self.datum.shape[2:] == (1,) else self.datum
-            return Image.fromarray(pixels)
+        if isinstance(self.modality, Picture):
+            return Image.fromarray(self.datum[..., 0] if self.datum.shape[2:] == (1,) else self.datum)
         return self.modality.preview(self.datum, PREVIEW_PIXELS)
 
     @property
@@ -137,12 +153,10 @@ class Output:
         return True
 
     def _repr_png_(self) -> bytes | None:
-        return None if isinstance(self.datum, str) else _png(self.image)
+        return None if isinstance(self.datum, str) else png(self.image)
 
-    def _repr_html_(self) -> str | None:
-        if not isinstance(self.datum, str):
-            return None
-        return f'<pre style="white-space: pre-wrap">{html.escape(self.datum)}</pre>'
+    def _repr_html_(self) -> str:
+        return self.modality.player(self.datum, PREVIEW_PIXELS)
 
 
 class Outputs(list[Output]):
@@ -170,10 +184,4 @@ class Outputs(list[Output]):
         return picture
 
     def _repr_png_(self) -> bytes | None:
-        return _png(self.sheet()) if self else None
-
-
-def _png(picture: Image.Image) -> bytes:
-    stream = io.BytesIO()
-    picture.save(stream, "PNG")
-    return stream.getvalue()
+        return png(self.sheet()) if self else None

@@ -15,8 +15,9 @@ from PIL import Image as Pillow
 from synthetic import pictures, text
 
 from septet import models, runs
-from septet.audits.page import TILE, data_uri
+from septet.audits.page import TILE
 from septet.cli import auditing, trained_on
+from septet.folders.pictures import uri
 from septet.space import Refusal
 
 
@@ -160,8 +161,8 @@ def test_what_a_foreign_record_names_is_not_taken_for_the_data(painter, tmp_path
 
     def seen(out: Path) -> bool:
         pages = [path.read_text() for path in out.glob("*.html")]
-        shown = [data_uri(model.modality.preview(model.modality.read(path), TILE)) for path in private.iterdir()]
-        return any(uri in page for uri in shown for page in pages)
+        shown = [uri(model.modality.preview(model.modality.read(path), TILE)) for path in private.iterdir()]
+        return any(held in page for held in shown for page in pages)
 
     with suppress(Refusal):
         auditing.audit(asked(copy, out=tmp_path / "unnamed"))

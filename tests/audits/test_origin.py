@@ -15,8 +15,9 @@ from synthetic import pictures, text
 
 from septet import models, runs
 from septet.audits import origin, provenance
-from septet.audits.page import TILE, data_uri
+from septet.audits.page import TILE
 from septet.conditioners import Attributes
+from septet.folders.pictures import uri
 from septet.modalities.records import read_record
 
 TINY: dict[str, Any] = {"width": 32, "layers": 1, "batch": 8}
@@ -102,8 +103,8 @@ def test_a_foreign_record_shows_nothing_but_what_was_learned_from(shop, said, se
     def seen(folder: Path) -> set[str]:
         """Of a folder's pictures, those that the page of a file shows."""
         page = Path("made/painter-0-audit/index.html").read_text()
-        shown = {path.name: data_uri(modality.preview(modality.read(path), TILE)) for path in folder.iterdir()}
-        return {name for name, uri in shown.items() if uri in page}
+        shown = {path.name: uri(modality.preview(modality.read(path), TILE)) for path in folder.iterdir()}
+        return {name for name, held in shown.items() if held in page}
 
     said("audit", "made/painter-0.png", "--model", shop / "painter")
     assert len(seen(shop / "shapes")) == origin.NEAREST

@@ -71,14 +71,14 @@ def test_no_picture_it_learns_from_shows_what_it_is_asked_for(gallery: Path):
 
 @pytest.mark.skipif("prose" not in SHIPPED, reason="the starter prose is not in this checkout")
 def test_it_shows_a_text(gallery: Path):
-    text = html.unescape(re.findall(r"<pre>(.*?)</pre>", sections(gallery)["A text"], re.S)[0])
+    text = html.unescape(re.findall(r"<pre style[^>]*>(.*?)</pre>", sections(gallery)["A text"], re.S)[0])
     assert text.startswith("It was a bright morning, and ") and len(text) > 200
 
 
 @pytest.mark.skipif("python" not in SHIPPED, reason="the starter python is not in this checkout")
 def test_it_shows_a_completed_function(gallery: Path):
     code = html.unescape(
-        re.findall(r"<pre>(.*?)</pre>", sections(gallery)["A function completed, as in an editor"], re.S)[0]
+        re.findall(r"<pre style[^>]*>(.*?)</pre>", sections(gallery)["A function completed, as in an editor"], re.S)[0]
     )
     assert code.startswith(page_of.BEFORE) and code.endswith(page_of.AFTER)
     assert code.removeprefix(page_of.BEFORE).startswith("self.length_metres = length_metres")
@@ -108,4 +108,4 @@ def test_every_file_is_there_with_its_record_and_nothing_is_fetched(gallery: Pat
 
 
 def shown(page: str) -> list[str]:
-    return re.findall(r'<img src="([^"]+)"', page)
+    return re.findall(r'(?:<a href|<img src)="(?!data:)([^"]+)"', page)

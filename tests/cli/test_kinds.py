@@ -49,10 +49,10 @@ def test_files_of_one_kind_tell_it(folder, names: list[str], kind: str):
 def test_files_of_several_kinds_are_named_with_their_commands(folder):
     with pytest.raises(Refusal) as told:
         kind_of(folder("a.svg", "b.png", "c.png", "d.txt", inside="my things"))
-    assert "1 text files and 2 image files and 1 vector files" in str(told.value)
+    assert "2 image files and 1 text files and 1 vector files" in str(told.value)
     for kind in ("text", "image", "vector"):
         assert f"septet train {kind} 'my things'" in str(told.value)
-    with pytest.raises(Refusal, match="septet train text mixed or septet train code mixed"):
+    with pytest.raises(Refusal, match="septet train code mixed or septet train text mixed"):
         kind_of(folder("a.py", "b.txt", "c.md", inside="mixed"))
 
 
@@ -60,7 +60,7 @@ def test_one_file_tells_its_kind(folder):
     root = folder("a.svg", "README.md", "tool.py", "metadata.jsonl", "words")
     found = [kind_of(root / name) for name in ("a.svg", "README.md", "tool.py", "metadata.jsonl")]
     assert found == ["vector", "text", "code", "text"]
-    with pytest.raises(Refusal, match=r"1 without extension\); septet train text mine/words or "):
+    with pytest.raises(Refusal, match=r"1 without extension\); septet train code mine/words or "):
         kind_of(root / "words")
 
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from septet import models, runs
 from septet.cli.app import main
-from septet.folders import references
+from septet.folders import cards, references
 
 TINY: dict[str, Any] = {"size": 8, "codec_width": 8, "width": 32, "layers": 1, "batch": 4}
 
@@ -99,6 +99,8 @@ def drawing_shop(tmp_path_factory) -> Path:
     words: dict[str, Any] = {"steps": 1, "width": 32, "layers": 1, "batch": 4, "length": 64}
     runs.train(drawings(root / "plain", ["#123456"]), "vector_gpt", root / "starters" / "icons", **words)
     runs.train(drawings(root / "bright", ["#ff0000", "#00ff00"]), "vector_gpt", root / "starters" / "emoji", **words)
+    icons = root / "starters" / "icons"
+    models.attach(icons, cards.CARD, cards.card_text(models.card(icons) | {"serves": ["image"]}))
     return root
 
 

@@ -120,6 +120,8 @@ def test_a_picture_is_filled_in(said, shop, tmp_path: Path):
     said("generate", shop["painter"], "--image", given, "--mask", "mask.png")
     drawn, kept = np.asarray(Image.open(tmp_path / "made/painter-0.png"))[..., :3], np.asarray(Image.open(given))
     assert np.array_equal(drawn[:, :4], kept[:, :4]) and not np.array_equal(drawn, kept)
+    said("generate", shop["painter"], "--given", given, "--where", "4,0,4,8", "--out", "boxed")
+    assert np.array_equal(np.asarray(Image.open(tmp_path / "boxed/painter-0.png"))[..., :3], drawn)
 
 
 @pytest.mark.parametrize(

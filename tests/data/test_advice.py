@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
+from septet import recipes
 from septet.data import advice
-from septet.data.advice import ENOUGH
 from septet.data.dataset import read
+from septet.modalities.code import Code
 from septet.modalities.image import Image
 from septet.modalities.text import Text
 
@@ -16,13 +17,12 @@ def pictures(count: int) -> list[np.ndarray]:
 
 
 def said(count: int, known: advice.Enough, monkeypatch: pytest.MonkeyPatch, starters: list[str]) -> str:
-    monkeypatch.setitem(ENOUGH, "image", known)
-    monkeypatch.setattr(advice, "starters", lambda: starters)
-    return advice.advice(read(pictures(count), Image(8)))
+    monkeypatch.setattr(advice, "starters", lambda kind: starters)
+    return advice.advice(read(pictures(count), Image(8)), known)
 
 
 def test_it_tells_training_from_adapting_from_too_few(monkeypatch: pytest.MonkeyPatch):
-    known = advice.Enough("pictures", train=40, adapt=12, starter="pets")
+    known = advice.Enough("pictures", train=40, adapt=12)
     assert "40 pictures: enough to train" in said(40, known, monkeypatch, ["pets"])
     assert "enough to adapt from the starter 'pets'" in said(12, known, monkeypatch, ["pets"])
     assert "--like" in said(11, known, monkeypatch, ["pets"])
@@ -30,9 +30,8 @@ def test_it_tells_training_from_adapting_from_too_few(monkeypatch: pytest.Monkey
 
 
 def test_texts_are_counted_in_characters():
-    assert advice.advice(read(["word " * 10], Text(), held_out=0)).startswith("50 characters: ")
+    assert recipes.advised(read(["word " * 10], Text(), held_out=0)).startswith("50 characters: ")
 
 
-def test_what_was_never_measured_gets_no_advice(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.delitem(ENOUGH, "image")
-    assert advice.advice(read(pictures(3), Image(8))) == ""
+def test_what_was_never_measured_gets_no_advice():
+    assert recipes.advised(read(["x = 1\n"], Code(), held_out=0)) == ""

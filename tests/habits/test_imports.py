@@ -13,7 +13,8 @@ SOURCE = Path(__file__).parents[2] / "src" / "septet"
 ORDER = [
     {"space"},
     {"part", "devices"},
-    {"contracts", "folders"},
+    {"folders"},
+    {"contracts"},
     {"backbones", "modalities", "marks"},
     {"processes", "codecs"},
     {"conditioners", "output"},

@@ -11,8 +11,8 @@ import pytest
 import torch
 from PIL import Image as Pillow
 
+from septet.folders.pictures import FORMATS
 from septet.modalities.image import Image
-from septet.modalities.picture_files import FORMATS
 from septet.modalities.records import read_record
 from septet.space import Refusal
 

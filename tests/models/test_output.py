@@ -9,6 +9,8 @@ import pytest
 from PIL import Image
 from toys import Dot
 
+from septet.modalities.image import Image as Picture
+from septet.modalities.text import Text
 from septet.output import Output, Outputs, record
 from septet.space import Refusal
 
@@ -98,13 +100,14 @@ def test_a_name_taken_meanwhile_is_left_alone(tmp_path: Path):
 
 
 def test_it_shows_itself():
-    text = dot(datum="<b>hello</b>")
+    text = Output("<b>hello</b>", {"seed": 1}, Text())
     assert text.text == "<b>hello</b>" and text._repr_png_() is None
-    assert "&lt;b&gt;hello" in (text._repr_html_() or "")
+    assert "&lt;b&gt;hello" in text._repr_html_() and "<b>" not in text._repr_html_()
     picture = dot(datum=red())
-    assert picture.image is picture.datum and picture._repr_html_() is None
+    assert picture.image is picture.datum
+    assert dot(datum=(255, 0, 0))._repr_html_().startswith('<img src="data:image/png;base64,')
     assert (picture._repr_png_() or b"").startswith(b"\x89PNG")
-    assert dot(datum=np.zeros((4, 5, 1), np.uint8)).image.size == (5, 4)
+    assert Output(np.zeros((4, 5, 1), np.uint8), {"seed": 1}, Picture()).image.size == (5, 4)
     assert dot(datum=(255, 0, 0)).image.size == (512, 512)
     with pytest.raises(Refusal, match="this output is dot, not text"):
         _ = picture.text

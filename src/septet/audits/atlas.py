@@ -3,9 +3,10 @@
 import torch
 
 from ..data.batches import evenly
+from ..folders.pictures import uri
 from .audited import Audited
 from .charts import scatter
-from .page import Section, tile
+from .page import Section
 
 EACH = 120  # items of each kind
 SMALL = 64  # pixels of a preview
@@ -32,7 +33,7 @@ def view(audited: Audited) -> Section | None:
     share = float((lengths[:2] ** 2).sum() / (lengths**2).sum().clamp(min=1e-30))
     dots = {
         name: [
-            ((float(x), float(y)), tile(modality, datum, "", SMALL).source, f"{name}: {said}")
+            ((float(x), float(y)), uri(modality.preview(datum, SMALL)), f"{name}: {said}")
             for (x, y), (datum, said) in zip(((features[name] - centre) @ axes[:2].T).tolist(), group, strict=True)
         ]
         for name, group in groups.items()

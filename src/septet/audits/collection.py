@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from ..data import advice, survey
+from .. import recipes
+from ..data import survey
 from ..data.dataset import Dataset
 from .page import Section, item
 
@@ -19,7 +20,7 @@ LISTED = 100  # files that could not be read
 def look(dataset: Dataset, source: Path) -> tuple[list[str], list[Section]]:
     """Sentences for the top of the page, and its sections."""
     figures, licences = survey.survey(dataset), survey.licences(source)
-    lead = [*dataset.report, *survey.sentences(figures), advice.advice(dataset), _licensed(licences)]
+    lead = [*dataset.report, *survey.sentences(figures), recipes.advised(dataset), _licensed(licences)]
     sections = [_sample(dataset, source, figures["sizes"])]
     sections += _words(figures["words"])
     sections += _balance(figures["balance"])

@@ -5,13 +5,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ..modalities.picture_files import opened
+from ..folders.pictures import opened, shown
 from ..models import LOG
 from ..runs.previews import MOMENTS, cut
 from ..space import Refusal
 from . import charts
 from .audited import Audited
-from .page import Section, Tile, data_uri
+from .page import Section, Tile
 
 BINS = 150  # points of a loss curve
 LOG_BYTES = 256 << 20
@@ -36,7 +36,7 @@ def _frames(path: Path) -> Iterator[Tile]:
     except Refusal:
         return
     for row, moment in zip(cut(whole, len(MOMENTS)), MOMENTS, strict=False):
-        yield Tile(data_uri(row), f"after {moment:.0%} of training")
+        yield Tile(shown(row), f"after {moment:.0%} of training")
 
 
 def _curves(path: Path) -> dict[str, list[tuple[float, float]]]:

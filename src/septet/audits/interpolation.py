@@ -2,10 +2,11 @@
 
 from PIL import Image
 
+from ..folders.pictures import shown
 from ..originality.nearness import Calibration
 from ..space import Refusal
 from .audited import Audited
-from .page import TILE, Section, Tile, data_uri, item, tile
+from .page import TILE, Section, Tile, item, tile
 
 FRAMES = 7
 
@@ -14,7 +15,7 @@ def view(audited: Audited) -> Section | None:
     """An interpolation from one seed to another, above a cross-fade of the two pictures and the nearest training items;
     None for text, and if the process cannot interpolate."""
     model = audited.model
-    if model.modality.written or not audited.outputs:
+    if not audited.outputs or isinstance(audited.outputs[0].datum, str):
         return None
     prompt, seed = audited.outputs[0].record["prompt"], audited.outputs[0].record["seed"]
     try:
@@ -24,7 +25,7 @@ def view(audited: Audited) -> Section | None:
     drawn = [tile(model.modality, output.datum, f"{k / (FRAMES - 1):.0%}") for k, output in enumerate(frames)]
     first, last = (model.modality.preview(frames[k].datum, TILE).convert("RGBA") for k in (0, -1))
     last = last.resize(first.size)
-    faded = [Tile(data_uri(Image.blend(first, last, k / (FRAMES - 1))), "cross-fade") for k in range(FRAMES)]
+    faded = [Tile(shown(Image.blend(first, last, k / (FRAMES - 1))), "cross-fade") for k in range(FRAMES)]
     strips = [drawn, faded]
     if isinstance(audited.evidence, Calibration):
         names = [audited.evidence.nearest(output.datum, 1)[0][0] for output in frames]

@@ -34,7 +34,7 @@ def measure(model: Generator, dataset: Dataset) -> dict[str, Any] | None:
     codec = model.codec if isinstance(model.codec, Symbols) else None
     found: dict[str, Any] = {"unit": "nats a symbol" if model.process.space.discrete else "validation loss"}
     for name, index in (("held_out", dataset.validation), ("training", dataset.training)):
-        if codec is None or model.modality.listed:
+        if codec is None or model.modality.listed or not model.begins:  # items, each with its prompt
             batches = _batches(model, dataset, index)
         else:
             batches = _windows(model, codec, dataset, index)

@@ -1,6 +1,7 @@
 """The page on one generated file: whether it is what its record says, how it was drawn, what it is nearest to."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from ..originality.nearness import Calibration
 from ..space import Refusal
 from . import likelihood, provenance
 from .influence import Influence
-from .page import Section, item, tile
+from .page import Section, Tile, item, tile
 from .provenance import Replay
 
 NEAREST = 5
@@ -127,14 +128,18 @@ def _compared(subject: Subject, datum: Any, drawn: Replay | None, same: bool | N
             pieces += [("\n\n", False), (drawn.output.text, True)]
         told = [] if len(pieces) == 1 else ["Below it, marked, what its record draws."]
         return Section("file", subject.path.name, told, marked=pieces, figures={"same": same})
-    picture = Image()
-    if subject.path.suffix.lower() in picture.extensions:
-        tiles = [tile(picture, picture.read(subject.path), "the file", LARGE)]
-    else:
-        tiles = [tile(modality, datum, "the file", LARGE)]
+    tiles = [_file(subject, datum)]
     if drawn is not None and not same:
         tiles.append(tile(modality, drawn.output.datum, "drawn again", LARGE))
     return Section("file", subject.path.name, tiles=tiles, figures={"same": same})
+
+
+def _file(subject: Subject, datum: Any) -> Tile:
+    """The file as its modality reads it; or the picture that it is of something drawn."""
+    for modality in (subject.model.modality, Image()):
+        with suppress(Refusal):
+            return tile(modality, modality.read(subject.path), "the file", LARGE)
+    return tile(subject.model.modality, datum, "the file", LARGE)
 
 
 def _steps(subject: Subject, drawn: Replay) -> Section | None:

@@ -1,7 +1,5 @@
 """Pages that show what an audit found: plain sentences first, figures folded, everything in one file."""
 
-import base64
-import io
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -10,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, StrictUndefined
-from PIL import Image
 
 from ..contracts import Modality
 from ..folders import whole
@@ -23,9 +20,9 @@ TILE = 160  # pixels of a preview
 
 @dataclass(frozen=True)
 class Tile:
-    """A picture, as a data URI or empty, and what is said below it."""
+    """What is shown, as HTML that is complete in itself, or nothing; and what is said below it."""
 
-    source: str
+    shown: str
     caption: str
 
 
@@ -51,15 +48,8 @@ class Section:
 
 
 def tile(modality: Modality, datum: Any, caption: str, size: int = TILE) -> Tile:
-    """A preview with its caption."""
-    return Tile(data_uri(modality.preview(datum, size)), caption)
-
-
-def data_uri(picture: Image.Image) -> str:
-    """A picture inside the page's own text."""
-    stream = io.BytesIO()
-    picture.save(stream, "PNG")
-    return "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode()
+    """A datum, shown or played, with its caption."""
+    return Tile(modality.player(datum, size), caption)
 
 
 def item(

@@ -3,18 +3,22 @@
 import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from PIL import Image as Pillow
+from PIL import ImageSequence
 
 from ..conditioners import WORD, Attributes
 from ..contracts import Prompt
 from ..data.batches import evenly
+from ..data.duplicates import digest
+from ..folders.pictures import PIXELS, opened
 from ..generator import Generator, Given
-from ..modalities.image import Image
 from ..output import CPU, Output
 from ..processes.streams import checked_seed
 from ..space import Refusal
@@ -122,7 +126,7 @@ def _seen(model: Generator, latents: torch.Tensor) -> Iterator[Any]:
 
 def _drawn(model: Generator, record: Mapping[str, Any], prompts: Sequence[Prompt], tile: int) -> Iterator[Any]:
     settings = record["settings"]
-    if settings.get("given") and not model.modality.written:
+    if settings.get("given") and not model.modality.spans:
         raise Refusal("its record has a beginning that was given, and its model writes no texts; draw it anew")
     given = Given(settings["given"]["text"]) if settings.get("given") else None
     asked = {name: value for name, value in settings.items() if name not in ABOUT}
@@ -147,14 +151,22 @@ def matches(path: Path, output: Output, record: Mapping[str, Any]) -> bool:
         output.modality.write(output.datum, again, dict(record))
         if again.read_bytes() == path.read_bytes():
             return True
-        return _content(again, output) == _content(path, output)
+        found, expected = list(_content(path, output)), list(_content(again, output))
+        return bool(expected) and digest(found) == digest(expected)
 
 
-def _content(path: Path, output: Output) -> Any:
-    if path.suffix.lower() in Image.extensions:
-        pixels = Image().read(path)
-        return pixels.shape, pixels.tobytes()
-    return output.modality.read(path)
+def _content(path: Path, output: Output) -> Iterator[Any]:
+    """What a file holds as its modality reads it; and all its frames, where it is a picture."""
+    with suppress(Refusal):
+        yield output.modality.read(path)
+    with suppress(Refusal):
+        yield opened(path, _frames)
+
+
+def _frames(picture: Pillow.Image) -> list[np.ndarray]:
+    if getattr(picture, "n_frames", 1) * picture.width * picture.height > PIXELS:
+        raise Refusal(f"more than {PIXELS:,} pixels in all frames")
+    return [np.asarray(frame.convert("RGBA")) for frame in ImageSequence.Iterator(picture)]
 
 
 def influences(model: Generator, record: Mapping[str, Any], datum: Any) -> list[Influence]:

@@ -24,7 +24,7 @@ Seed = Annotated[int, typer.Option(help="Same seed, same result.")]
 @app.command()
 def train(
     kind: Annotated[
-        str, typer.Argument(help="text, code, image or vector; may be left out where all files are of one kind.")
+        str, typer.Argument(help="text, image, ...: see `septet recipes`; may be left out where files are of one kind.")
     ],
     source: Annotated[Path | None, typer.Argument(help="A folder of files, or one file.")] = None,
     options: Annotated[
@@ -57,7 +57,7 @@ def train(
 @app.command()
 def generate(
     what: Annotated[
-        str, typer.Argument(help="text, code, image or vector for the starter; or a model's name or folder.")
+        str, typer.Argument(help="A model's name or folder; or a kind of content, as text or image, for its starter.")
     ],
     prompt: Annotated[str | None, typer.Argument(help="What to make; for text, how it begins.")] = None,
     options: Annotated[list[str] | None, typer.Argument(help="setting=value of the model's process.")] = None,
@@ -68,11 +68,16 @@ def generate(
     steps: Annotated[int | None, typer.Option(help="Steps of a draw, where the process has any.")] = None,
     prompts: Annotated[Path | None, typer.Option(help="CSV with columns prompt, name, count, seed.")] = None,
     out: Annotated[Path, typer.Option(help="Folder for the files.")] = Path("made"),
-    image: Annotated[Path | None, typer.Option(help="A file to change: with --mask, or with --strength.")] = None,
-    mask: Annotated[
-        Path | None, typer.Option(help="White where --image is to be drawn anew, black where it stays.")
+    given: Annotated[
+        Path | None, typer.Option("--given", "--image", help="A file to go on from or, with the next two, to change.")
     ] = None,
-    strength: Annotated[float | None, typer.Option(help="How far --image is varied, above 0 to 1.")] = None,
+    where: Annotated[
+        str | None,
+        typer.Option(
+            "--where", "--mask", help="What of --given is drawn anew: of a picture x,y,w,h, or a mask (a file)."
+        ),
+    ] = None,
+    strength: Annotated[float | None, typer.Option(help="How far --given is varied, above 0 to 1.")] = None,
     like: Annotated[Path | None, typer.Option(help="More like this file.")] = None,
     end_prompt: Annotated[str | None, typer.Option("--to", help="Interpolate from the prompt to this one.")] = None,
     end_seed: Annotated[int | None, typer.Option("--to-seed", help="Interpolate from the seed to this one.")] = None,
@@ -85,7 +90,7 @@ def generate(
     from .prompts import GenerateCommand
 
     settings: dict[str, Any] = {"guidance": guidance, "steps": steps}
-    edit = editing.Edit(image, mask, strength, like, end_prompt, end_seed)
+    edit = editing.Edit(given, where, strength, like, end_prompt, end_seed)
     suffix = None if form is None else "." + form.lower().removeprefix(".")
     request = GenerateCommand(what, model, prompt, options or [], count, seed, prompts, out, tile, suffix, device)
     generating.generate(request, {k: v for k, v in settings.items() if v is not None}, edit)

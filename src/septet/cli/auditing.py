@@ -87,7 +87,7 @@ def measured(request: AuditCommand) -> Audited:
     folder = models.resolve(request.model)
     model, run = models.load(request.model), run_of(folder)
     source, dataset, missing = _data(model, run, request)
-    long = model.modality.written and takes(model.process, "length") and model.process.space.sites > LENGTH
+    long = model.modality.spans and takes(model.process, "length") and model.process.space.sites > LENGTH
     settings: dict[str, Any] = {"length": LENGTH} if long else {}
     outputs = _drawn(model, dataset, request, settings)
     figures: dict[str, Any] = {
@@ -153,7 +153,7 @@ def _figures(
     if model.modality.listed:
         verdicts = lines.listed(training, held_out, names).verdicts(made)
         return figures | {"originality": _told(outputs, verdicts) | {"listed": True}}, verdicts, None
-    if model.modality.written:
+    if model.modality.spans:
         found, verdicts = _of_text(outputs, training, held_out, names)
         return figures | {"originality": found}, verdicts, None
     try:

@@ -1,10 +1,7 @@
-"""What `septet generate` changes or goes on from: a given file, a mask, the beginning of a text."""
+"""What `septet generate` changes or goes on from: a given file, and which part of it is drawn anew."""
 
 from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
-from PIL import Image
 
 from ..generator import Generator, Given
 from ..space import Refusal
@@ -14,54 +11,43 @@ LIKE = 0.6  # the strength of "more like this"
 
 @dataclass(frozen=True)
 class Edit:
-    """A given file and what is to become of it."""
+    """A given file, the part of it that is drawn anew, as the modality reads it, and what else is to become of it."""
 
-    image: Path | None
-    mask: Path | None
+    given: Path | None
+    where: str | None
     strength: float | None
     like: Path | None
     end_prompt: str | None
     end_seed: int | None
 
 
-def begins(model: Generator) -> bool:
-    """Whether prompts are the beginning of what is drawn, as for a text model."""
-    return model.modality.written and not model.conditioner.takes_prompts
-
-
 def given_of(model: Generator, edit: Edit, prompt: str | None) -> Given | None:
-    if begins(model) and edit.like is None and edit.image is None:
-        _refuse_stray(edit)
-        return Given(prompt) if prompt else None
+    """What the draws are told besides their prompts."""
+    path, where, strength = edit.given, edit.where, edit.strength
     if edit.like is not None:
-        if edit.image is not None or edit.mask is not None:
-            raise Refusal("--like goes without --image and --mask: give one file to go by")
-        strength = LIKE if edit.strength is None else edit.strength
-        return Given(model.modality.fit(model.modality.read(edit.like)), strength=strength)
-    if edit.image is None:
-        _refuse_stray(edit)
+        if path is not None or where is not None:
+            raise Refusal("--like goes without --given and --where: give one file to go by")
+        path, strength = edit.like, LIKE if strength is None else strength
+    if path is None:
+        if where is not None or strength is not None:
+            raise Refusal("--where and --strength need --given FILE, the file to change")
         return None
-    if edit.mask is not None and edit.strength is not None:
-        raise Refusal("--mask and --strength: give one of the two")
-    if edit.mask is None and edit.strength is None:
-        if model.modality.name == "image":
-            raise Refusal("--image needs --mask FILE (white where it is to be drawn anew) or --strength X (0 to 1)")
-        return Given(model.modality.read(edit.image))
-    content = model.modality.fit(model.modality.read(edit.image))
-    if edit.mask is None:
-        return Given(content, strength=edit.strength)
-    if model.modality.name != "image":
-        raise Refusal(f"--mask: {model.name} draws {model.modality.name}, and a mask is for pictures; leave it out")
-    drawn = Image.fromarray(model.modality.read(edit.mask)).convert("L")
-    drawn = drawn.resize(content.shape[1::-1], Image.Resampling.NEAREST)
-    return Given(content, where=np.asarray(drawn) < 128)
+    if where is not None and strength is not None:
+        raise Refusal("--where and --strength: give one of the two")
+    if model.begins and prompt and strength is None:
+        raise Refusal(f"--given {path} and the prompt {prompt[:40]!r}: each is a beginning; give one of the two")
+    content = model.modality.fit(model.modality.read(path))
+    if strength is not None:
+        return Given(content, strength=strength)
+    if where is not None:
+        return Given(content, where=model.modality.region(where, content))
+    try:
+        model.codec.known(content)
+    except Refusal as error:
+        raise Refusal(f"--given {path}: {error}; give --where, or --strength X (0 to 1)") from error
+    return Given(content)
 
 
 def beginning(given: Given | None, prompt: str | None) -> str | None:
     """The text that the outputs go on from, which is not the model's own."""
     return given.content if given is not None and isinstance(given.content, str) and given.strength is None else prompt
-
-
-def _refuse_stray(edit: Edit) -> None:
-    if edit.mask is not None or edit.strength is not None:
-        raise Refusal("--mask and --strength need --image FILE, the file to change")

@@ -160,10 +160,8 @@ def _saved(output: Output, out: Path) -> Path:
 def _figure(output: Output, path: Path) -> str:
     record = html.escape(json.dumps(output.record, indent=1))
     prompt = html.escape(str(output.record["prompt"] or ""))
-    if isinstance(output.datum, str):
-        prompt = "" if output.datum.startswith(str(output.record["prompt"])) else prompt  # it is seen in the text
-        shown = f"<pre>{html.escape(output.datum)}</pre>"
-    else:
-        shown = f'<img src="{html.escape(path.name)}" alt="{prompt}">'
+    if isinstance(output.datum, str) and output.datum.startswith(str(output.record["prompt"])):
+        prompt = ""  # it is seen in the text
+    shown = f'{output.modality.player(output.datum)}<a href="{html.escape(path.name)}">{html.escape(path.name)}</a>'
     details = f"<details><summary>record</summary><pre>{record}</pre></details>"
     return f"<figure>{shown}<figcaption>{prompt}{details}</figcaption></figure>"

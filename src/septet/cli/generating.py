@@ -1,24 +1,24 @@
 """septet generate."""
 
+import os
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from .. import models
+from .. import models, recipes
 from ..codecs.symbols import GAP
 from ..devices import device_of
-from ..folders import whole
+from ..folders import references, whole
+from ..folders.pictures import png
 from ..generator import Generator
-from ..modalities.records import png_with
 from ..originality import evidence, lines
 from ..originality.calibration import Verdict
 from ..originality.evidence import Evidence, without_beginning
 from ..output import Output
 from ..processes.settings import chosen, takes
 from ..space import Refusal
-from .editing import Edit, beginning, begins, given_of
-from .kinds import STARTERS
+from .editing import Edit, beginning, given_of
 from .prompts import GenerateCommand, Row, options_of, rows_of
 from .redrawing import Fresh, fresh_of, moments
 from .terminal import cost, live, say, tell
@@ -34,8 +34,8 @@ def generate(request: GenerateCommand, settings: dict[str, Any], edit: Edit) -> 
     model = models.load(folder, device=device_of(request.device))
     kept, request = _kept(folder, model), _setting_first(request, model)
     judge = evidence.judging(kept)
-    if request.what == "image" and request.suffix is None and ".png" in model.modality.suffixes:
-        request = replace(request, suffix=".png")  # drawings as pictures, if pictures are asked for
+    if request.suffix is None:
+        request = replace(request, suffix=_suffix(request.what, model))
     settings |= options_of(request.options)
     listed = model.modality.listed
     made = Made(_by_line(model, settings.pop("lines", "yes" if listed else "no")))
@@ -91,7 +91,7 @@ def _draw(
         for prompt, group in _by_given(model, rows):
             given = given_of(model, edit, prompt)
             begun = beginning(given, prompt)
-            asked = [(None if begins(model) else row.prompt, row.seed) for row in group]
+            asked = [(row.prompt, row.seed) for row in group]
             queue = list(group)
             for moment in moments(model, asked, given, request.tile, settings, made.fresh) if group else ():
                 share = (moment.state.step + 1) / moment.state.steps if not moment.outputs else 0
@@ -100,7 +100,7 @@ def _draw(
                     made.saved.append(_save(output, queue.pop(0), request))
                     if made.by_line:
                         made.lines += [output.text] if listed else lines.items(output.text, bool(begun))
-                    elif model.modality.written and len(made.texts) < SHOWN:
+                    elif isinstance(output.datum, str) and len(made.texts) < SHOWN:
                         made.texts.append(output.text)
                 if judge is not None and moment.outputs:
                     own = None if listed else begun
@@ -127,7 +127,7 @@ def _kept(folder: Path, model: Generator) -> Evidence | None:
 def _by_line(model: Generator, asked: Any) -> bool:
     if asked not in ("yes", "no"):
         raise Refusal(f"lines={asked}: expected yes or no")
-    if asked == "yes" and not model.modality.written:
+    if asked == "yes" and not model.modality.spans:
         raise Refusal(f"lines=yes: {model.name} draws {model.modality.name}, and lines are of texts; leave it out")
     return asked == "yes"
 
@@ -167,7 +167,7 @@ def _interpolate(
     outputs = model.interpolate(ends, seeds, frames=request.count, **settings)
     saved = [output.save(folder_of(request), request.suffix) for output in outputs]
     strip = saved[0].with_name(f"{saved[0].stem}-strip.png")
-    whole.write(strip, png_with({"strip": [o.record for o in outputs]}, outputs.sheet(columns=len(outputs))))
+    whole.write(strip, png(outputs.sheet(columns=len(outputs)), {"strip": [o.record for o in outputs]}))
     _tell_verdicts(saved, judge.verdicts([output.datum for output in outputs]) if judge else [])
     _report(request, saved, began, request.seed + request.count)
     say(f"All in one strip: {strip}.")
@@ -183,12 +183,22 @@ def folder_of(request: GenerateCommand) -> Path:
 def _reference(request: GenerateCommand) -> str:
     if request.model is not None:
         return request.model
-    return STARTERS.get(request.what, request.what)
+    known = request.what in references.starters() or os.path.exists(request.what)
+    return request.what if known else next(iter(references.starters(request.what)), request.what)
+
+
+def _suffix(what: str, model: Generator) -> str | None:
+    """Of files of a kind that is asked for, where the model makes another that serves for it: of pictures, if they are
+    drawn by a model of drawings; None for the model's own."""
+    if what == model.modality.name or what in references.starters() or os.path.exists(what):
+        return None
+    kind = recipes.kinds().get(what)
+    return None if kind is None else next((s for s in kind.modality.suffixes if s in model.modality.suffixes), None)
 
 
 def _by_given(model: Generator, rows: list[Row]) -> list[tuple[str | None, list[Row]]]:
     """Rows that can be drawn together: all, unless prompts are beginnings."""
-    if not begins(model):
+    if not model.begins:
         return [(None, rows)]
     groups: dict[str | None, list[Row]] = {}
     for row in rows:
@@ -197,7 +207,7 @@ def _by_given(model: Generator, rows: list[Row]) -> list[tuple[str | None, list[
 
 
 def _tell_unseen(model: Generator, rows: list[Row]) -> None:
-    unknown = getattr(model.codec, "unknown", None) if begins(model) else None  # characters, where it knows some
+    unknown = getattr(model.codec, "unknown", None) if model.begins else None  # characters, where it knows some
     look = unknown or model.conditioner.unseen
     unseen = list(dict.fromkeys(word for row in rows for word in look((row.prompt or "").replace(GAP, ""))))
     if unseen:

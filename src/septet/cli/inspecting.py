@@ -1,15 +1,15 @@
 """septet audit FOLDER: what data hold, before anything is trained on them."""
 
-import inspect
 import time
 from pathlib import Path
-from typing import Any
 
 from .. import recipes
 from ..audits import collection, page
+from ..contracts import Modality
 from ..data.dataset import read
 from ..data.listed import read_texts
-from .kinds import RECIPES, counted, modality_of
+from ..modalities.text import Text
+from .kinds import counted
 from .terminal import cost, say, tell
 
 
@@ -18,7 +18,7 @@ def examine(folder: Path, seed: int, out: Path | None) -> None:
     began = time.time()
     kind, modality = _kind(folder)
     tell(f"Reading the {kind} files of {folder} ...", error=True)
-    dataset = read_texts(folder, seed=seed) if kind == "text" else read(folder, modality, seed=seed)
+    dataset = read_texts(folder, seed=seed) if kind == Text.name else read(folder, modality, seed=seed)
     lead, sections = collection.look(dataset, folder)
     for sentence in lead:
         tell(sentence)
@@ -26,7 +26,7 @@ def examine(folder: Path, seed: int, out: Path | None) -> None:
     say(f"\nMade {written}.\nCost: {cost(began)}.", "train", kind, folder, "--budget", "20m")
 
 
-def _kind(folder: Path) -> tuple[str, Any]:
+def _kind(folder: Path) -> tuple[str, Modality]:
     """The kind of content that most files of a folder are of, and its modality as the recipe for it has it; of mixed
     kinds, which others there are is said."""
     counts = counted(folder)
@@ -35,6 +35,4 @@ def _kind(folder: Path) -> tuple[str, Any]:
     if others:
         left = "a model is trained on one kind, so these are left out"
         tell(f"Besides {counts[kind]:,} {kind} files there are {others}: {left}.")
-    modality = modality_of(kind)
-    known, options = inspect.signature(modality).parameters, recipes.options(recipes.find(RECIPES[kind]))
-    return kind, modality(**{name: value for name, value in options.items() if name in known})
+    return kind, recipes.default_modality(kind)

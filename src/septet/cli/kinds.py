@@ -1,4 +1,4 @@
-"""Of which kind the files of a person are: text, code, image or vector, by the extensions that each kind reads."""
+"""Of which kind the files of a person are, by the extensions that the modality of each kind reads."""
 
 import re
 import shlex
@@ -6,19 +6,26 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from .. import models
+from .. import recipes
 from ..data.captions import TABLES
 from ..data.files import kinds, listed, shown
 from ..space import Refusal
 
-RECIPES = {"text": "text_gpt", "code": "code_gpt", "image": "image_diffusion", "vector": "vector_gpt"}
-STARTERS = {"text": "prose", "code": "python", "image": "icons", "vector": "icons"}
 ABOUT = re.compile(r"(readme|licen[cs]e|copying|notice|changelog)\b", re.IGNORECASE)
 
 
 def modality_of(kind: str) -> Any:
     """The class that reads the files of a kind."""
-    return models.find_part(kind.capitalize())
+    return checked(kind).modality
+
+
+def checked(kind: str) -> recipes.Kind:
+    """The kind of a name, or a Refusal that lists those there are, and what others would take."""
+    known = recipes.kinds()
+    if kind not in known:
+        lacking = "".join(f"; {sentence}" for sentence in recipes.missing().values())
+        raise Refusal(f"kind {kind!r}: expected one of {', '.join(known)}{lacking}")
+    return known[kind]
 
 
 def counted(source: Path) -> dict[str, int]:
@@ -26,26 +33,32 @@ def counted(source: Path) -> dict[str, int]:
     captions, and those about a folder are none of its data. Refuses where there is nothing."""
     found = listed(source)
     own = found if source.is_file() else [path for path in found if path.name not in TABLES]
-    of = {kind: [path for path in own if path.suffix.lower() in modality_of(kind).extensions] for kind in RECIPES}
-    if source.is_dir():
-        told = {path.with_suffix("") for paths in (of[kind] for kind in of if kind != "text") for path in paths}
-        of["text"] = [path for path in of["text"] if path.with_suffix("") not in told and not ABOUT.match(path.name)]
+    known = {kind: facts.modality for kind, facts in recipes.kinds().items()}
+    of = {kind: [path for path in own if path.suffix.lower() in m.extensions] for kind, m in known.items()}
+    for kind in (kind for kind, m in known.items() if _prose(m) and source.is_dir()):
+        told = {path.with_suffix("") for other in of if not _prose(known[other]) for path in of[other]}
+        of[kind] = [path for path in of[kind] if path.with_suffix("") not in told and not ABOUT.match(path.name)]
     counts = {kind: len(paths) for kind, paths in of.items() if paths}
     if not counts:
-        words = _commands(RECIPES, source) if source.is_file() else "give another"
+        words = _commands(known, source) if source.is_file() else "give another"
         raise Refusal(f"{shown(source)} holds nothing that can be learned from ({kinds(found) or 'no files'}); {words}")
     return counts
+
+
+def _prose(modality: Any) -> bool:
+    """Whether its files may be about others: texts that need no caption, and are no part of a repository's code."""
+    return not modality.captioned and not modality.tracked
 
 
 def kind_of(source: Path) -> str:
     """The one kind of all files; refuses where they are of several. What else a repository of code holds, and the fewer
     texts beside code, belong to the code."""
     counts = counted(source)
-    code = counts.get("code", 0)
+    code = {kind: count for kind, count in counts.items() if modality_of(kind).tracked}
     if code and (source / ".git").exists():
-        return "code"
-    if code > counts.get("text", 0):
-        counts.pop("text", None)
+        return max(code, key=lambda kind: code[kind])
+    if code:
+        counts = {k: n for k, n in counts.items() if n >= max(code.values()) or not _prose(modality_of(k))}
     if len(counts) > 1:
         held = " and ".join(f"{count:,} {kind} files" for kind, count in counts.items())
         raise Refusal(f"{shown(source)} holds {held}, and a model learns one kind: {_commands(counts, source)}")

@@ -18,14 +18,18 @@ def models() -> None:
     found = at_hand()
     for name, kind in found:
         tell(f"{name:24} {kind}")
-    say(f"{len(found)} models.", *(["show", "NAME"] if found else ["train", "image", "FOLDER", "--budget", "20m"]))
+    say(f"{len(found)} models.", *(["show", "NAME"] if found else ["train", "FOLDER", "--budget", "20m"]))
 
 
 def recipes() -> None:
-    for name in known.names():
+    lacking = known.missing()
+    for name in (name for name in known.names() if name not in lacking):
         recipe = known.find(name)
-        tell(f"{name}\n    {' '.join((recipe.__doc__ or '').split())}")
+        default = ", its default" if known.kinds()[known.kind_of(name)].default == name else ""
+        tell(f"{name}, for {known.kind_of(name)}{default}\n    {' '.join((recipe.__doc__ or '').split())}")
         tell("    " + " ".join(f"{option}={value}" for option, value in known.options(recipe).items()))
+    for sentence in lacking.values():
+        tell(f"{sentence}.")
     say("Give options after the folder.", "train", "image", "FOLDER", "size=48", "--budget", "20m")
 
 

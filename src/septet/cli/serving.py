@@ -112,23 +112,24 @@ def _local(host: str) -> bool:
 
 def _models(given: list[str]) -> tuple[Any, Any, dict[str, str]]:
     """The engine, what may be named, and the defaults; the models given are loaded now, and come first."""
+    from ..folders.references import starters
     from ..language import embedding
     from ..processes.autoregressive import Autoregressive
     from ..serve.engine import Engine
     from .conversing import MODEL
-    from .kinds import STARTERS
     from .listing import at_hand
 
-    defaults = dict.fromkeys(("text", "fill"), STARTERS["text"]) | {"embedding": embedding.DEFAULT}
-    defaults |= {"chat": MODEL, "infill": STARTERS["code"], "image": STARTERS["vector"]}
+    kinds = {"text": "text", "fill": "text", "infill": "code", "image": "image"}
+    defaults = {asked: starter for asked, kind in kinds.items() for starter in starters(kind)[:1]}
+    defaults |= {"chat": MODEL, "embedding": embedding.DEFAULT}
     engine = Engine(embedding.loaded)
     for reference in reversed(given):
         with engine.using(reference) as loaded:
             model = loaded.model
             if isinstance(model, embedding.Encoder):
                 kinds = ["embedding"]
-            elif not model.modality.written or not isinstance(model.process, Autoregressive):
-                kinds = ["embedding" if model.modality.written else "image"]
+            elif not isinstance(model.process, Autoregressive) or not model.begins:
+                kinds = ["image" if ".png" in model.modality.suffixes else "embedding"]
             else:  # it goes on from a text, and embeds only where it is named: the default was trained to
                 kinds = ["text", *(["chat"] if getattr(model.modality, "template", None) else [])]
                 kinds += ["fill", "infill"] if "spans" in model.process.known else []

@@ -5,11 +5,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from .. import models
+from .. import models, recipes
 from ..audits import origin, page, provenance
 from ..devices import device_of
+from ..folders.records import read_record
 from ..folders.references import is_pickle, starters
-from ..modalities.records import read_record
 from ..originality import evidence
 from ..space import Refusal
 from .terminal import cost, say, tell
@@ -21,10 +21,10 @@ NAME = re.compile(r"[A-Za-z0-9._-]{1,128}")
 def trace(path: Path, reference: str | None, data: Path | None, influence: bool, out: Path | None) -> None:
     """Print where a generated file came from, and write a page that shows it."""
     began = time.time()
-    if is_pickle(path) or path.suffix in (".safetensors", ".gguf"):
+    record = _record(path)
+    if record is None and (is_pickle(path) or path.suffix in (".safetensors", ".gguf")):
         models.resolve(path)  # which tells why that is no model
-    record = read_record(path)
-    if record is None or "septet" not in record:
+    if record is None:
         raise Refusal(f"{path} holds no record of septet; that proves nothing, since records are easily removed")
     provenance.checked(record, path)
     folder = _folder(record, reference, path)
@@ -41,6 +41,16 @@ def trace(path: Path, reference: str | None, data: Path | None, influence: bool,
     target = out or path.with_name(f"{path.stem}-audit")
     written = page.write(target, f"Where did {path.name} come from?", lead, sections)
     say(f"\nMade {written}.\nCost: {cost(began)}.", "show", folder)
+
+
+def _record(path: Path) -> dict[str, Any] | None:
+    """The record of septet in or beside a file, as it is kept in usual formats, or as a kind of content that is written
+    in such files keeps it."""
+    found = read_record(path)
+    for kind, known in recipes.kinds().items() if found is None else ():
+        if path.suffix.lower() in known.modality.suffixes:
+            found = found or recipes.default_modality(kind).record(path)
+    return found if found and "septet" in found else None
 
 
 def _folder(record: dict[str, Any], reference: str | None, path: Path) -> Path:
@@ -65,8 +75,8 @@ def check(path: Path) -> None:
     """Print what wrote a file, by its record."""
     if not path.is_file():
         raise Refusal(f"{path}: no such file; check the path")
-    record = read_record(path)
-    if record is None or "septet" not in record:
+    record = _record(path)
+    if record is None:
         say(f"{path} holds no record of septet. That proves nothing: records are easily removed.")
         return
     provenance.checked(record, path)

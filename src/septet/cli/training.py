@@ -1,5 +1,6 @@
 """septet train."""
 
+import math
 import os
 import shlex
 import sys
@@ -15,14 +16,13 @@ from .. import models, openweights, recipes, runs
 from ..data.files import listed, shown
 from ..fitting.pace import process_started
 from ..generator import Generator
+from ..part import describe
 from ..runs import resuming
 from ..space import Refusal
-from .kinds import RECIPES, kind_of
+from . import kinds
 from .terminal import cost, live, say, tell
 
-FEW = {"image": 2000, "vector": 2000}  # files below which a training starts from a starter; of code, any number
-BEGINNINGS = {"text": "prose", "code": "python", "image": "pictures"}  # starters that few files are learned from
-LOOKED_AT = 24  # drawings whose colours decide between starters
+LOOKED_AT = 24  # files that decide between starters
 UNSHAPING = {"batch", "rate", "average"}  # options that leave the model's shape alone, where a recipe takes them
 
 
@@ -52,12 +52,12 @@ def named(first: str, second: Path | None, options: list[str], recipe: str | Non
     if second is not None and ("=" not in str(second) or os.path.exists(second)):
         return first, second, options
     options = options if second is None else [str(second), *options]
-    if first in RECIPES and not os.path.exists(first):
+    if first in recipes.kinds() and not os.path.exists(first):
         raise Refusal(f"train {first}: give the files too, as in septet train {first} FOLDER")
     source, whole = Path(first), (recipe or "").partition(",")[0].strip()
     if whole in recipes.names():
-        return whole.partition("_")[0], source, options
-    kind = kind_of(source)
+        return recipes.kind_of(whole), source, options
+    kind = kinds.kind_of(source)
     say(f"{shown(source)} is taken for {kind}, as in septet train {kind} {shlex.quote(shown(source))}.")
     return kind, source, options
 
@@ -89,7 +89,7 @@ def _train(request: TrainCommand, folder: Path, began: float) -> None:
     begun = resuming.recorded(runs.run_folder(folder)) if resume else None
     asked = _recipe_name(kind, request.recipe or (begun["recipe"] if begun else None))
     reference = request.start or (_nearest(kind, asked, source, options) if begun is None else _begun_from(begun))
-    name = asked or _next_recipe(kind, reference) or RECIPES[kind]
+    name = asked or _next_recipe(kind, reference) or kinds.checked(kind).default
     chosen = recipes.parsed(recipes.find(name), options)
     if budget is None and request.steps is None and not resume:
         budget = "20m"
@@ -103,8 +103,7 @@ def _train(request: TrainCommand, folder: Path, began: float) -> None:
 def _recipe_name(kind: str, recipe: str | None) -> str | None:
     """The recipe that was asked for, if one was, in full."""
     if recipe is None:
-        if kind not in RECIPES:
-            raise Refusal(f"kind {kind!r}: expected one of {', '.join(RECIPES)}")
+        kinds.checked(kind)
         return None
     if recipe in recipes.names():
         return recipe
@@ -119,45 +118,54 @@ def _next_recipe(kind: str, reference: str | None) -> str | None:
         return None
     path = models.resolve(reference)
     if openweights.published(path):
-        return "text_lora" if kind == "text" else None
+        return kinds.checked(kind).published
     facts = models.card(path)
     name = str(facts.get("continues_with", facts.get("recipe")))
-    return name if name in recipes.names() and name.startswith(f"{kind}_") else None
+    return name if name in kinds.checked(kind).recipes else None
 
 
 def _nearest(kind: str, recipe: str | None, source: Path, options: list[str]) -> str | None:
-    """The starter to go on from, for few pictures or drawings, if its recipe may be taken and no option shapes the
-    model anew."""
-    starter, named = _starter(kind, source), {word.partition("=")[0] for word in options}
-    if kind == "text" or starter not in models.starters():
+    """The starter to go on from, where files are few, if its recipe may be taken and no option shapes the model
+    anew."""
+    if kind not in recipes.kinds() or not (few := recipes.kinds()[kind].about.few):
         return None
-    goes_on = _next_recipe(kind, starter)
-    if goes_on is None or recipe not in (None, goes_on):
+    starter, named = _starter(kind, source), {word.partition("=")[0] for word in options}
+    goes_on = None if starter is None else _next_recipe(kind, starter)
+    if starter is None or goes_on is None or recipe not in (None, goes_on):
         return None
     if named - UNSHAPING & set(recipes.options(recipes.find(goes_on))):
         return None
-    tree = models.config(models.resolve(starter))
-    modality: Any = models.find_part(tree["arguments"]["modality"]["part"])
-    count = sum(path.suffix.lower() in modality.extensions for path in listed(source, modality.tracked))
-    if count >= FEW.get(kind, count + 1):
+    count = len(_files(kinds.modality_of(kind), source))
+    if count >= few:
         return None
-    few = " are few" if kind in FEW else ""
-    say(f"{count:,} files{few}: starting from the starter {starter!r}; --from nothing begins anew.")
+    say(
+        f"{count:,} files{' are few' if few < math.inf else ''}: starting from the starter {starter!r}; "
+        "--from nothing begins anew."
+    )
     return starter
 
 
-def _starter(kind: str, source: Path) -> str:
-    """The starter for files of a kind; drawings in several colours, by a few of them, have one of their own."""
-    if kind != "vector":
-        return BEGINNINGS.get(kind, "")
-    from ..modalities.vector import Vector  # no other kind needs to read SVG
+def _files(modality: Any, source: Path) -> list[Path]:
+    return [path for path in listed(source, modality.tracked) if path.suffix.lower() in modality.extensions]
 
-    vector, found = Vector(palette=2), []
-    paths = [path for path in listed(source) if path.suffix.lower() in vector.extensions]
+
+def _starter(kind: str, source: Path) -> str | None:
+    """The first starter of a kind whose modality has learned of its data what can be learned of a few of these: one
+    that draws in colours is for drawings in colours."""
+    there = [name for name in models.starters(kind) if models.card(models.resolve(name)).get("kind") == kind]
+    modality, found = recipes.default_modality(kind), []
+    paths = _files(modality, source) if there else []
     for path in paths[:: len(paths) // LOOKED_AT + 1]:
         with suppress(Refusal):
-            found.append(vector.read(path))
-    return "emoji" if found and vector.learned(found)[0].colours else "icons"
+            found.append(modality.read(path))
+    learned = _told(describe(modality.learned(found)[0])) if found else None
+    trees = {name: models.config(models.resolve(name))["arguments"]["modality"] for name in there}
+    return next((name for name, tree in trees.items() if _told(tree) == learned), None)
+
+
+def _told(tree: dict[str, Any]) -> set[str]:
+    """The arguments of a modality that say something."""
+    return {name for name, value in tree["arguments"].items() if value}
 
 
 def _begun_from(begun: dict[str, Any]) -> str | None:

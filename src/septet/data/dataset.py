@@ -20,7 +20,7 @@ from .store import Store, stored
 
 FEW = 10  # fewer items than this are not parted into training and held-out ones
 END = "#end"  # of the source of a datum's held-out end
-NOTHING = "all of one colour", "nothing in them can be learned"  # of pictures, and of texts, that are left out
+NOTHING = "nothing in them can be learned"  # of what is left out: all of one colour, or white space
 LISTED = 20  # skipped files that the report names
 
 
@@ -143,7 +143,7 @@ def read(
     for entry in found.entries:
         harvest.add(entry)
     if not harvest.prompts:
-        why = [*harvest.skipped[:1], *[NOTHING[modality.written]] * harvest.empty, "there are none"][0]
+        why = [*harvest.skipped[:1], *[NOTHING] * harvest.empty, "there are none"][0]
         raise Refusal(f"{found.name}: nothing could be read of {harvest.entries:,} {modality.name} items; first: {why}")
     data: Any = harvest.store.finished()
     modality, lessons = modality.learned(data)
@@ -181,7 +181,7 @@ def _account(harvest: _Harvest) -> Iterator[str]:
         named = "; ".join(harvest.skipped[:LISTED]) + ("; ..." if len(harvest.skipped) > LISTED else "")
         yield f"{len(harvest.skipped):,} of {harvest.entries:,} could not be read and were skipped: {named}"
     if harvest.empty:
-        yield f"{harvest.empty:,} were left out: {NOTHING[harvest.modality.written]}."
+        yield f"{harvest.empty:,} were left out: {NOTHING}."
     if harvest.copies:
         what = "say how often an item is learned" if harvest.modality.listed else "were dropped"
         yield f"{len(harvest.copies):,} exact duplicates {what}."

@@ -84,7 +84,7 @@ def _files(root: Path, modality: Modality, captions: bool) -> Source:
             "give another folder or another kind of content"
         )
     told = Captions(root)
-    say = captions and not modality.written  # a text says what it says
+    say = captions and modality.captioned
 
     def entries() -> Iterator[Entry]:
         for path in paths:
@@ -110,11 +110,11 @@ def _table(source: Any, modality: Modality) -> Source:
     if isinstance(names, dict):
         raise Refusal(f"this has the splits {', '.join(names)}: give one, as data[{next(iter(names), 'train')!r}]")
     names = list(names or [])
-    wanted = TEXT_COLUMNS if modality.written else (modality.name, *IMAGE_COLUMNS)
+    wanted = (modality.name, *IMAGE_COLUMNS) if modality.captioned else TEXT_COLUMNS
     column = _column(names, wanted)
     if column is None:
         raise Refusal(f"columns {', '.join(names)}: none holds {modality.name}; name it {' or '.join(wanted)}")
-    told = None if modality.written else _column(names, (*TEXT_COLUMNS, *LABEL_COLUMNS))
+    told = _column(names, (*TEXT_COLUMNS, *LABEL_COLUMNS)) if modality.captioned else None
     feature = (getattr(source, "features", None) or {}).get(told)
 
     def entries() -> Iterator[Entry]:

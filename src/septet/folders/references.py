@@ -1,7 +1,7 @@
 """Resolves names: the reference of a model to its folder, the name of a part to its class."""
 
 import difflib
-import importlib
+import importlib.util
 import os
 import pkgutil
 import re
@@ -11,6 +11,7 @@ from pathlib import Path
 from ..part import Part, part_name
 from ..space import Refusal
 from . import fetching
+from .cards import card
 from .whole import previous
 
 SOURCE = Path(__file__).parents[1]
@@ -20,9 +21,15 @@ GGUF = ".gguf"
 PICKLES = (".pt", ".pth", ".bin", ".pkl", ".pickle", ".ckpt")
 
 
-def starters() -> list[str]:
-    """The names of the models that ship with septet."""
-    return sorted(path.parent.name for path in STARTERS.glob("*/config.json"))
+def starters(kind: str | None = None) -> list[str]:
+    """The names of the models that ship with septet. Of a `kind` of content those whose card says that they make it,
+    then those whose card says that they serve for it."""
+    names = sorted(path.parent.name for path in STARTERS.glob("*/config.json"))
+    if kind is None:
+        return names
+    cards = {name: card(STARTERS / name) for name in names}
+    own = [name for name in names if cards[name].get("kind") == kind]
+    return own + [name for name in names if kind in (cards[name].get("serves") or ()) and name not in own]
 
 
 def resolve(reference: str | Path) -> Path:
@@ -108,11 +115,16 @@ def find_part(name: str, parts: Sequence[type[Part]] = ()) -> type[Part]:
 
 def _modules() -> Iterator[tuple[str, Path]]:
     """Name and source of every module that defines parts."""
-    for package in PACKAGES:
-        if (SOURCE / f"{package}.py").is_file():
-            yield f"septet.{package}", SOURCE / f"{package}.py"
-        for module in pkgutil.iter_modules([str(SOURCE / package)]):
-            yield f"septet.{package}.{module.name}", SOURCE / package / f"{module.name}.py"
+    for name in (f"septet.{package}" for package in PACKAGES):
+        spec = importlib.util.find_spec(name)
+        if spec is None or spec.origin is None:
+            continue
+        yield name, Path(spec.origin)
+        if spec.submodule_search_locations is not None:
+            for folder in importlib.import_module(name).__path__:
+                for module in pkgutil.iter_modules([folder]):
+                    inner = f"{module.name}/__init__.py" if module.ispkg else f"{module.name}.py"
+                    yield f"{name}.{module.name}", Path(folder) / inner
 
 
 def _imported(module: str, part: str):

@@ -16,11 +16,12 @@ from torch import Tensor
 
 from ..contracts import Modality
 from ..folders import whole
+from ..folders.pictures import PIXELS, opened, png
+from ..folders.records import ASCII, EXIF, USER_COMMENT
 from ..space import Refusal
 from .descriptors import picture_features, picture_views
-from .picture_files import PIXELS, opened
 from .pixels import fit, palette, snapped, tiles
-from .records import ASCII, EXIF, USER_COMMENT, png_with, sized
+from .records import sized
 
 ORIENTATION = 0x0112
 CANARY = 4  # blocks a side
@@ -120,7 +121,7 @@ class Image(Modality):
         path, stream = Path(path), io.BytesIO()
         picture = sized(Pillow.fromarray(self.take(datum)), record)
         if path.suffix.lower() == ".png":
-            stream.write(png_with(record, picture))
+            stream.write(png(picture, record))
         elif path.suffix.lower() == ".webp":
             exif = Pillow.Exif()
             exif.get_ifd(EXIF)[USER_COMMENT] = ASCII + json.dumps(record).encode("ascii")
@@ -138,8 +139,26 @@ class Image(Modality):
         picture.thumbnail((size, size), Pillow.Resampling.HAMMING)
         return picture
 
-    def compose(self, drawn: Any, given: Any, where: Any) -> np.ndarray:
-        """`given` where the bool (H, W) `where` is true, to the bit; `drawn` elsewhere."""
+    def region(self, text: str, datum: np.ndarray) -> np.ndarray:
+        """False in the box x,y,w,h of pixels, or where the picture file `text` is white: these are drawn anew."""
+        height, width = datum.shape[:2]
+        numbers = [int(n) for n in text.split(",") if n.strip().isdecimal()]
+        if len(numbers) == 4 and text.count(",") == 3:
+            x, y, across, down = numbers
+            if not (across and down and x + across <= width and y + down <= height):
+                raise Refusal(f"--where {text}: expected a box x,y,w,h within {width} x {height} pixels")
+            kept = np.ones((height, width), bool)
+            kept[y : y + down, x : x + across] = False
+            return kept
+        if not Path(text).is_file():
+            raise Refusal(f"--where {text}: no such file; give a mask, white where it is drawn anew, or a box x,y,w,h")
+        mask = Pillow.fromarray(self.read(Path(text))).convert("L")
+        return np.asarray(mask.resize((width, height), Pillow.Resampling.NEAREST)) < 128
+
+    def compose(self, drawn: Any, given: Any, where: Any = None) -> np.ndarray:
+        """`given` where the bool (H, W) `where` is true, to the bit; `drawn` elsewhere, and without it everywhere."""
+        if where is None:
+            return drawn
         drawn_HW4, given_HW4, where_HW = self.take(np.asarray(drawn)), self.take(np.asarray(given)), np.asarray(where)
         if drawn_HW4.shape != given_HW4.shape or where_HW.shape != drawn_HW4.shape[:2] or where_HW.dtype != bool:
             raise Refusal(

@@ -1,5 +1,6 @@
 """Plain text: one datum is the text of a file."""
 
+import html
 import json
 from collections.abc import Iterator, Sequence
 from itertools import islice
@@ -23,6 +24,7 @@ MARKS += ((b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
 CONTROLS = bytes(set(range(32)) - set(b"\t\n\r\f\v\x1b"))
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 FEATURES, SKETCH = 1024, 512
+SHOWN = 20_000  # characters of a text on a page
 LINES = (".jsonl", ".ndjson")  # files of JSON lines, a text or a conversation each
 TOGETHER = 32  # conversations that the template is given at a time
 ROLES = ("system", "user", "assistant")
@@ -116,7 +118,7 @@ class Text(Modality):
     name = "text"
     extensions = (".txt", ".text", ".md", ".markdown", ".rst", ".org", ".adoc", ".tex", ".log", ".srt", *LINES)
     suffixes = (".txt",)
-    written = True
+    captioned, spans, begins = False, True, True
 
     def __init__(self, template: Asset | None = None, words: dict[str, str] | None = None, listed: bool = False):
         self.template, self.words, self.listed = template, words or {}, listed
@@ -222,6 +224,11 @@ class Text(Modality):
         text = "\n".join(lines[: size // points])
         ImageDraw.Draw(picture).text((points // 2, points // 2), text, "black", ImageFont.load_default(points))
         return picture
+
+    def player(self, datum: str, size: int = 160) -> str:
+        """The text, of which the beginning is seen at first."""
+        told = html.escape(datum if len(datum) <= SHOWN else datum[:SHOWN] + "\u2026")
+        return f'<pre style="white-space:pre-wrap;text-align:left;max-height:{2 * size}px;overflow:auto">{told}</pre>'
 
     def features(self, data: Sequence[str]) -> Tensor:
         """float32 (n, 1024): how often runs of 3, 4 and 5 characters occur, hashed with signs (Weinberger et al. 2009),

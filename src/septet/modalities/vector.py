@@ -4,6 +4,7 @@ Shapes: B drawings, S pixels a side.
 """
 
 import io
+import re
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -19,11 +20,12 @@ from torch import Tensor
 
 from ..contracts import Modality
 from ..folders import whole
+from ..folders.pictures import png
 from ..space import Refusal
 from .descriptors import SIDE, likeness, picture_features, picture_views
 from .drawing import Drawing, Figure, bounds, nearest, outlines, rgb, to_svg
 from .pixels import palette
-from .records import png_with, size_of, sized
+from .records import size_of, sized
 from .svg import MOST_BYTES, parse_svg
 
 __all__ = ["Drawing", "Figure", "Vector", "arrange", "render", "shades"]
@@ -165,10 +167,17 @@ class Vector(Modality):
             whole.write(path, to_svg(datum, record).encode())
             return
         side = min(size_of(record["size"])) if "size" in record else PNG_SIDE
-        whole.write(path, png_with(record, sized(render(datum, side), record)))
+        whole.write(path, png(sized(render(datum, side), record), record))
 
     def preview(self, datum: Drawing, size: int = 128) -> Image.Image:
         return render(datum, size)
+
+    def region(self, text: str, datum: Drawing) -> int:
+        """The figure after which something is drawn in between, as "after 3"."""
+        found = re.fullmatch(r"after (\d{1,6})", text.strip())
+        if not found or int(found[1]) > len(datum.figures):
+            raise Refusal(f"--where {text}: expected `after N`, of {len(datum.figures)} figures the one before the gap")
+        return int(found[1])
 
     def compose(self, drawn: Drawing, given: Drawing, where: int | None = None) -> Drawing:
         """The given figures exactly: in place of the drawn ones that stand for them, which are the first, or with a gap

@@ -40,7 +40,7 @@ def gather(dataset: Dataset) -> Evidence:
     names = [dataset.sources[i] for i in index]
     if modality.listed:
         return listed(training, held_out, names)
-    if modality.written:
+    if modality.spans:
         whole: dict[str, str] = {}  # with the ends that are held out
         for i, text in zip((*index, *dataset.validation), (*training, *held_out), strict=True):
             name = dataset.sources[i].removesuffix(END)

@@ -7,9 +7,10 @@ import math
 import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
-from ..contracts import Learner
+from ..contracts import Learner, Modality
+from ..data.advice import Enough, advice
 from ..data.dataset import Dataset
 from ..fitting import Batches, Settings
 from ..generator import Generator
@@ -18,7 +19,10 @@ from ..space import Refusal
 MOST = 1_000_000  # that an option can be, if it is a whole number
 KINDS: dict[Any, str] = {bool: "yes or no", int: "a whole number", float: "a number", str: "a text"}
 SHARES = ("dropout", "fill", "average", "codec_share")  # options from 0 to below 1
-__all__ = ["Plan", "Stage", "checked", "find", "names", "options", "parsed"]
+__all__ = [
+    *("Enough", "Kind", "Plan", "Stage", "advised", "checked", "default_modality", "find", "kind_of", "kinds"),
+    *("missing", "names", "options", "parsed", "recipe"),
+]
 
 RESERVED = ("source", "seed", "start", "seconds")  # arguments of every recipe that are no options
 
@@ -50,6 +54,53 @@ class Plan:
     previews: list[Any] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class About:
+    """What a recipe says of itself by the decorator `recipe`; its fields are the decorator's arguments."""
+
+    modality: type[Modality]
+    default: bool
+    few: float
+    enough: Enough | None
+    published: bool
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of content, as its recipes have it: their names, and which is the default."""
+
+    modality: type[Modality]
+    recipes: tuple[str, ...]
+    default: str
+    about: About  # of the default
+
+    @property
+    def published(self) -> str | None:
+        """The recipe that goes on from published models."""
+        return next((name for name in self.recipes if _about(name).published), None)
+
+
+Made = TypeVar("Made", bound=Callable[..., Plan])
+
+
+def recipe(
+    modality: type[Modality],
+    default: bool = False,
+    few: float = 0,
+    enough: Enough | None = None,
+    published: bool = False,
+) -> Callable[[Made], Made]:
+    """Makes a function the recipe of its name, for data of `modality`. `default`: the one that is taken where none is
+    named; `few`: files below which it then goes on from a starter; `enough`: how much data it takes, where that was
+    measured. `published`: it goes on from models that others published."""
+
+    def register(function: Made) -> Made:
+        vars(function)["about"] = About(modality, default, few, enough, published)
+        return function
+
+    return register
+
+
 def names() -> list[str]:
     """Every recipe's name."""
     return sorted(m.name for m in pkgutil.iter_modules(__path__) if not m.name.startswith("_"))
@@ -61,7 +112,62 @@ def find(recipe: str | Callable[..., Plan]) -> Callable[..., Plan]:
         return recipe
     if recipe not in names():
         raise Refusal(f"recipe {recipe!r}: expected one of {', '.join(names())}")
-    return getattr(importlib.import_module(f"{__name__}.{recipe}"), recipe)
+    try:
+        return getattr(importlib.import_module(f"{__name__}.{recipe}"), recipe)
+    except ModuleNotFoundError as error:
+        raise Refusal(f"recipe {recipe} needs the package {error.name}: pip install {error.name}") from error
+
+
+def _about(name: str) -> About:
+    about = vars(find(name)).get("about")
+    if about is None:
+        raise Refusal(f"recipe {name} does not say what data it is for: write @recipe(MODALITY) above its function")
+    return about
+
+
+def kind_of(name: str) -> str:
+    """The kind of content that a recipe is for."""
+    return _about(name).modality.name
+
+
+def kinds() -> dict[str, Kind]:
+    """Every kind of content that has a recipe, by the name of its modality. A recipe that cannot be imported is left
+    out: see `missing`."""
+    lacking, found = missing(), {}
+    for name in names():
+        if name not in lacking:
+            found.setdefault(kind_of(name), []).append(name)
+    return {kind: _kind(own) for kind, own in found.items()}
+
+
+def _kind(own: list[str]) -> Kind:
+    first = next((name for name in own if _about(name).default), own[0])
+    about = _about(first)
+    return Kind(about.modality, tuple(own), first, about)
+
+
+def missing() -> dict[str, str]:
+    """Why a recipe cannot be had, by its name: a sentence that says what to install."""
+    said = {}
+    for name in names():
+        try:
+            _about(name)
+        except Refusal as error:
+            said[name] = str(error)
+    return said
+
+
+def advised(dataset: Dataset) -> str:
+    """Whether there are enough data of their kind, in a sentence; empty where that was not measured."""
+    found = kinds().get(dataset.modality.name)
+    return advice(dataset, None if found is None else found.about.enough)
+
+
+def default_modality(kind: str) -> Modality:
+    """The modality of a kind as its default recipe makes it."""
+    found = kinds()[kind]
+    known, chosen = inspect.signature(found.modality).parameters, options(find(found.default))
+    return found.modality(**{name: value for name, value in chosen.items() if name in known})
 
 
 def options(recipe: Callable[..., Plan]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Code completion by GPT: what stands at a cursor, knowing what stands before and after it."""
 
+import math
 from typing import Any
 
 import torch
@@ -14,11 +15,12 @@ from ..generator import Generator
 from ..modalities.code import Code
 from ..processes.autoregressive import Autoregressive
 from ..space import Refusal
-from . import Plan, Stage
+from . import Plan, Stage, recipe
 
 SETTINGS = {"temperature": 0.2, "min_p": 0.05}  # of a draw
 
 
+@recipe(Code, default=True, few=math.inf)
 def code_gpt(
     source: Any,
     seed: int = 0,

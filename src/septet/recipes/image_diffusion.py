@@ -8,13 +8,15 @@ from ..backbones.transformer import Transformer
 from ..codecs.patches import Patches
 from ..fitting import Settings
 from ..generator import Generator
+from ..modalities.image import Image
 from ..processes.flow import Flow
 from ..space import Refusal
-from . import Plan, Stage
+from . import Enough, Plan, Stage, recipe
 from ._grids import conditioner_for
 from ._pictures import gather
 
 
+@recipe(Image, default=True, few=2000, enough=Enough("pictures", train=400))
 def image_diffusion(
     source: Any,
     seed: int = 0,

@@ -8,13 +8,15 @@ from ..backbones.convolution import Generative, Judge
 from ..codecs.patches import Patches
 from ..fitting import Settings
 from ..generator import Generator
+from ..modalities.image import Image
 from ..processes.adversarial import Adversarial
 from ..space import Refusal
-from . import Plan, Stage
+from . import Plan, Stage, recipe
 from ._grids import conditioner_for
 from ._pictures import gather
 
 
+@recipe(Image)
 def image_gan(
     source: Any,
     seed: int = 0,

@@ -8,12 +8,14 @@ from ..backbones.transformer import Transformer
 from ..codecs.quantised import Quantised
 from ..fitting import Settings
 from ..generator import Generator
+from ..modalities.image import Image
 from ..processes.permuted import Permuted
-from . import Plan
+from . import Plan, recipe
 from ._grids import coded_plan, conditioner_for
 from ._pictures import gather
 
 
+@recipe(Image)
 def image_gpt(
     source: Any,
     seed: int = 0,

@@ -8,9 +8,10 @@ import torch
 from ..codecs.variational import Variational
 from ..fitting import Settings
 from ..generator import Generator
+from ..modalities.image import Image
 from ..processes.gaussian import Gaussian
 from ..space import Refusal
-from . import Plan, Stage
+from . import Plan, Stage, recipe
 from ._grids import conditioner_for
 from ._pictures import gather
 
@@ -24,6 +25,7 @@ def fair(items: list[int], labels: list[str], seed: int) -> list[int]:
     return [items[k] for k in dict.fromkeys(order[:FITTED] + list(first.values()))]
 
 
+@recipe(Image)
 def image_vae(
     source: Any,
     seed: int = 0,

@@ -14,10 +14,11 @@ from ..generator import Generator
 from ..modalities.text import Text
 from ..processes.masked import Masked
 from ..space import Refusal
-from . import Plan, Stage
+from . import Plan, Stage, recipe
 from .text_gpt import stream
 
 
+@recipe(Text)
 def text_bert(
     source: Any,
     seed: int = 0,

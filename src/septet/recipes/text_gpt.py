@@ -15,13 +15,14 @@ from ..generator import Generator
 from ..modalities.text import Text, messages_of
 from ..processes.autoregressive import Autoregressive
 from ..space import Refusal, input_only
-from . import Plan, Stage
+from . import Enough, Plan, Stage, recipe
 
 ITEMS = 64  # of a list in a batch
 DROPOUT = 0.2  # of lists, which are small beside running texts
 SHORT = 32  # characters of an item, on average, up to which they are the symbols
 
 
+@recipe(Text, default=True, enough=Enough("characters", train=300_000))
 def text_gpt(
     source: Any,
     seed: int = 0,

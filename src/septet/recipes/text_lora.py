@@ -13,12 +13,13 @@ from ..modalities.text import Text
 from ..openweights import adapted
 from ..processes.autoregressive import Autoregressive
 from ..space import Refusal
-from . import Plan, Stage
+from . import Plan, Stage, recipe
 from .text_gpt import stream
 
 FEWEST = 60  # steps, however short the data are
 
 
+@recipe(Text, published=True)
 def text_lora(
     source: Any,
     seed: int = 0,

@@ -14,9 +14,10 @@ from ..generator import Generator
 from ..modalities.vector import Vector
 from ..processes.autoregressive import Autoregressive
 from ..space import Refusal
-from . import Plan, Stage
+from . import Enough, Plan, Stage, recipe
 
 
+@recipe(Vector, default=True, few=2000, enough=Enough("drawings", train=50_000, adapt=10))
 def vector_gpt(
     source: Any,
     seed: int = 0,

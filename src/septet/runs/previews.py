@@ -1,6 +1,5 @@
 """Previews of a training run: the same prompts and seeds drawn again at twelve moments, one row below another."""
 
-import io
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 from PIL import Image
 
 from ..folders import whole
+from ..folders.pictures import png
 from ..generator import Generator
 from ..output import Outputs
 
@@ -66,6 +66,4 @@ def _stacked(rows: list[Image.Image]) -> bytes:
     for row in rows:
         whole.paste(row, (0, top))
         top += row.height
-    stream = io.BytesIO()
-    whole.save(stream, "PNG")
-    return stream.getvalue()
+    return png(whole)

@@ -18,7 +18,7 @@ from torch import nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from .. import models, recipes
-from ..data import advice, survey
+from ..data import survey
 from ..data.canaries import Planted
 from ..devices import device_of
 from ..fitting.pace import peak_memory_bytes
@@ -151,7 +151,7 @@ class Run:
         kept, remark = {}, []
         if begun.get("evidence") is not False and len(plan.dataset.data):
             kept, remark = self._evidence(plan)
-        told = [*plan.dataset.report, *survey.sentences(survey.survey(plan.dataset)), advice.advice(plan.dataset)]
+        told = [*plan.dataset.report, *survey.sentences(survey.survey(plan.dataset)), recipes.advised(plan.dataset)]
         for sentence in filter(None, [*told, *remark]):
             yield Progress("data", None, 0.0, sentence)
         if self.resume:
@@ -200,6 +200,7 @@ class Run:
     def _save(self, plan: Plan, course: Course, previews: Previews, options: dict, kept: dict[str, bytes]) -> Progress:
         facts = {
             "recipe": self.recipe.__name__,
+            "kind": plan.generator.modality.name,
             "options": options,
             "seed": course.seed,
             "source": str(self.source) if isinstance(self.source, str | Path) else None,

@@ -54,7 +54,7 @@ class Loaded:
     def decoding(self) -> Decoding:
         with self.lock:
             if self._decoding is None:
-                if not isinstance(self.model.process, Autoregressive) or not self.model.modality.written:
+                if not isinstance(self.model.process, Autoregressive) or not self.model.begins:
                     raise Refusal(f"{self.model.name} is no language model: it goes on from no text")
                 self._decoding = decoding_of(self.model, rows=ROWS, long=True)
             return self._decoding

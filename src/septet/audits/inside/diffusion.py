@@ -8,10 +8,11 @@ from PIL import Image
 from torch import Tensor
 
 from ...conditioners import Text
+from ...folders.pictures import shown
 from ...processes.flow import Flow
 from ..audited import Audited
 from ..losses import hear
-from ..page import TILE, Section, Tile, data_uri, tile
+from ..page import TILE, Section, Tile, tile
 from .attention import recorded
 from .held_out import items
 
@@ -61,4 +62,4 @@ def _words(audited: Audited, process: Flow, latents: Tensor, noise: Tensor, prom
         shades = weights_N.view(process.space.shape).cpu().numpy()
         shades = (255 * (shades - shades.min()) / max(float(np.ptp(shades)), 1e-9)).astype(np.uint8)
         picture = Image.fromarray(shades).resize((TILE, TILE), Image.Resampling.BILINEAR)
-        yield Tile(data_uri(picture), token.replace("\u0120", " ").strip() or token)
+        yield Tile(shown(picture), token.replace("\u0120", " ").strip() or token)

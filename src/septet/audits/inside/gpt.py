@@ -7,11 +7,12 @@ from PIL import Image
 from torch import Tensor
 
 from ...codecs.symbols import Symbols
+from ...folders.pictures import shown
 from ...processes.autoregressive import Autoregressive
 from ..audited import Audited
 from ..charts import lines
 from ..losses import hear
-from ..page import Section, Tile, data_uri
+from ..page import Section, Tile
 from .attention import recorded
 from .held_out import items
 
@@ -75,4 +76,4 @@ def _map(weights_BHNT: Tensor, caption: str) -> Tile:
     shades = weights_BHNT[0].mean(0)
     shades = 255 - (shades / shades.amax(1, keepdim=True).clamp(min=1e-9) * 255).byte()
     picture = Image.fromarray(shades.cpu().numpy()).resize((SIDE, SIDE), Image.Resampling.NEAREST)
-    return Tile(data_uri(picture), caption)
+    return Tile(shown(picture), caption)

@@ -1,12 +1,15 @@
-"""Picture files of unknown make, opened without trust."""
+"""Picture files of unknown make, opened without trust; and pictures as PNG."""
 
+import base64
 import io
+import json
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from PIL import Image as Pillow
+from PIL.PngImagePlugin import PngInfo
 
 from ..space import Refusal
 
@@ -32,3 +35,22 @@ def opened(stream: Path | io.BytesIO, look: Callable[[Pillow.Image], Any]) -> An
         raise Refusal(f"not a picture of a format that is read ({', '.join(FORMATS)})") from error
     except Exception as error:
         raise Refusal(f"damaged or cut short ({type(error).__name__})") from error
+
+
+def png(picture: Pillow.Image, record: Mapping[str, Any] | None = None) -> bytes:
+    """A PNG file's content, with the record, if there is one, as the text chunk `septet`."""
+    chunks, stream = PngInfo(), io.BytesIO()
+    if record is not None:
+        chunks.add_text("septet", json.dumps(record))
+    picture.save(stream, "PNG", pnginfo=chunks, optimize=record is not None)
+    return stream.getvalue()
+
+
+def uri(picture: Pillow.Image) -> str:
+    """An address that holds the picture itself."""
+    return f"data:image/png;base64,{base64.b64encode(png(picture)).decode()}"
+
+
+def shown(picture: Pillow.Image) -> str:
+    """A picture as HTML that holds it."""
+    return f'<img src="{uri(picture)}" alt="">'
