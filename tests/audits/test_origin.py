@@ -16,7 +16,7 @@ from synthetic import pictures, text
 from septet import models, runs
 from septet.audits import origin, provenance
 from septet.audits.page import TILE, data_uri
-from septet.conditioners import Attributes
+from septet.conditioners.attributes import Attributes
 from septet.modalities.records import read_record
 
 TINY: dict[str, Any] = {"width": 32, "layers": 1, "batch": 8}

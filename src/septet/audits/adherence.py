@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from ..conditioners import content_words, words_of
+from ..conditioners.words import content_words, words_of
 from ..contracts import Prompt
 from ..data import survey
 from ..space import Refusal

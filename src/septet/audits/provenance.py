@@ -10,7 +10,8 @@ from typing import Any
 
 import torch
 
-from ..conditioners import WORD, Attributes
+from ..conditioners.attributes import Attributes
+from ..conditioners.words import WORD
 from ..contracts import Prompt
 from ..data.batches import evenly
 from ..generator import Generator, Given

@@ -7,7 +7,9 @@ import torch
 from torch import Tensor
 
 from ..codecs.quantised import Quantised
-from ..conditioners import Attributes, Nothing, Text
+from ..conditioners.attributes import Attributes
+from ..conditioners.nothing import Nothing
+from ..conditioners.text import Text
 from ..contracts import Codec, Conditioner, Prompt
 from ..data.batches import Batches, View
 from ..data.dataset import Dataset, read
