@@ -1,9 +1,11 @@
 """View: does the model do what it is told?"""
 
+from collections.abc import Mapping
+
 import numpy as np
 import torch
 
-from ..conditioners.words import content_words, words_of
+from ..conditioners.prompts import content_words, words_of
 from ..contracts import Prompt
 from ..data import survey
 from ..space import Refusal
@@ -49,7 +51,7 @@ def view(audited: Audited) -> Section | None:
 
 def value_of(prompt: Prompt, name: str) -> str | None:
     """What a prompt says of an attribute, or as a label."""
-    return prompt.get(name) if isinstance(prompt, dict) else prompt or None
+    return prompt.get(name) if isinstance(prompt, Mapping) else prompt or None
 
 
 def _judged(audited: Audited, name: str, values: list[str | None]) -> tuple[int, float, float]:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from ..conditioners.attributes import Attributes
-from ..conditioners.words import WORD
+from ..conditioners.prompts import WORD
 from ..contracts import Prompt
 from ..data.batches import evenly
 from ..generator import Generator, Given
@@ -186,7 +186,7 @@ def _without(model: Generator, prompt: Prompt) -> Iterator[tuple[str, Prompt]]:
     """Each word, or attribute, and the prompt without it."""
     if prompt and isinstance(model.conditioner, Attributes):
         prompt = model.conditioner.parsed(prompt)
-    if isinstance(prompt, dict):
+    if isinstance(prompt, Mapping):
         for name in prompt if len(prompt) > 1 else ():
             yield f"{name}={prompt[name]}", {n: v for n, v in prompt.items() if n != name}
     elif prompt:

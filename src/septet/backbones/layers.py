@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..contracts import Context
 from ..space import Refusal
 
 
@@ -38,6 +39,16 @@ def lowered(x: Tensor) -> Tensor:
     """In autocast's dtype: several products of the same input would each convert it."""
     kind = x.device.type
     return x.to(torch.get_autocast_dtype(kind)) if torch.is_autocast_enabled(kind) else x
+
+
+def with_aligned(x_BND: Tensor, context: Context) -> Tensor:
+    """The sites, with what the context has for each of them."""
+    aligned = context.aligned_BND
+    if aligned is None:
+        return x_BND
+    if aligned.shape != x_BND.shape:
+        raise Refusal(f"content aligned as {list(aligned.shape)}, sites {list(x_BND.shape)}: both must be the same")
+    return x_BND + aligned
 
 
 class Cache:

@@ -3,7 +3,7 @@
 Shapes: B batch, M attributes, D width.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -52,8 +52,8 @@ class Attributes(Conditioner):
 
     def parsed(self, prompt: Prompt) -> dict[str, str]:
         """The values that a prompt names, by attribute."""
-        if not prompt or isinstance(prompt, dict):
-            return prompt or {}
+        if not prompt or isinstance(prompt, Mapping):
+            return dict(prompt or {})
         if len(self.values) == 1 and "=" not in prompt:
             return {next(iter(self.values)): prompt}
         pairs = [pair.partition("=") for pair in prompt.split(",")]

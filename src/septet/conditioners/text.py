@@ -14,7 +14,7 @@ from ..codecs import subwords
 from ..contracts import Conditioner, Context, Places, Prompt
 from ..part import Asset
 from ..space import Refusal
-from .words import FUNCTION_WORDS, content_words, words_of
+from .prompts import FUNCTION_WORDS, content_words, joined, words_of
 
 
 class Text(Conditioner):
@@ -59,7 +59,7 @@ class Text(Conditioner):
         return cls(width, encoder, Asset("prompt_tokenizer.json", tokenizer.to_str()), words)
 
     def prepare(self, prompts: Sequence[Prompt]) -> Tensor:
-        texts = [", ".join(p.values()) if isinstance(p, dict) else p or "" for p in prompts]
+        texts = [joined(prompt) for prompt in prompts]
         for text in texts:
             if len(text) > self.LONGEST:
                 raise Refusal(f"a prompt of {len(text):,} characters: at most {self.LONGEST:,}; shorten it")

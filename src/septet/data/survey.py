@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..conditioners.words import words_of
+from ..conditioners.prompts import words_of
 from .dataset import Dataset
 from .files import shown, walk
 
