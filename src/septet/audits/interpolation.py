@@ -2,6 +2,7 @@
 
 from PIL import Image
 
+from ..conditioners.prompts import spoken
 from ..originality.nearness import Calibration
 from ..space import Refusal
 from .audited import Audited
@@ -16,11 +17,12 @@ def view(audited: Audited) -> Section | None:
     model = audited.model
     if model.modality.written or not audited.outputs:
         return None
-    prompt, seed = audited.outputs[0].record["prompt"], audited.outputs[0].record["seed"]
+    prompt, seed = audited.outputs[0].prompt, audited.outputs[0].record["seed"]
     try:
         frames = model.interpolate((prompt, prompt), (seed, seed + 1), FRAMES)
     except Refusal:
         return None
+    said = spoken(prompt, model.conditioner.contents)
     drawn = [tile(model.modality, output.datum, f"{k / (FRAMES - 1):.0%}") for k, output in enumerate(frames)]
     first, last = (model.modality.preview(frames[k].datum, TILE).convert("RGBA") for k in (0, -1))
     last = last.resize(first.size)
@@ -30,7 +32,7 @@ def view(audited: Audited) -> Section | None:
         names = [audited.evidence.nearest(output.datum, 1)[0][0] for output in frames]
         strips.append([item(model.modality, audited.source, name, f"nearest: {name}") for name in names])
     told = [
-        f"From seed {seed} to seed {seed + 1}{f', both for {prompt!r}' if prompt else ''}.",
+        f"From seed {seed} to seed {seed + 1}{f', both for {said!r}' if said else ''}.",
         "A model that learned what its data have in common draws something whole at each step; one that learned items "
         "by heart jumps from one of them to another. A cross-fade of pixels shows two things at once.",
     ]
