@@ -10,7 +10,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "starters"))
 import emoji
 import emoji_drawings
 
-from septet.conditioners import words_of
+from septet.conditioners.prompts import words_of
 from septet.generator import Generator
 
 LEAST = {"pair test": 0.65, "new": 0.95}

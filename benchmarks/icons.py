@@ -9,7 +9,7 @@ from measure.captioned import Captioned
 sys.path.insert(0, str(Path(__file__).parent.parent / "starters"))
 import icons
 
-from septet.conditioners import words_of
+from septet.conditioners.prompts import words_of
 from septet.generator import Generator
 
 LEAST = {"rendered": 0.99, "pair test": 0.75, "new": 0.9}

@@ -19,7 +19,8 @@ from wordings import Wordings, prepared
 from septet import models
 from septet.backbones.transformer import Transformer
 from septet.codecs.paths import PAINTS, Paths
-from septet.conditioners import Text, words_of
+from septet.conditioners.prompts import words_of
+from septet.conditioners.text import Text
 from septet.data.batches import Batches
 from septet.data.dataset import Dataset
 from septet.fitting import Settings

@@ -17,7 +17,7 @@ from wordings import Wordings, prepared
 
 from septet.backbones.transformer import Transformer
 from septet.codecs.paths import Paths
-from septet.conditioners import Text
+from septet.conditioners.text import Text
 from septet.data.batches import Batches
 from septet.data.dataset import Dataset
 from septet.fitting import Settings

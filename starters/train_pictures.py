@@ -20,7 +20,7 @@ from septet.backbones.transformer import Transformer
 from septet.codecs.distances import Crispness
 from septet.codecs.quantised import Quantised
 from septet.codecs.variational import Variational
-from septet.conditioners import Text
+from septet.conditioners.text import Text
 from septet.contracts import Codec, Process
 from septet.data.batches import Batches
 from septet.data.dataset import Dataset

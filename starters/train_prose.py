@@ -12,7 +12,7 @@ from starter import Starter
 
 from septet.backbones.transformer import Transformer
 from septet.codecs.symbols import Symbols
-from septet.conditioners import Nothing
+from septet.conditioners.nothing import Nothing
 from septet.data.batches import Windows
 from septet.data.dataset import Dataset
 from septet.fitting import Settings

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from septet.conditioners import Text
+from septet.conditioners.text import Text
 from septet.data.batches import Batches
 
 AT_ONCE = 4096  # prompts that are prepared at a time

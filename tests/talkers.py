@@ -5,7 +5,7 @@ from bytewise import END, tokenizer
 
 from septet.backbones.transformer import Transformer
 from septet.codecs.symbols import Symbols
-from septet.conditioners import Nothing
+from septet.conditioners.nothing import Nothing
 from septet.generator import Generator
 from septet.modalities.text import Text
 from septet.part import Asset

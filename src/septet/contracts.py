@@ -6,13 +6,14 @@ Shapes: B batch, N sites, M context tokens, D width, K noise levels a sample.
 
 from abc import abstractmethod
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .folders.pictures import shown
@@ -20,13 +21,14 @@ from .folders.records import read_record
 from .part import Part
 from .space import Known, Refusal, Space
 
-Prompt = str | dict[str, str] | None
+Prompt = str | Mapping[str, Any] | None  # words, or values by name: words, and data that Conditioner.contents names
+Prepared = Tensor | dict[str, Tensor]  # prompts as tensors of a row each; of several conditioners, by name
 
 
 @dataclass(frozen=True)
 class Context:
-    """What a prompt says to a backbone; each field may be absent. `symbols_BM` is the prompt as prepared, for a process
-    that keeps a table by label instead of a network."""
+    """What a prompt says to a backbone; each field may be absent. `aligned_BND` is added to the sites that the backbone
+    is given. `symbols_BM` is the prompt as prepared, for a process that keeps a table by label instead of a network."""
 
     tokens_BMD: Tensor | None = None
     valid_BM: Tensor | None = None
@@ -45,19 +47,48 @@ class Context:
         """The context of some samples of the batch."""
         return self._map(lambda t: t[index])
 
+    def at(self, sites: Tensor) -> "Context":
+        """The context of a backbone that is given these sites alone, (n,) or (B, n), in this order."""
+        if self.aligned_BND is None:
+            return self
+        index = sites.to(self.aligned_BND.device).expand(len(self.aligned_BND), -1)
+        return replace(self, aligned_BND=self.aligned_BND.gather(1, index[..., None].expand(-1, -1, self.width)))
+
+    @property
+    def width(self) -> int:
+        """D, 0 where nothing is said."""
+        found = (t for t in (self.aligned_BND, self.tokens_BMD, self.vector_BD) if t is not None)
+        return next((t.shape[-1] for t in found), 0)
+
     def joined(self, other: "Context") -> "Context":
-        """This context's rows followed by the other's, tokens padded to the longer."""
+        """This context's rows followed by the other's, tokens padded to the longer. What one of the two lacks is filled
+        up with zeros, which say nothing."""
 
-        def pad(t: Tensor, length: int) -> Tensor:
-            return torch.cat([t, t.new_zeros(t.shape[0], length - t.shape[1], *t.shape[2:])], 1)
-
-        def join(a: Tensor | None, b: Tensor | None, ragged: bool) -> Tensor | None:
+        def join(a: Tensor | None, b: Tensor | None, rows: tuple[int, int]) -> Tensor | None:
             if a is None or b is None:
-                return None
+                said = b if a is None else a
+                if said is None:
+                    return None
+                a = said.new_zeros(rows[0], *said.shape[1:]) if a is None else a
+                b = said.new_zeros(rows[1], *said.shape[1:]) if b is None else b
             longest = max(a.shape[1], b.shape[1])
-            return torch.cat([pad(a, longest), pad(b, longest)] if ragged else [a, b])
+            pad = [[0, 0] * (t.dim() - 2) + [0, longest - t.shape[1]] for t in (a, b)]
+            return torch.cat([F.pad(a, pad[0]), F.pad(b, pad[1])])
 
-        return Context(*map(join, vars(self).values(), vars(other).values(), (True, True, False, False, True)))
+        one, two = self._told(), other._told()
+        rows = one.batch or two.batch, two.batch or one.batch
+        return Context(*(join(a, b, rows) for a, b in zip(vars(one).values(), vars(two).values(), strict=True)))
+
+    @property
+    def batch(self) -> int:
+        """B, 0 where nothing is said."""
+        return next((len(t) for t in vars(self).values() if t is not None), 0)
+
+    def _told(self) -> "Context":
+        """The context with each token marked as valid, if they all are."""
+        if self.tokens_BMD is None or self.valid_BM is not None:
+            return self
+        return replace(self, valid_BM=self.tokens_BMD.new_ones(self.tokens_BMD.shape[:2], dtype=torch.bool))
 
 
 @dataclass(frozen=True)
@@ -93,20 +124,30 @@ class Backbone(Part, nn.Module):
 class Conditioner(Part, nn.Module):
     """Prompts to Context. `prepare` runs where data are loaded; the module runs where the model is."""
 
-    @abstractmethod
-    def prepare(self, prompts: Sequence[Prompt]) -> Tensor:
-        """int64 (B, M) symbols, 0 for padding; a prompt of None, or "", says nothing."""
+    modality: "Modality | None" = None  # of which its prompts are data; None where they are words
+    length = 0  # context tokens that it gives at most
 
     @abstractmethod
-    def forward(self, symbols_BM: Tensor) -> Context: ...
+    def prepare(self, prompts: Sequence[Prompt]) -> Prepared:
+        """(B, M, ...), int64 symbols or numbers, 0 for padding; a prompt of None, or "", says nothing. Several
+        conditioners have a tensor each, by name."""
 
-    def nothing(self, batch: int) -> Tensor:
-        """The prepared symbols of `batch` prompts that say nothing."""
+    @abstractmethod
+    def forward(self, prepared: Prepared) -> Context: ...
+
+    def nothing(self, batch: int) -> Prepared:
+        """`batch` prepared prompts that say nothing."""
         return self.prepare([None] * batch)
 
     @property
     def takes_prompts(self) -> bool:
-        return self.nothing(1).shape[1] > 0
+        prepared = self.nothing(1)
+        return any(t.shape[1] for t in (prepared.values() if isinstance(prepared, dict) else [prepared]))
+
+    @property
+    def contents(self) -> "dict[str, Modality]":
+        """The names in a prompt whose values are data, and of which modality each is."""
+        return {}
 
     def heard(self, prompts: Sequence[Prompt]) -> list[Prompt]:
         """The prompts, or as many that say nothing where none are taken."""
@@ -118,6 +159,10 @@ class Conditioner(Part, nn.Module):
 
     def unseen(self, prompt: Prompt) -> list[str]:
         """Words of the prompt that training never saw, but for articles, prepositions and the like."""
+        return []
+
+    def unread(self, prompt: Prompt) -> list[str]:
+        """Words at the end of a prompt that is longer than the conditioner reads."""
         return []
 
 

@@ -2,6 +2,7 @@
 
 import functools
 import time
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -61,5 +62,12 @@ def _product_ratio() -> float:
     return times[torch.bfloat16] / times[torch.float32]
 
 
-def moved(batch: dict[str, Any], device: torch.device) -> dict[str, Any]:
-    return {name: value.to(device) if isinstance(value, Tensor) else value for name, value in batch.items()}
+def moved(batch: Any, device: torch.device) -> Any:
+    return mapped(lambda tensor: tensor.to(device), batch)
+
+
+def mapped(change: Callable[[Tensor], Tensor], batch: Any) -> Any:
+    """A batch with each of its tensors changed, those in dicts within it too."""
+    if isinstance(batch, dict):
+        return {name: mapped(change, value) for name, value in batch.items()}
+    return change(batch) if isinstance(batch, Tensor) else batch

@@ -12,9 +12,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from .conditioners.dropout import dropped
+from .conditioners.prompts import fitted, recorded
 from .contracts import Codec, Conditioner, Context, Learner, Modality, Process, Prompt, State
+from .devices import moved
 from .output import Given, Output, Outputs, record, told, untensored
-from .part import Part
+from .part import Part, assets
 from .processes.guidance import Guidance
 from .processes.interpolation import contexts_between, normal_between, uniform_between
 from .processes.settings import chosen, own, takes
@@ -53,29 +56,25 @@ class Generator(Part, Learner):
     ):
         super().__init__()
         if codec.space != process.space:
-            raise Refusal(
-                f"{type(codec).__name__} makes {codec.space}, {type(process).__name__} draws {process.space}: "
-                "the two must be the same"
-            )
+            kinds = type(codec).__name__, type(process).__name__
+            raise Refusal(f"{kinds[0]} encodes to {codec.space}, {kinds[1]} samples {process.space}: expected the same")
         self.modality, self.prompt_dropout, self.settings = modality, prompt_dropout, own(process, settings or {})
         self.codec, self.process, self.conditioner = codec, process, conditioner
         self.players, self.averaged = process.players, process.averaged
         codec.requires_grad_(False)  # a codec is trained in a stage of its own
+        if any(part is codec for part in conditioner.modules()):
+            raise Refusal("the conditioner holds the very codec of the model: give it a copy (copy.deepcopy)")
+        assets(self)  # refuses two files of one name
 
     def parameters_of(self, player: str) -> list[nn.Parameter]:
-        shared = list(self.conditioner.parameters())
-        if len(self.players) > 1:  # each player hears the prompts through its own layers; the generator trains the ear
-            shared = shared if player in self.averaged else []
+        shared = (
+            self.conditioner.parameters() if player in self.averaged else []
+        )  # only the generator's loss updates it
         return [p for p in [*self.process.parameters_of(player), *shared] if p.requires_grad]
 
     def forward(self, batch: dict[str, Any], player: str, progress: float) -> tuple[Tensor, dict[str, Tensor]]:
-        prompt_BM = batch["prompt"]
-        if self.prompt_dropout and prompt_BM.shape[1]:
-            silent = self.conditioner.nothing(1).to(prompt_BM.device)
-            silent = nn.functional.pad(silent, (0, prompt_BM.shape[1] - silent.shape[1]))
-            drop = torch.rand(len(prompt_BM), 1) < self.prompt_dropout
-            prompt_BM = torch.where(drop.to(prompt_BM.device), silent, prompt_BM)
-        return self.process.loss(self._latents(batch), self.conditioner(prompt_BM), player, progress)
+        context = self.conditioner(dropped(batch["prompt"], self.conditioner, self.prompt_dropout))
+        return self.process.loss(self._latents(batch), context, player, progress)
 
     def validation(self, batch: dict[str, Any]) -> dict[str, Tensor] | None:
         return self.process.validation(self._latents(batch), self.conditioner(batch["prompt"]))
@@ -114,8 +113,9 @@ class Generator(Part, Learner):
     @torch.no_grad()
     def score(self, data: Sequence[Any], prompts: Sequence[Prompt] | None = None) -> float:
         """The validation loss of some data: nats a symbol for discrete Spaces."""
-        prompt_BM = self.conditioner.prepare(list(prompts or [None] * len(data)))
-        figures = self.eval().validation({"latents": self.encode(data), "prompt": prompt_BM})
+        told = self.conditioner.prepare(fitted(prompts or [None] * len(data), self.conditioner.contents))
+        batch = moved({"latents": self.encode(data), "prompt": told}, self.device)
+        figures = self.eval().validation(batch)
         if figures is None:
             raise Refusal(f"{type(self.process).__name__} has no likelihood or validation loss to score with")
         return float(figures["loss"])
@@ -161,7 +161,8 @@ class Generator(Part, Learner):
             checked_seed(seed)
         tile = min(tile, len(requests)) if tile > 0 else len(requests)
         self.eval()
-        done = 0
+        done, told = 0, fitted([prompt for prompt, _ in requests], self.conditioner.contents)
+        requests = [(prompt, seed) for prompt, (_, seed) in zip(told, requests, strict=True)]
         for begin in range(0, len(requests), tile):
             rows, started = requests[begin : begin + tile], time.monotonic()
             padded = [*rows, *[rows[-1]] * (tile - len(rows))]
@@ -187,24 +188,22 @@ class Generator(Part, Learner):
             raise Refusal(f"frames={frames}: an interpolation takes at least 2")
         settings = chosen(self.process, settings, self.settings)
         guidance, started = settings.pop("guidance", 1.0), time.monotonic()
+        told = fitted(prompts, self.conditioner.contents)
+        ends = [recorded(prompt, self.conditioner.contents) for prompt in told]
         first, last = self.process.noise([checked_seed(seed) for seed in seeds])
         shares = torch.linspace(0, 1, frames)
         between = uniform_between if self.process.noises == "uniform" else normal_between
         noise = torch.stack([between(first, last, float(share)) for share in shares])
-        context, pull = self._context([prompts[0]] * frames, guidance)
-        if prompts[0] != prompts[1]:
-            other, also = self._context([prompts[1]] * frames, guidance)
+        context, pull = self._context([told[0]] * frames, guidance)
+        if ends[0] != ends[1]:
+            other, also = self._context([told[1]] * frames, guidance)
             context, pull = contexts_between(context, other, shares.to(self.device)), pull or also
         state = None
         for state in self.process.eval().draws(noise, context, **pull, **settings):
             pass
         assert state is not None
-        facts = {
-            **settings,
-            **self._facts(guidance),
-            "interpolated": [list(map(str, prompts)), list(seeds)],
-        }
-        rows = [(prompts[0] if share < 0.5 else prompts[1], seeds[0]) for share in shares]
+        facts = {**settings, **self._facts(guidance), "interpolated": [ends, list(seeds)]}
+        rows = [(told[0] if share < 0.5 else told[1], seeds[0]) for share in shares]
         return Outputs(self._outputs(state, rows, None, facts, time.monotonic() - started))
 
     def _facts(self, guidance: float) -> dict[str, Any]:
@@ -215,10 +214,10 @@ class Generator(Part, Learner):
     def _context(self, prompts: list[Prompt], weight: float) -> tuple[Context, dict[str, Any]]:
         if not 0 <= weight <= 50:
             raise Refusal(f"guidance={weight}: expected 0 to 50, 1 being plain")
-        context = self.conditioner(self.conditioner.prepare(prompts).to(self.device))
-        if weight == 1 or all(p in (None, "") for p in prompts):
+        context = self.conditioner(moved(self.conditioner.prepare(prompts), self.device))
+        if weight == 1 or not any(prompts):
             return context, {}
-        nothing = self.conditioner(self.conditioner.nothing(len(prompts)).to(self.device))
+        nothing = self.conditioner(moved(self.conditioner.nothing(len(prompts)), self.device))
         return context, {"guidance": Guidance(weight, nothing)}
 
     @torch.no_grad()
@@ -247,5 +246,6 @@ class Generator(Part, Learner):
         outputs = []
         for datum, (prompt, seed) in zip(data, rows, strict=True):
             used = facts | {"seconds": round(seconds / len(rows), 6)} | told(given)
-            outputs.append(Output(datum, record(self.name, self.digest, prompt, seed, used), self.modality))
+            said = recorded(prompt, self.conditioner.contents)
+            outputs.append(Output(datum, record(self.name, self.digest, said, seed, used), self.modality, prompt))
         return outputs

@@ -34,8 +34,9 @@ def version() -> str:
         return "uninstalled"
 
 
-def record(model: str, model_sha256: str, prompt: Prompt, seed: int, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """What is written with an output: enough to draw it again. `settings` are the draw's, and its `seconds`."""
+def record(model: str, model_sha256: str, prompt: Any, seed: int, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What is written with an output: enough to draw it again. `prompt` is as conditioners.prompts.recorded gives it;
+    `settings` are the draw's, and its `seconds`."""
     used = {key: value for key, value in settings.items() if key != "seconds"}
     return {
         "septet": version(),
@@ -78,11 +79,12 @@ def told(given: Given | None) -> dict[str, Any]:
 
 @dataclass
 class Output:
-    """One datum, its record, and the modality that knows how to show and write it."""
+    """One datum, its record, the modality that knows how to show and write it, and the prompt, content included."""
 
     datum: Any
     record: dict[str, Any]
     modality: Modality
+    prompt: Prompt = None
 
     @property
     def image(self) -> Image.Image:

@@ -92,7 +92,11 @@ def assets(value: Any) -> dict[str, Asset]:
     inner = getattr(value, "arguments", {}) if isinstance(value, Part) else value
     if isinstance(inner, dict):
         inner = list(inner.values())
-    return {n: a for v in inner for n, a in assets(v).items()} if isinstance(inner, list | tuple) else {}
+    found: dict[str, Asset] = {}
+    for name, asset in (pair for v in inner for pair in assets(v).items()) if isinstance(inner, list | tuple) else ():
+        if found.setdefault(name, asset) != asset:
+            raise Refusal(f"two different files called {name} in one model: give one of the two Assets another name")
+    return found
 
 
 def build(tree: Any, find: Callable[[str], type[Part]], read: Callable[[str], str]) -> Any:

@@ -12,7 +12,7 @@ from septet.audits.audited import Audited
 from septet.audits.judging import Share
 from septet.backbones.transformer import Transformer
 from septet.codecs.symbols import Symbols
-from septet.conditioners import Nothing
+from septet.conditioners.nothing import Nothing
 from septet.data.dataset import Dataset, read
 from septet.generator import Generator
 from septet.modalities.image import Image

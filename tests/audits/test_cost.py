@@ -13,7 +13,7 @@ from septet.backbones.transformer import Transformer
 from septet.backbones.unet import UNet
 from septet.codecs.symbols import Symbols
 from septet.codecs.variational import Variational
-from septet.conditioners import Nothing
+from septet.conditioners.nothing import Nothing
 from septet.contracts import Context, Places
 from septet.data.dataset import read
 from septet.fitting import flops

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image, ImageSequence
 
 from septet.audits import provenance
@@ -37,7 +38,7 @@ class Clip(Modality):
         return Image.fromarray(datum[0]).convert("RGBA")
 
     def features(self, data: Any):
-        raise NotImplementedError
+        return torch.zeros(len(data), 1)
 
 
 def clip() -> np.ndarray:

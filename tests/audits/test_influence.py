@@ -8,7 +8,7 @@ from scipy.stats import rankdata
 from septet.audits.influence import Influence
 from septet.backbones.transformer import Transformer
 from septet.codecs.symbols import Symbols
-from septet.conditioners import Nothing
+from septet.conditioners.nothing import Nothing
 from septet.data.batches import Batches
 from septet.fitting import Settings, fit
 from septet.fitting.pace import Pace

@@ -10,7 +10,7 @@ from synthetic import pictures
 from septet.audits import copying
 from septet.backbones.transformer import Transformer
 from septet.codecs.patches import Patches
-from septet.conditioners import Nothing
+from septet.conditioners.nothing import Nothing
 from septet.data.batches import Batches
 from septet.fitting import Settings, fit
 from septet.fitting.pace import Pace

@@ -16,7 +16,7 @@ from synthetic import pictures, text
 from septet import models, runs
 from septet.audits import origin, provenance
 from septet.audits.page import TILE
-from septet.conditioners import Attributes
+from septet.conditioners.attributes import Attributes
 from septet.folders.pictures import uri
 from septet.modalities.records import read_record
 

@@ -10,7 +10,7 @@ from synthetic import text
 from septet.audits import likelihood
 from septet.backbones.transformer import Transformer
 from septet.codecs.symbols import Symbols
-from septet.conditioners import Nothing
+from septet.conditioners.nothing import Nothing
 from septet.data.batches import Windows
 from septet.fitting import Settings, fit
 from septet.fitting.pace import Pace

@@ -116,7 +116,8 @@ RECIPE = '''
 import torch
 
 from septet.backbones.transformer import Transformer
-from septet.conditioners import Nothing, Text
+from septet.conditioners.nothing import Nothing
+from septet.conditioners.text import Text
 from septet.data.batches import Batches
 from septet.data.dataset import read
 from septet.fitting import Settings
@@ -206,7 +207,7 @@ import torch
 
 from septet.backbones.transformer import Transformer
 from septet.codecs.symbols import Symbols
-from septet.conditioners import Text
+from septet.conditioners.text import Text
 from septet.data.batches import Batches
 from septet.data.dataset import read
 from septet.fitting import Settings

@@ -4,7 +4,8 @@ import pytest
 
 from septet.backbones.transformer import Transformer
 from septet.codecs.symbols import Symbols
-from septet.conditioners import Nothing, Text
+from septet.conditioners.nothing import Nothing
+from septet.conditioners.text import Text
 from septet.generator import Generator, Given
 from septet.modalities.text import Text as Prose
 from septet.processes.autoregressive import Autoregressive

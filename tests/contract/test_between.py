@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from septet.conditioners import Attributes
+from septet.conditioners.attributes import Attributes
 from septet.contracts import Context
 from septet.processes.gaussian import Gaussian
 from septet.processes.interpolation import contexts_between, uniform_between

@@ -3,7 +3,10 @@
 import pytest
 import torch
 
-from septet.conditioners import Attributes, Labels, Nothing, Text, words_of
+from septet.conditioners.attributes import Attributes, Labels
+from septet.conditioners.nothing import Nothing
+from septet.conditioners.prompts import words_of
+from septet.conditioners.text import Text
 from septet.folders.references import find_part
 from septet.part import assets, build, describe
 from septet.space import Refusal

@@ -22,5 +22,5 @@ def test_it_measures_labels_and_says_less_for_less():
         assert sorted(drawn.div(10).round().mul(10).int().unique(dim=0).tolist()) == possible
     with pytest.raises(Refusal, match="no training datum had these together"):
         process.sample(process.noise([0]), Context(symbols_BM=torch.tensor([[2, 2]])))
-    with pytest.raises(Refusal, match="not free text"):
+    with pytest.raises(Refusal, match="neither free text nor content"):
         process.sample(process.noise([0]), Context(torch.randn(1, 2, 32)))

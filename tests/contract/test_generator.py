@@ -9,7 +9,8 @@ import torch
 from septet.backbones.transformer import Transformer
 from septet.codecs.patches import Patches
 from septet.codecs.symbols import GAP, Symbols
-from septet.conditioners import Nothing, Text
+from septet.conditioners.nothing import Nothing
+from septet.conditioners.text import Text
 from septet.generator import Generator, Given
 from septet.modalities.image import Image
 from septet.modalities.text import Text as Prose

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from septet.data.duplicates import BANDS, NEAR, ROWS, digest, jaccard, near, signature
+from septet.data.duplicates import BANDS, NEAR, ROWS, jaccard, near, signature
+from septet.modalities.digests import digest
 from septet.space import Refusal
 
 

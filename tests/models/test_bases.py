@@ -17,7 +17,7 @@ from bytewise import END, tokenizer
 from septet import models
 from septet.backbones.transformer import Transformer
 from septet.codecs.symbols import Symbols
-from septet.conditioners import Nothing
+from septet.conditioners.nothing import Nothing
 from septet.folders import whole
 from septet.generator import Generator
 from septet.modalities.text import Text

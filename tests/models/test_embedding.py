@@ -8,7 +8,7 @@ from septet import embed
 from septet.backbones.transformer import Transformer
 from septet.codecs.patches import Patches
 from septet.codecs.symbols import Symbols
-from septet.conditioners import Nothing
+from septet.conditioners.nothing import Nothing
 from septet.generator import Generator
 from septet.language.embedding import nearest
 from septet.modalities.image import Image

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from bytewise import END, tokenizer
 
-from septet import conditioners
 from septet.backbones.transformer import Transformer
 from septet.codecs.symbols import Symbols
+from septet.conditioners import text as conditioners
 from septet.part import Asset
 from septet.space import Refusal
 

@@ -11,9 +11,10 @@ import pytest
 import torch
 from toys import CARD, PARTS, Toy, equal, saved, toy
 
-from septet import conditioners, models
+from septet import models
 from septet.backbones.transformer import Transformer
 from septet.codecs.symbols import Symbols
+from septet.conditioners import text as conditioners
 from septet.folders import references, whole
 from septet.folders.references import find_part
 from septet.generator import Generator

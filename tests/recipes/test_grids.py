@@ -12,7 +12,7 @@ from septet.backbones.transformer import Transformer
 from septet.codecs.patches import Patches
 from septet.codecs.quantised import Quantised
 from septet.codecs.variational import Variational
-from septet.conditioners import Nothing
+from septet.conditioners.nothing import Nothing
 from septet.contracts import Modality
 from septet.data.batches import Batches
 from septet.fitting import Settings

@@ -11,7 +11,7 @@ import torch
 
 from septet import models, runs
 from septet.codecs.paths import Paths
-from septet.conditioners import Text
+from septet.conditioners.text import Text
 from septet.data.batches import Batches
 from septet.modalities.drawing import Drawing, Figure
 from septet.modalities.vector import arrange, shades

@@ -8,7 +8,7 @@ from PIL import Image
 
 from septet.backbones.transformer import Transformer
 from septet.codecs.patches import Patches
-from septet.conditioners import Nothing
+from septet.conditioners.nothing import Nothing
 from septet.generator import Generator
 from septet.modalities.image import Image as Pictures
 from septet.processes.flow import Flow

@@ -19,7 +19,7 @@ from talkers import filler, talker
 from septet import models
 from septet.backbones.transformer import Transformer
 from septet.codecs.patches import Patches
-from septet.conditioners import Nothing
+from septet.conditioners.nothing import Nothing
 from septet.generator import Generator
 from septet.modalities.image import Image
 from septet.openweights.sentences import Encoder

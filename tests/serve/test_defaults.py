@@ -4,7 +4,7 @@ from septet import models
 from septet.backbones.transformer import Transformer
 from septet.cli import serving
 from septet.codecs.symbols import Symbols
-from septet.conditioners import Nothing
+from septet.conditioners.nothing import Nothing
 from septet.generator import Generator
 from septet.modalities.text import Text
 from septet.processes.masked import Masked

@@ -1,9 +1,11 @@
 """Section of the audit page: do outputs follow their prompts?"""
 
+from collections.abc import Mapping
+
 import numpy as np
 import torch
 
-from ..conditioners import content_words, words_of
+from ..conditioners.prompts import content_words, recorded, words_of
 from ..contracts import Prompt
 from ..data import survey
 from ..space import Refusal
@@ -50,7 +52,7 @@ def view(audited: Audited) -> Section | None:
 
 def value_of(prompt: Prompt, name: str) -> str | None:
     """The value of an attribute in a prompt; the prompt itself if it is a label."""
-    return prompt.get(name) if isinstance(prompt, dict) else prompt or None
+    return prompt.get(name) if isinstance(prompt, Mapping) else prompt or None
 
 
 def _judged(audited: Audited, name: str, values: list[str | None]) -> tuple[int, float, float]:
@@ -77,7 +79,8 @@ def judge_of(audited: Audited, values: list[str | None]):
 
 def _pairs(audited: Audited) -> float | None:
     dataset, modality = audited.dataset, audited.model.modality
-    place = {str(dataset.prompts[i]): i for i in reversed(dataset.validation)}
+    keys = {i: str(recorded(dataset.prompts[i], dataset.contents)) for i in dataset.validation}
+    place = {keys[i]: i for i in reversed(dataset.validation)}
     own = [
         (output, place[str(output.record["prompt"])])
         for output in audited.outputs
@@ -89,16 +92,17 @@ def _pairs(audited: Audited) -> float | None:
     items += [i for i in dataset.validation if i not in set(items)][: max(0, RIVALS - len(items))]
     real = modality.features([modality.finish(dataset.data[i]) for i in items])
     apart = torch.cdist(modality.features([output.datum for output, _ in own]), real)
-    said = [str(dataset.prompts[i]) for i in items]
+    said = [keys[i] for i in items]
     wins = []
     for row, (_, index) in zip(apart, own, strict=True):
-        others = torch.tensor([prompt != str(dataset.prompts[index]) for prompt in said])
+        others = torch.tensor([prompt != keys[index] for prompt in said])
         if bool(others.any()):
             wins.append(float((row[items.index(index)] < row[others]).float().mean()))
     return float(np.mean(wins)) if wins else None
 
 
 def _unseen(audited: Audited) -> list[str]:
-    seen = {word for i in audited.dataset.training for word in words_of(audited.dataset.prompts[i])}
-    asked = [word for i in audited.dataset.validation for word in content_words(audited.dataset.prompts[i])]
+    captions = audited.dataset.captions
+    seen = {word for i in audited.dataset.training for word in words_of(captions[i])}
+    asked = [word for i in audited.dataset.validation for word in content_words(captions[i])]
     return [word for word in dict.fromkeys(asked) if word not in seen]

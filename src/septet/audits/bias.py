@@ -1,8 +1,9 @@
 """Section of the audit page: which values of attributes the model generates more or less often than the data."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ..conditioners.prompts import recorded
 from ..contracts import Prompt
 from ..data import survey
 from ..originality.neighbours import nearest
@@ -44,7 +45,7 @@ def view(audited: Audited) -> Section | None:
             figures[name] = {"judge_accuracy": judge.accuracy, "guessing": judge.guessing}
             continue
         share = _in_data(audited, values, judge)
-        prompts = _said(audited, name) if name != "group" else [output.record["prompt"] for output in audited.outputs]
+        prompts = _said(audited, name) if name != "group" else [output.prompt for output in audited.outputs]
         drawn = {
             g: judge.shares(judge.read(_drawn(audited, prompts or [None], g))) for g in _guidances(audited, prompts)
         }
@@ -67,7 +68,7 @@ def _said(audited: Audited, name: str) -> list[Prompt] | None:
     index = audited.dataset.validation or audited.dataset.training
     conditioner = audited.model.conditioner
     prompts = conditioner.heard([audited.dataset.prompts[i] for i in index])
-    left = [{n: v for n, v in p.items() if n != name} for p in prompts if isinstance(p, dict)]
+    left = [{n: v for n, v in p.items() if n != name} for p in prompts if isinstance(p, Mapping)]
     return [prompt for prompt in left if prompt] or (
         [None] if name == "label" or not conditioner.takes_prompts else None
     )
@@ -83,8 +84,9 @@ def _guidances(audited: Audited, prompts: Sequence[Prompt] | None) -> list[float
 
 def _drawn(audited: Audited, prompts: Sequence[Prompt], guidance: float) -> list[Any]:
     """Samples for `prompts`; the audit's outputs are reused if they have the same prompts and settings."""
-    guided, drawn = takes(audited.model.process, "guidance"), [output.record["prompt"] for output in audited.outputs]
-    alike = drawn == [prompts[k % len(prompts)] for k in range(len(drawn))] and not (guided and any(prompts))
+    guided, contents = takes(audited.model.process, "guidance"), audited.model.conditioner.contents
+    drawn, asked = [output.record["prompt"] for output in audited.outputs], [recorded(p, contents) for p in prompts]
+    alike = drawn == [asked[k % len(asked)] for k in range(len(drawn))] and not (guided and any(prompts))
     if alike and len(drawn) >= FEWEST:
         return [output.datum for output in audited.outputs]
     each = float(audited.outputs[0].record["seconds"] or 0) if audited.outputs else 0.0

@@ -1,12 +1,13 @@
 """The page on a folder of data: what it holds, what is wrong with it, what is rare in it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from .. import recipes
+from ..conditioners.prompts import spoken
 from ..data import survey
 from ..data.dataset import Dataset
 from .page import Section, item
@@ -51,10 +52,10 @@ def _sample(dataset: Dataset, source: Path, sizes: dict[str, dict[str, float]]) 
 
 
 def _said(dataset: Dataset, index: int) -> str:
-    prompt = dataset.prompts[index]
+    prompt = spoken(dataset.prompts[index], dataset.contents)
     return (
         ", ".join(f"{k}={v}" for k, v in prompt.items())
-        if isinstance(prompt, dict)
+        if isinstance(prompt, Mapping)
         else prompt or dataset.sources[index]
     )
 

@@ -41,7 +41,7 @@ def of_output(audited: Audited) -> dict[str, Any]:
     """Median seconds, threads, operations and estimates of one output."""
     record = audited.outputs[0].record
     seconds = sorted(o.record["seconds"] or 0.0 for o in audited.outputs)[len(audited.outputs) // 2]
-    flop = counted(lambda: audited.model.generate(record["prompt"], seed=record["seed"], **audited.settings))
+    flop = counted(lambda: audited.model.generate(audited.outputs[0].prompt, seed=record["seed"], **audited.settings))
     threads = record["settings"]["threads"]
     return {"seconds": seconds, "threads": threads, "flop": flop} | _estimates(seconds * threads)
 

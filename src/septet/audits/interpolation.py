@@ -2,6 +2,7 @@
 
 from PIL import Image
 
+from ..conditioners.prompts import spoken
 from ..folders.pictures import shown
 from ..originality.nearness import Calibration
 from ..space import Refusal
@@ -17,11 +18,12 @@ def view(audited: Audited) -> Section | None:
     model = audited.model
     if not audited.outputs or isinstance(audited.outputs[0].datum, str):
         return None
-    prompt, seed = audited.outputs[0].record["prompt"], audited.outputs[0].record["seed"]
+    prompt, seed = audited.outputs[0].prompt, audited.outputs[0].record["seed"]
     try:
         frames = model.interpolate((prompt, prompt), (seed, seed + 1), FRAMES)
     except Refusal:
         return None
+    said = spoken(prompt, model.conditioner.contents)
     drawn = [tile(model.modality, output.datum, f"{k / (FRAMES - 1):.0%}") for k, output in enumerate(frames)]
     first, last = (model.modality.preview(frames[k].datum, TILE).convert("RGBA") for k in (0, -1))
     last = last.resize(first.size)
@@ -31,7 +33,7 @@ def view(audited: Audited) -> Section | None:
         names = [audited.evidence.nearest(output.datum, 1)[0][0] for output in frames]
         strips.append([item(model.modality, audited.source, name, f"nearest: {name}") for name in names])
     told = [
-        f"From seed {seed} to seed {seed + 1}{f', both for {prompt!r}' if prompt else ''}.",
+        f"From seed {seed} to seed {seed + 1}{f', both for {said!r}' if said else ''}.",
         "A model that generalises generates a plausible item at each step; one that has memorised items jumps from one "
         "to another. A cross-fade of pixels, for comparison, shows both at once.",
     ]

@@ -14,6 +14,7 @@ import torch
 from ..codecs.symbols import Symbols
 from ..data.batches import Windows, evenly
 from ..data.dataset import Dataset
+from ..devices import moved
 from ..generator import Generator
 from ..modalities.text import Text, messages_of
 from ..recipes.text_gpt import stream
@@ -88,7 +89,7 @@ def _mean_loss(model: Generator, batches: Iterator[dict[str, Any]]) -> float | N
     with torch.random.fork_rng(devices=[]):
         for number, batch in enumerate(batches):
             torch.manual_seed(number)
-            figures = model.eval().validation({name: value.to(model.device) for name, value in batch.items()})
+            figures = model.eval().validation(moved(batch, model.device))
             if figures is None:
                 return None
             total += float(figures["loss"]) * float(figures["weight"])

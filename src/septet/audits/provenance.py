@@ -13,12 +13,13 @@ import torch
 from PIL import Image as Pillow
 from PIL import ImageSequence
 
-from ..conditioners import WORD, Attributes
+from ..conditioners.attributes import Attributes
+from ..conditioners.prompts import WORD
 from ..contracts import Prompt
 from ..data.batches import evenly
-from ..data.duplicates import digest
 from ..folders.pictures import PIXELS, opened
 from ..generator import Generator, Given
+from ..modalities.digests import digest
 from ..output import CPU, Output
 from ..processes.streams import checked_seed
 from ..space import Refusal
@@ -197,7 +198,7 @@ def _without(model: Generator, prompt: Prompt) -> Iterator[tuple[str, Prompt]]:
     """Each word, or attribute, and the prompt without it."""
     if prompt and isinstance(model.conditioner, Attributes):
         prompt = model.conditioner.parsed(prompt)
-    if isinstance(prompt, dict):
+    if isinstance(prompt, Mapping):
         for name in prompt if len(prompt) > 1 else ():
             yield f"{name}={prompt[name]}", {n: v for n, v in prompt.items() if n != name}
     elif prompt:

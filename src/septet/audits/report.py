@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
+from ..conditioners.prompts import spoken
 from ..space import Refusal
 from . import adherence, atlas, bias, cost, development, exposure, inside, interpolation, pairs
 from .audited import Audited
@@ -22,9 +23,9 @@ SHOWN = 24  # outputs
 
 def sections(audited: Audited, table: Sequence[str]) -> list[Section]:
     """The parts of the page; `table` are the lines of the figures on quality."""
-    modality = audited.model.modality
+    modality, contents = audited.model.modality, audited.model.conditioner.contents
     first = audited.outputs[:SHOWN]
-    tiles = [tile(modality, o.datum, str(o.record["prompt"] or f"seed {o.record['seed']}")) for o in first]
+    tiles = [tile(modality, o.datum, str(spoken(o.prompt, contents) or f"seed {o.record['seed']}")) for o in first]
     said = any(output.record["prompt"] for output in first)
     prompts = "" if not said else " for held-out prompts" if len(audited.dataset) else " for words of training"
     drawn = Section("drawn", "What it draws", [f"The first draws{prompts}, none picked."], tiles)

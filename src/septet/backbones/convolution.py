@@ -15,8 +15,8 @@ from ..space import Refusal, Space
 
 
 class Conv3d(nn.Conv3d):
-    """nn.Conv3d that runs in fp32 where the CPU's bf16 kernel (oneDNN in torch 2.13) returns garbage weight gradients: on
-    a grid with fewer than 3 sites along an axis."""
+    """nn.Conv3d that runs in fp32 where the CPU's bf16 kernel (oneDNN in torch 2.13) returns garbage weight gradients:
+    on a grid with fewer than 3 sites along an axis."""
 
     def forward(self, input: Tensor) -> Tensor:
         if min(input.shape[2:]) > 2 or input.device.type != "cpu" or not torch.is_autocast_enabled("cpu"):
@@ -100,7 +100,7 @@ class Unnormalised(nn.Module):
 class Generative(Part, nn.Module):
     """The generator of a GAN, similar to R3GAN (Huang et al. 2024): maps noise (B, Z) and a context vector to latents
     (B, N, C) of `space`. The size of the grid is doubled `stages` times. `vector_width` is the width of the context
-    vector, 0 for none."""
+    vector, `aligned_width` that of content aligned with the sites, 0 for none."""
 
     def __init__(
         self,
@@ -110,6 +110,7 @@ class Generative(Part, nn.Module):
         stages: int = 2,
         blocks: int = 1,
         vector_width: int = 0,
+        aligned_width: int = 0,
     ):
         super().__init__()
         if space.channels is None:
@@ -118,6 +119,7 @@ class Generative(Part, nn.Module):
         self.shapes = [halved(space.shape, times) for times in range(stages, -1, -1)]
         axes, widths = len(space.shape), [width * 2**times for times in range(stages, -1, -1)]
         self.told = nn.Linear(vector_width, noise_size) if vector_width else None
+        self.aligned = nn.ModuleList(nn.Linear(aligned_width, w) for w in widths) if aligned_width else None
         entering = noise_size * (2 if vector_width else 1)
         self.enter = nn.Linear(entering, widths[0] * math.prod(self.shapes[0]))
         share = (blocks * len(widths)) ** -0.5
@@ -136,23 +138,35 @@ class Generative(Part, nn.Module):
         if self.told is not None:
             x = torch.cat([x, self.told(_vector(context, "Generative"))], 1)
         x = to_grid(self.enter(x).unflatten(1, (math.prod(self.shapes[0]), -1)), self.shapes[0])
-        x = self.blocks[0](x)
-        for shape, narrow, blocks in zip(self.shapes[1:], self.narrow, self.blocks[1:], strict=True):
-            x = blocks(narrow(F.interpolate(x, shape, mode=LINEAR[len(shape)])))
+        heard = _aligned(context, self.aligned, self.shapes, "Generative")
+        x = self.blocks[0](x + heard[0])
+        for n, (narrow, blocks) in enumerate(zip(self.narrow, self.blocks[1:], strict=True), 1):
+            x = F.interpolate(x, self.shapes[n], mode=LINEAR[len(self.shapes[n])])
+            x = blocks(narrow(x) + heard[n])
         return to_sites(self.leave(F.leaky_relu(x, 0.2))).float()
 
 
 class Judge(Part, nn.Module):
-    """The critic of a GAN, similar to R3GAN: maps latents (B, N, C) of `space` and a context vector to one score per
-    sample. Conditioned by projection (Miyato & Koyama 2018). Twice differentiable, for gradient penalties."""
+    """The critic of a GAN, similar to R3GAN: maps latents (B, N, C) of `space` and a context to one score per sample.
+    The context vector conditions by projection (Miyato & Koyama 2018); content aligned with the sites is added to the
+    features. Twice differentiable, for gradient penalties."""
 
-    def __init__(self, space: Space, width: int = 32, stages: int = 2, blocks: int = 1, vector_width: int = 0):
+    def __init__(
+        self,
+        space: Space,
+        width: int = 32,
+        stages: int = 2,
+        blocks: int = 1,
+        vector_width: int = 0,
+        aligned_width: int = 0,
+    ):
         super().__init__()
         if space.channels is None:
             raise Refusal(f"Judge: needs real channels, but {space} holds symbols; use a codec with real latents")
         self.space = space
         axes, widths = len(space.shape), [width * 2**times for times in range(stages + 1)]
         self.enter = convolution(axes, space.channels, width)
+        self.aligned = nn.ModuleList([nn.Linear(aligned_width, width)]) if aligned_width else None
         share = (blocks * len(widths)) ** -0.5
         self.blocks = nn.ModuleList(
             nn.Sequential(*(Unnormalised(axes, w, share) for _ in range(blocks))) for w in widths
@@ -168,7 +182,8 @@ class Judge(Part, nn.Module):
         return cls(Space((4, 4), channels=3), width=8, stages=1, vector_width=32)
 
     def forward(self, latents_BNC: Tensor, context: Context) -> Tensor:
-        x = self.blocks[0](self.enter(to_grid(latents_BNC, self.space.shape)))
+        x = self.enter(to_grid(latents_BNC, self.space.shape))
+        x = self.blocks[0](x + _aligned(context, self.aligned, [self.space.shape], "Judge")[0])
         for widen, blocks in zip(self.widen, self.blocks[1:], strict=True):
             x = blocks(widen(AVERAGES[x.dim() - 2](x, 2, ceil_mode=True)))
         features_BD = F.leaky_relu(self.features(F.leaky_relu(x, 0.2).flatten(1)), 0.2)
@@ -183,3 +198,15 @@ def _vector(context: Context, asker: str) -> Tensor:
     if context.vector_BD is None:
         raise Refusal(f"{asker}: expected a context vector and got none; use a conditioner that returns one")
     return context.vector_BD
+
+
+def _aligned(context: Context, layers: nn.ModuleList | None, shapes: list, asker: str) -> list[Tensor | float]:
+    """Content aligned with the finest of some grids, projected by one layer per grid."""
+    if layers is None and context.aligned_BND is None:
+        return [0.0] * len(shapes)
+    if layers is None or context.aligned_BND is None:
+        made, got = ("none", "some") if layers is None else ("some", "none")
+        raise Refusal(f"{asker}: was made for {made} content aligned with its sites and got {got}; set aligned_width")
+    finest = to_grid(context.aligned_BND, shapes[-1])
+    grids = [F.interpolate(finest, shape, mode="area") for shape in shapes]
+    return [to_grid(layer(to_sites(g)), shape) for layer, g, shape in zip(layers, grids, shapes, strict=True)]

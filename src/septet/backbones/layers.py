@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..contracts import Context
 from ..space import Refusal
 
 
@@ -39,6 +40,16 @@ def lowered(x: Tensor) -> Tensor:
     """Casts to autocast's dtype once, for several products of the same input, which would each cast it."""
     kind = x.device.type
     return x.to(torch.get_autocast_dtype(kind)) if torch.is_autocast_enabled(kind) else x
+
+
+def with_aligned(x_BND: Tensor, context: Context) -> Tensor:
+    """The sites, with what the context has for each of them."""
+    aligned = context.aligned_BND
+    if aligned is None:
+        return x_BND
+    if aligned.shape != x_BND.shape:
+        raise Refusal(f"content aligned as {list(aligned.shape)}, sites {list(x_BND.shape)}: both must be the same")
+    return x_BND + aligned
 
 
 class Cache:

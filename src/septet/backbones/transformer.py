@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ..contracts import Backbone, Context, Places
 from ..space import Refusal
-from .layers import Attention, Cache, GatedMLP, LevelEmbedding, Norm, rotary_angles
+from .layers import Attention, Cache, GatedMLP, LevelEmbedding, Norm, rotary_angles, with_aligned
 
 
 class Block(nn.Module):
@@ -109,6 +109,7 @@ class Transformer(Backbone):
         self, x_BND: Tensor, places: Places, context: Context, levels=None, cache: Cache | None = None
     ) -> Tensor:
         B, N, _ = x_BND.shape
+        x_BND = with_aligned(x_BND, context)
         tokens, valid = self._leading(context) if cache is None or cache.length == 0 else (None, None)
         M = 0 if tokens is None else tokens.shape[1]
         x = x_BND if tokens is None else torch.cat([tokens.to(x_BND.dtype), x_BND], 1)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ..contracts import Backbone, Context, Places
 from ..space import Refusal
 from .convolution import Residual, convolution, normalisation, to_grid, to_sites
-from .layers import Attention, LevelEmbedding, rotary_angles
+from .layers import Attention, LevelEmbedding, rotary_angles, with_aligned
 
 
 class Meeting(nn.Module):
@@ -95,7 +95,7 @@ class UNet(Backbone):
     def forward(self, x_BND: Tensor, places: Places, context: Context, levels=None, cache=None) -> Tensor:
         self._accept(x_BND, places, context, cache)
         vector_BD = self._vector(x_BND, context, levels)
-        x_BND = x_BND if context.aligned_BND is None else x_BND + context.aligned_BND
+        x_BND = with_aligned(x_BND, context)
         x = self.enter(to_grid(torch.cat([x_BND, self._site_levels(x_BND, levels)], -1), self.shape))
         skips = []
         for stage, blocks in enumerate(self.down):

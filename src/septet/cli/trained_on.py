@@ -45,7 +45,7 @@ def data_of(model: Generator, run: dict[str, Any], source: Path, named: bool) ->
     recorded = run.get("seed")
     seed = recorded if isinstance(recorded, int) else 0
     for modality in dict.fromkeys((_begun(model, run), model.modality)):
-        dataset = read(source, modality, seed=seed)
+        dataset = read(source, modality, seed=seed, contents=model.conditioner.contents)
         if same_data(run, dataset):
             return dataset
     if not named:

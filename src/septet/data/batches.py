@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..contracts import Prepared
+from ..devices import mapped
 from ..space import PADDING, Refusal
 
 WINDOW = 64  # batches among which sequences are sorted by length
@@ -44,7 +46,7 @@ def _is_sequence(row: Any) -> bool:
 
 
 class Batches:
-    """{"latents" or "data": (B, ...), "prompt": (B, M)}; uint8 goes by "data" unless `name` is given.
+    """{"latents" or "data": (B, ...), "prompt": as prepared}; uint8 goes by "data" unless `name` is given.
 
     `items` has one shape an item (a tensor or array, n first) or is a list of int64 (n,) sequences: those are batched
     with others of about their length and padded. Each epoch has a new order and leaves out what fills no batch.
@@ -55,7 +57,7 @@ class Batches:
     def __init__(
         self,
         items: Tensor | np.ndarray | list[Tensor],
-        prompts: Tensor,
+        prompts: Prepared,
         batch: int,
         seed: int = 0,
         views: View | None = None,
@@ -65,8 +67,9 @@ class Batches:
     ):
         if batch < 1:
             raise Refusal(f"batch={batch}: expected at least 1")
-        if len(items) != len(prompts):
-            raise Refusal(f"{len(items):,} items and {len(prompts):,} prompts: give one prompt for each")
+        for tensor in prompts.values() if isinstance(prompts, dict) else [prompts]:
+            if len(items) != len(tensor):
+                raise Refusal(f"{len(items):,} items and {len(tensor):,} prompts: give one prompt for each")
         if not isinstance(items, Tensor | np.ndarray) and not all(map(_is_sequence, items)):
             raise Refusal(
                 "items of several shapes: expected one tensor or array of them all, or a list of int64 (n,) tensors; "
@@ -97,14 +100,14 @@ class Batches:
         order = np.concatenate([window[np.argsort(self.lengths[window], kind="stable")] for window in windows])
         return stream.permutation(order.reshape(-1, self.batch))
 
-    def at(self, step: int) -> dict[str, Tensor]:
+    def at(self, step: int) -> dict[str, Any]:
         """The batch of a step, counted from 0."""
         if not len(self.index):
             raise Refusal("no items to train on: give at least one")
         epoch, place = divmod(step, self.per_epoch)
         return self._gathered(self.order(epoch)[place], step)
 
-    def _gathered(self, index: np.ndarray, step: int | None) -> dict[str, Tensor]:
+    def _gathered(self, index: np.ndarray, step: int | None) -> dict[str, Any]:
         rows: Any
         index = self.index[index]
         if isinstance(self.items, list):
@@ -117,9 +120,10 @@ class Batches:
             generator = torch.Generator().manual_seed(int(random_stream(self.seed, step, 1).integers(2**63)))
             rows = [self.views(row, generator) for row in rows]
             rows = rows if self.ragged else torch.stack(rows)
-        return {self.name: padded(rows) if self.ragged else rows, "prompt": self.prompts[torch.from_numpy(index)]}
+        prompts = mapped(lambda tensor: tensor[torch.from_numpy(index)], self.prompts)
+        return {self.name: padded(rows) if self.ragged else rows, "prompt": prompts}
 
-    def each_once(self) -> Iterator[dict[str, Tensor]]:
+    def each_once(self) -> Iterator[dict[str, Any]]:
         """Every item once, unchanged, in a fixed random order: the first batches are a fair sample, however the items
         are sorted. Sequences are batched by length; a batch may be short."""
         stream = random_stream(0)
@@ -130,7 +134,7 @@ class Batches:
         for place in stream.permutation(len(batches)):
             yield self._gathered(batches[place], None)
 
-    def validation(self) -> Iterator[dict[str, Tensor]]:
+    def validation(self) -> Iterator[dict[str, Any]]:
         """The held-out items, each once; nothing without `held_out`."""
         return self.held_out.each_once() if self.held_out else iter(())
 

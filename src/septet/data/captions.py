@@ -5,7 +5,7 @@ import io
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -81,7 +81,7 @@ def from_names(relative: Path) -> str | None:
 
 
 def _row_prompt(row: dict[str, Any]) -> Prompt:
-    """The text column, else a dict of the columns that hold plain values."""
+    """The text column, else a dict of the other columns that hold plain values."""
     for column in TEXT_COLUMNS:
         if isinstance(row.get(column), str) and row[column].strip():
             return row[column].strip()
@@ -124,8 +124,9 @@ def _csv_rows(text: str) -> Iterator[dict[str, Any] | None]:
         csv.field_size_limit(limit)
 
 
-def table(path: Path) -> tuple[dict[str, Prompt], int]:
-    """Prompts by file name in a metadata file, and how many of its rows could not be used."""
+def table(path: Path, contents: Collection[str] = ()) -> tuple[dict[str, Prompt], int, dict[str, dict[str, str]]]:
+    """Prompts by file name in a metadata file, how many of its rows could not be used, and the files that its columns
+    `contents` name."""
     if path.stat().st_size > TABLE_BYTES:
         raise Refusal(f"{shown(path)}: more than {TABLE_BYTES:,} bytes; split it among the subfolders")
     try:
@@ -136,6 +137,7 @@ def table(path: Path) -> tuple[dict[str, Prompt], int]:
     if path.suffix == ".csv" and first.count(",") >= COLUMNS:
         raise Refusal(f"{shown(path)}: more than {COLUMNS} columns; keep file_name and text or a few attributes")
     prompts: dict[str, Prompt] = {}
+    files: dict[str, dict[str, str]] = {}
     unusable = 0
     try:
         for row in _json_rows(text) if path.suffix == ".jsonl" else _csv_rows(text):
@@ -144,17 +146,26 @@ def table(path: Path) -> tuple[dict[str, Prompt], int]:
             if row is None or name is None or long or len(row) > COLUMNS:
                 unusable += 1
             else:
-                prompts[str(PurePosixPath(name.replace("\\", "/")))] = _row_prompt(row)
+                key, own = _posix(name), {n: row.pop(n) for n in contents if n in row}
+                if named := {n: _posix(v) for n, v in own.items() if isinstance(v, str) and v.strip()}:
+                    files[key] = named
+                prompts[key] = _row_prompt(row)
     except Refusal as error:
         raise Refusal(f"{shown(path)}: {error}; mend it or take the file away") from error
-    return prompts, unusable
+    return prompts, unusable, files
+
+
+def _posix(name: str) -> str:
+    return str(PurePosixPath(name.strip().replace("\\", "/")))
 
 
 class Captions:
-    """The prompts of the files below `root`. `counts` says where they came from, `remarks` what was wrong."""
+    """The prompts of the files below `root`. `counts` says where they came from, `remarks` what was wrong. `contents`
+    are the columns of tables that name files, relative to the table."""
 
-    def __init__(self, root: Path):
-        self.root, self.remarks = root, []
+    def __init__(self, root: Path, contents: Collection[str] = ()):
+        self.root, self.contents, self.remarks = root, contents, []
+        self.files: dict[Path, dict[str, Path]] = {}  # that belong to the prompt of a file
         self.counts = {"from text files": 0, "from metadata": 0, "from names": 0, "none": 0}
         self.tables: dict[Path, dict[str, Prompt]] = {}
 
@@ -181,12 +192,27 @@ class Captions:
                 return prompt
         return None
 
+    def served(self, tables: Iterable[Path]) -> set[Path]:
+        """The files that belong to prompts, by all tables, and are no items themselves."""
+        for folder in dict.fromkeys(path.parent for path in tables):
+            if folder not in self.tables:
+                self.tables[folder] = self._read_tables(folder)
+        return {path for own in self.files.values() for path in own.values()} - set(self.files)
+
+    def _inside(self, folder: Path, name: str) -> Path:
+        path = Path(os.path.normpath(folder / name))
+        if not path.is_relative_to(self.root):
+            raise Refusal(f"{shown(folder)}: its table names {shown(name)}, outside {shown(self.root)}; move it inside")
+        return path
+
     def _read_tables(self, folder: Path) -> dict[str, Prompt]:
         prompts: dict[str, Prompt] = {}
         for name in TABLES:
             if (folder / name).is_file():
-                found, unusable = table(folder / name)
+                found, unusable, files = table(folder / name, self.contents)
                 prompts |= found
+                for item, own in files.items() if self.contents else ():
+                    self.files[self._inside(folder, item)] = {n: self._inside(folder, v) for n, v in own.items()}
                 if unusable:
                     self.remarks.append(f"{unusable:,} rows of {shown(folder / name)} could not be used.")
         return prompts

@@ -3,19 +3,20 @@
 import functools
 import hashlib
 import json
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import chain
 from typing import Any, overload
 
 import numpy as np
 
+from ..conditioners.prompts import recorded, spoken
 from ..contracts import Modality, Prompt
 from ..space import Refusal
 from . import canaries
-from .duplicates import digest, near, signature
-from .sources import Entry, opened
+from .duplicates import near
+from .harvest import Harvest
+from .sources import NONE, opened
 from .store import Store, stored
 
 FEW = 10  # fewer items than this are not parted into training and held-out ones
@@ -39,7 +40,7 @@ class Dataset(Sequence[Item]):
     a hash of data and prompts; `modality` is the one given, with what it learned from the set. `skipped` could not be
     read, each with why; `copies` were dropped, each with the source that it equals; `twins` are groups of near
     duplicates, as indexes; `extents` are the sizes of all that was read, as it was; `canaries` are the indexes of
-    random items that were planted."""
+    random items that were planted; `contents` are the names in prompts whose values are data."""
 
     def __init__(self, data: Any, prompts: list[Prompt], sources: list[str], modality: Modality):
         self.data, self.prompts, self.sources, self.modality = data, prompts, sources, modality
@@ -51,7 +52,13 @@ class Dataset(Sequence[Item]):
         self.twins: list[list[int]] = []
         self.canaries: list[int] = []
         self.extents: dict[str, list[float]] = {}
+        self.contents: Mapping[str, Modality] = {}
         self.fingerprint = ""
+
+    @property
+    def captions(self) -> list[Prompt]:
+        """The prompts without their content: what is said in words."""
+        return [spoken(prompt, self.contents) for prompt in self.prompts]
 
     @property
     def own(self) -> list[int]:
@@ -80,48 +87,6 @@ class Dataset(Sequence[Item]):
             yield Item(*fields)
 
 
-@dataclass
-class _Harvest:
-    """What reading has gathered so far."""
-
-    modality: Modality
-    store: Store
-    prompts: list[Prompt] = field(default_factory=list)
-    sources: list[str] = field(default_factory=list)
-    place_of: dict[bytes, int] = field(default_factory=dict)  # of an item, by the digest of its content
-    signatures: list[np.ndarray] = field(default_factory=list)
-    skipped: list[str] = field(default_factory=list)
-    remarks: Counter[str] = field(default_factory=Counter)
-    copies: list[tuple[str, str]] = field(default_factory=list)
-    extents: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
-    entries = empty = 0
-
-    def add(self, entry: Entry) -> None:
-        self.entries += 1
-        try:
-            whole = entry.load()
-            pieces = self.modality.pieces(whole)
-        except Refusal as error:
-            self.skipped.append(f"{entry.source}: {str(error).rpartition(entry.source + ': ')[2]}")
-            return
-        self.empty += not pieces
-        for name, size in self.modality.extent(whole).items():
-            self.extents[name].append(size)
-        for number, (datum, remarks) in enumerate(pieces):
-            key = digest(datum)
-            if key in self.place_of:
-                place = self.place_of[key]
-                self.copies.append((entry.source, self.sources[place]))
-                self.prompts[place] = self.prompts[place] or entry.prompt
-                continue
-            self.place_of[key] = len(self.prompts)
-            self.store.append(datum)
-            self.prompts.append(entry.prompt)
-            self.sources.append(entry.source if len(pieces) == 1 else f"{entry.source}#{number}")
-            self.remarks.update(remarks)
-            self.signatures.append(signature(self.modality.sketch(datum)))
-
-
 def read(
     source: Any,
     modality: Modality,
@@ -129,17 +94,20 @@ def read(
     held_out: float = 0.1,
     seed: int = 0,
     captions: bool = True,
+    contents: Mapping[str, Modality] = NONE,
     memory_bytes: int = 1 << 30,
 ) -> Dataset:
     """Everything in `source`: a path, a list of pictures, arrays or strings, a (data, prompts) pair, or a
     `datasets.Dataset`. The share `held_out` is kept from training, drawn by `seed`; copies are dropped, near
     duplicates stay on one side. Arrays beyond `memory_bytes` are kept in a file. Refuses a source that holds nothing.
+    `contents` says which names in prompts hold data, and of which modality; in tables of captions the columns of these
+    names hold files.
     """
     if not 0 <= held_out < 1:
         raise Refusal(f"held_out={held_out}: expected a share from 0 to below 1, such as 0.1")
     source, planted = (source.source, source.count) if isinstance(source, canaries.Planted) else (source, 0)
-    found = opened(source, modality, captions)
-    harvest = _Harvest(modality, Store(memory_bytes))
+    found = opened(source, modality, captions, contents)
+    harvest = Harvest(modality, Store(memory_bytes), contents)
     for entry in found.entries:
         harvest.add(entry)
     if not harvest.prompts:
@@ -152,7 +120,8 @@ def read(
     dataset = Dataset(data, harvest.prompts, harvest.sources, modality)
     dataset.skipped, dataset.copies, dataset.extents = harvest.skipped, harvest.copies, dict(harvest.extents)
     dataset.report = [*found.sentences(), *_account(harvest), *lessons]
-    prompts = json.dumps(harvest.prompts, sort_keys=True).encode()
+    dataset.contents = contents
+    prompts = json.dumps([recorded(p, contents) for p in harvest.prompts], sort_keys=True).encode()
     dataset.fingerprint = hashlib.sha256(b"".join(harvest.place_of) + prompts).hexdigest()
     _split(dataset, harvest, held_out, seed)
     _plant(dataset, planted, memory_bytes)
@@ -176,7 +145,7 @@ def _plant(dataset: Dataset, count: int, memory_bytes: int) -> None:
     dataset.report.append(f"{count:,} canaries were planted among the training items.")
 
 
-def _account(harvest: _Harvest) -> Iterator[str]:
+def _account(harvest: Harvest) -> Iterator[str]:
     if harvest.skipped:
         named = "; ".join(harvest.skipped[:LISTED]) + ("; ..." if len(harvest.skipped) > LISTED else "")
         yield f"{len(harvest.skipped):,} of {harvest.entries:,} could not be read and were skipped: {named}"
@@ -189,11 +158,11 @@ def _account(harvest: _Harvest) -> Iterator[str]:
         yield f"{count:,} {'is' if count == 1 else 'are'} {remark}."
 
 
-def _split(dataset: Dataset, harvest: _Harvest, held_out: float, seed: int) -> None:
+def _split(dataset: Dataset, harvest: Harvest, held_out: float, seed: int) -> None:
     """Groups of near duplicates in random order go to the held-out side until it has its share."""
     count = len(dataset)
     sketch_of = functools.lru_cache(1 << 17)(lambda i: harvest.modality.sketch(dataset.data[i]))
-    members = near(np.stack(harvest.signatures), sketch_of)
+    members = near(np.stack(harvest.signatures), sketch_of, harvest.digests)
     dataset.twins = twins = [group for group in members if len(group) > 1]
     if twins:
         dataset.report.append(

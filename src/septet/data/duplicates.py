@@ -3,52 +3,15 @@
 Shapes: n items, K hashes a signature.
 """
 
-import dataclasses
-import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-
-from ..space import Refusal
 
 NEAR = 0.8  # the Jaccard index of two sketches from which the items count as near duplicates
 LOOSE = 0.6  # what the first members of two groups must have in common before the groups are joined: no endless chains
 BANDS, ROWS = 16, 4  # two items with Jaccard 0.8 share no band in 2 of 10,000 cases, with 0.3 in 88 of 100
 NEIGHBOURS = 4  # items compared with each in a band, in sorted order, so that no crowded band costs n^2
-
-
-def digest(datum: Any) -> bytes:
-    """A hash of a datum's content: of arrays, strings, bytes, numbers, None, dataclasses, and lists, tuples and dicts
-    of them; anything else is a Refusal that names its type. Equal data have the same hash, whatever the order of a dict
-    or the byte order of an array; a list equals a tuple."""
-    kind, content = _content(datum)
-    return hashlib.blake2b(f"{len(content) + 1}:{kind}".encode() + content, digest_size=16).digest()
-
-
-def _content(value: Any) -> tuple[str, bytes]:
-    """A letter for the kind of value, and bytes that no other value of this kind has."""
-    if isinstance(value, str):
-        return "s", value.encode(errors="surrogatepass")
-    if isinstance(value, bytes):
-        return "b", value
-    if isinstance(value, np.ndarray | np.generic) and not value.dtype.hasobject:
-        array = np.asarray(value).astype(value.dtype.newbyteorder("<"), copy=False)
-        return "a", f"{array.dtype}{array.shape}".encode() + array.tobytes()
-    if value is None or isinstance(value, bool | int | float | complex):
-        return "r", repr(value).encode()
-    if isinstance(value, list | tuple):
-        return "l", b"".join(map(digest, value))
-    if isinstance(value, dict):
-        return "d", b"".join(sorted(digest(key) + digest(inner) for key, inner in value.items()))
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        inner = [digest(getattr(value, field.name)) for field in dataclasses.fields(value)]
-        return "c", b"".join([type(value).__name__.encode(), b"\0", *inner])
-    what = f"{value.dtype} array" if isinstance(value, np.ndarray) else type(value).__name__
-    raise Refusal(
-        f"a datum of {what}: expected arrays, strings, bytes, numbers, dataclasses, and lists, tuples and dicts of "
-        "them; let the modality read it as one of these"
-    )
 
 
 class Groups:
@@ -89,8 +52,11 @@ def jaccard(first: np.ndarray, second: np.ndarray) -> float:
     return common / max(1, len(first) + len(second) - common)
 
 
-def near(signatures_nK: np.ndarray, sketch_of: Callable[[int], np.ndarray]) -> list[list[int]]:
-    """All items in groups of near duplicates, by their first members; an item whose signature is UNKNOWN is alone."""
+def near(
+    signatures_nK: np.ndarray, sketch_of: Callable[[int], np.ndarray], keys: Sequence[bytes] = ()
+) -> list[list[int]]:
+    """All items in groups of near duplicates, by their first members. An item whose signature is UNKNOWN is alone;
+    items of the same key belong together."""
 
     def alike(first: int, second: int) -> float:
         return jaccard(sketch_of(first), sketch_of(second))
@@ -108,6 +74,9 @@ def near(signatures_nK: np.ndarray, sketch_of: Callable[[int], np.ndarray]) -> l
                 heads = groups.find(first), groups.find(second)
                 if heads[0] != heads[1] and alike(first, second) >= NEAR and alike(*heads) >= LOOSE:
                     groups.join(first, second)
+    first_of: dict[bytes, int] = {}
+    for item, key in enumerate(keys):
+        groups.join(first_of.setdefault(key, item), item)
     members: dict[int, list[int]] = {}
     for item in range(len(signatures_nK)):
         members.setdefault(groups.find(item), []).append(item)

@@ -2,13 +2,13 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..conditioners import words_of
+from ..conditioners.prompts import words_of
 from .dataset import Dataset
 from .files import shown, walk
 
@@ -41,7 +41,7 @@ def _spread(sizes: list[float]) -> dict[str, float]:
 
 def _words(dataset: Dataset) -> dict[str, Any] | None:
     """How many prompts each word stands in; None where nothing is said."""
-    counts = Counter(word for prompt in dataset.prompts for word in set(words_of(prompt)))
+    counts = Counter(word for prompt in dataset.captions for word in set(words_of(prompt)))
     if not counts:
         return None
     ordered = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
@@ -58,12 +58,13 @@ def balance(dataset: Dataset) -> dict[str, dict[str, int]]:
 def labels(dataset: Dataset) -> dict[str, list[str | None]]:
     """Each item's value of each attribute with at most MOST_LABELS, two items each on average at least; as "label" its
     prompt, where prompts are so few."""
-    told = [prompt for prompt in dataset.prompts if prompt]
-    if any(isinstance(prompt, dict) for prompt in told):
-        names = dict.fromkeys(name for prompt in told if isinstance(prompt, dict) for name in prompt)
-        found = {n: [p.get(n) if isinstance(p, dict) else None for p in dataset.prompts] for n in names}
+    captions = dataset.captions
+    told = [prompt for prompt in captions if prompt]
+    if any(isinstance(prompt, Mapping) for prompt in told):
+        names = dict.fromkeys(name for prompt in told if isinstance(prompt, Mapping) for name in prompt)
+        found = {n: [p.get(n) if isinstance(p, Mapping) else None for p in captions] for n in names}
     else:
-        found = {"label": [prompt if isinstance(prompt, str) and prompt else None for prompt in dataset.prompts]}
+        found = {"label": [prompt if isinstance(prompt, str) and prompt else None for prompt in captions]}
     return {n: v for n, v in found.items() if 1 < len(set(v) - {None}) <= min(MOST_LABELS, len(told) // 2)}
 
 

@@ -10,7 +10,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from ..contracts import Learner
-from ..devices import device_in, moved
+from ..devices import device_in, mapped, moved
 from .optimisers import enable
 
 ROWS = 4  # of a batch that are run to count operations
@@ -58,8 +58,7 @@ def of_steps(learner: Learner, batches: Sequence[dict[str, Any]]) -> int | None:
 
 def _of_step(learner: Learner, parameters: dict[str, list[nn.Parameter]], batch: dict[str, Any]) -> float:
     rows = max(len(value) for value in batch.values() if isinstance(value, Tensor))
-    few = {name: value[:ROWS] if isinstance(value, Tensor) else value for name, value in batch.items()}
-    few = moved(few, device_in(learner))
+    few = moved(mapped(lambda tensor: tensor[:ROWS], batch), device_in(learner))
 
     def step() -> None:
         learner.train()

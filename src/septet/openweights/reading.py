@@ -13,7 +13,7 @@ from torch import Tensor
 from ..backbones.incremental import Grid
 from ..backbones.transformer import Transformer
 from ..codecs.symbols import Symbols
-from ..conditioners import Nothing
+from ..conditioners.nothing import Nothing
 from ..generator import Generator
 from ..modalities.text import Text
 from ..part import Asset

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from ..contracts import Modality
 from ..data.batches import evenly
-from ..data.duplicates import digest, near, signature
+from ..data.duplicates import near, signature
+from ..modalities.digests import digest
 from ..space import Refusal
 from . import spans
 from .calibration import COPY, FEWEST, PLENTY, Verdict, p_values, word_of

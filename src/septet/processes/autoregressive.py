@@ -72,14 +72,24 @@ class Autoregressive(Process):
         """(B, N, V) scores of each symbol, given those before it; without a start, zeros for the first."""
         x = self._begun(self.table(inputs(latents_BN[:, :-1])))
         coordinates = self._coordinates(x.shape[1]).to(x.device)
-        scores = self.scores(self.backbone(x, Places(coordinates, causal=True), context))
+        scores = self.scores(self.backbone(x, Places(coordinates, causal=True), self._at(context, x.shape[1])))
         return F.pad(scores, (0, 0, latents_BN.shape[1] - scores.shape[1], 0))
 
     def states(self, latents: Tensor, context: Context) -> Tensor:
         """(B, N, D) of what the backbone makes of each symbol and those before it."""
         x = self._begun(self.table(latents.clamp(min=0)))
         coordinates = self._coordinates(x.shape[1]).to(x.device)
-        return self.backbone(x, Places(coordinates, causal=True), context)[:, x.shape[1] - latents.shape[1] :]
+        y = self.backbone(x, Places(coordinates, causal=True), self._at(context, x.shape[1]))
+        return y[:, x.shape[1] - latents.shape[1] :]
+
+    def _at(self, context: Context, inputs: int | Tensor) -> Context:
+        """The context of the first inputs, or those at some places: aligned with the symbol that each is to tell."""
+        if context.aligned_BND is None:
+            return context
+        if self.fill or self.filled:
+            raise Refusal("content aligned with symbols: rows rearranged to fill gaps have no such order; use fill=0")
+        places = torch.arange(inputs) if isinstance(inputs, int) else inputs
+        return context.at((places + (self.start is None)).clamp(max=context.aligned_BND.shape[1] - 1))
 
     def _begun(self, entered_BND: Tensor) -> Tensor:
         """What the backbone reads: the start, if there is one, and the symbols."""
@@ -177,6 +187,8 @@ class Autoregressive(Process):
             raise Refusal(
                 f"{max(len(g) for g in given)} known symbols: the model draws {self.space.sites} at most; give fewer"
             )
+        if context.aligned_BND is not None and most > self.space.sites - max(len(g) for g in given):
+            raise Refusal(f"length={most}: content is aligned with {self.space.sites} symbols; ask for no more")
         context = doubled(guidance, context)
         drawn = torch.full((B, most), PADDING, dtype=torch.int64)
         running, reader = torch.ones(B, dtype=torch.bool), Reader(self, given, context, guidance)

@@ -10,9 +10,11 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from ..contracts import Context, Process, State
+from ..contracts import Context, Prepared, Process, State
 from ..space import Known, Refusal, Space
 from .streams import normal
+
+LABELS = "Gaussian: takes labels or attributes as prompts, neither free text nor content; choose another process"
 
 
 class Gaussian(Process):
@@ -55,18 +57,20 @@ class Gaussian(Process):
         return cls(Space((4,), channels=2), [[1, 1], [1, 2], [2, 1]])
 
     @classmethod
-    def fitted(cls, space: Space, latents: Tensor, symbols_BM: Tensor, rank: int | None = None) -> "Gaussian":
+    def fitted(cls, space: Space, latents: Tensor, symbols_BM: Prepared, rank: int | None = None) -> "Gaussian":
         """One Gaussian for each label among `symbols_BM`; beyond 512 numbers of rank 64 unless `rank` is given."""
-        labels = symbols_BM.unique(dim=0).tolist() if symbols_BM.shape[1] else [[]]
+        labels = different(symbols_BM)
         numbers = space.sites * (space.channels or 1)
         process = cls(space, labels, rank if rank or numbers <= cls.FULL else 64)
         process.fit_to(latents, symbols_BM)
         return process
 
     @torch.no_grad()
-    def fit_to(self, latents: Tensor, symbols_BM: Tensor) -> None:
+    def fit_to(self, latents: Tensor, symbols_BM: Prepared) -> None:
         """Measure mean, covariance and share of every label. The spread of all data counts as one more observation of
         each label, so that a label of few data has a covariance of full rank."""
+        if isinstance(symbols_BM, dict):
+            raise Refusal(LABELS)
         x_BF = latents.flatten(1).double()
         around = x_BF.var(0, correction=0).clamp(min=1e-6)
         for i, label in enumerate(self.labels_LM):
@@ -97,8 +101,8 @@ class Gaussian(Process):
     def _chances(self, context: Context, batch: int) -> Tensor:
         """(B, L) how likely each label is, given the prompts."""
         said, device = context.symbols_BM, self.mean_LF.device
-        if said is None and (context.tokens_BMD is not None or context.vector_BD is not None):
-            raise Refusal("Gaussian: takes labels or attributes as prompts, not free text; choose another process")
+        if said is None and context.width:
+            raise Refusal(LABELS)
         if said is None or not said.shape[1]:
             said = torch.zeros(batch, self.labels_LM.shape[1], dtype=torch.int64)
         said = said.to(device)
@@ -161,3 +165,10 @@ class Gaussian(Process):
         covariance, x = self._covariance(label), x_F.double()
         weights = torch.linalg.solve(covariance[where_F][:, where_F], (values_F - x)[where_F])
         return torch.where(where_F, values_F, x + covariance[:, where_F] @ weights).to(x_F.dtype)
+
+
+def different(symbols_BM: Prepared) -> list[list[int]]:
+    """Each of the labels that there are among prepared prompts, once."""
+    if isinstance(symbols_BM, dict):
+        raise Refusal(LABELS)
+    return symbols_BM.unique(dim=0).tolist() if symbols_BM.shape[1] else [[]]

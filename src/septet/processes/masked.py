@@ -82,7 +82,7 @@ class Masked(Process):
     def _read(self, classes: Tensor, documents: Tensor | None, shown: Tensor, context: Context) -> Tensor:
         x = self.table(torch.where(shown, classes, self.classes))
         coordinates = self.space.coordinates(classes.shape[1] if len(self.space.shape) == 1 else None).to(x.device)
-        return self.backbone(x, Places(coordinates, documents), context)
+        return self.backbone(x, Places(coordinates, documents), context.at(torch.arange(classes.shape[1])))
 
     def _scores(self, classes: Tensor, documents: Tensor | None, shown: Tensor, context: Context) -> Tensor:
         return capped(self.head(self._read(classes, documents, shown, context)).float(), self.softcap)

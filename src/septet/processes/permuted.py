@@ -55,7 +55,7 @@ class Permuted(Autoregressive):
         """(B, N, V) scores of the symbols at the sites `order_BN`, each conditioned on those before it."""
         entered = self._entered(symbols_BN[:, :-1], order_BN[:, :-1])
         x = self._begun(entered)
-        return self.scores(self.backbone(x, self._places(order_BN), context))
+        return self.scores(self.backbone(x, self._places(order_BN), context.at(order_BN)))
 
     def _entered(self, symbols_BN: Tensor, sites_BN: Tensor) -> Tensor:
         return self.table(symbols_BN) + self.place(sites_BN)
@@ -91,8 +91,8 @@ class Permuted(Autoregressive):
             told = slice(max(read - 1, 0), site)
             x = self._entered(symbols[:, told].to(device), order[:, told].to(device))
             x = self._begun(x) if read == 0 else x
-            places = self._places(repeated(guidance, order[:, read : site + 1].to(device)))
-            y = self.backbone(repeated(guidance, x), places, context, cache=cache)
+            sites = repeated(guidance, order[:, read : site + 1].to(device))
+            y = self.backbone(repeated(guidance, x), self._places(sites), context.at(sites), cache=cache)
             drawn = filter_.choose(guided(guidance, self.scores(y[:, -1]).float()), uniform[:, site].to(device)).cpu()
             symbols[:, site] = torch.where(count > site, symbols[:, site], drawn)
             read = site + 1

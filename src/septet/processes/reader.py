@@ -61,10 +61,12 @@ class Reader:
     def _score(self, x: Tensor, begin: int, sites: int) -> Tensor:
         process, device = self.process, x.device
         coordinates, documents = process._coordinates(begin + sites).to(device)[begin:], None
+        inputs = torch.arange(begin, begin + sites, device=device)
         if int(self.pad.max()):
-            site = torch.arange(begin, begin + sites, device=device)[None] - self.pad[:, None]
-            coordinates = process._coordinates(begin + sites).to(device)[site.clamp(min=0)]
+            site = inputs[None] - self.pad[:, None]
+            inputs = site.clamp(min=0)
+            coordinates = process._coordinates(begin + sites).to(device)[inputs]
             documents = (site >= 0).long() - 1
         places = Places(coordinates, documents, causal=True)
-        y = process.backbone(x, places, self.context, cache=self.cache)
+        y = process.backbone(x, places, process._at(self.context, inputs), cache=self.cache)
         return guided(self.guidance, process.scores(y[:, -1]).float())

@@ -11,10 +11,13 @@ from torch import Tensor
 
 from ..codecs.quantised import Quantised
 from ..codecs.variational import Variational
-from ..conditioners import Attributes, Nothing, Text
+from ..conditioners.attributes import Attributes
+from ..conditioners.nothing import Nothing
+from ..conditioners.text import Text
 from ..contracts import Codec, Conditioner, Modality, Prompt
 from ..data.batches import Batches, View, evenly
 from ..data.dataset import Dataset, read
+from ..devices import mapped
 from ..fitting import Settings
 from ..generator import Generator
 from ..space import Refusal
@@ -64,7 +67,7 @@ class Gathered:
         rows = encoded(distribution(codec), self.dataset.data)
         stream = torch.Generator().manual_seed(self.seed % 2**63)
         once = torch.stack([drawn(rows[i], stream) for i in self.held_out])
-        validation = Batches(once, prompts[self.held_out], self.batch)
+        validation = Batches(once, mapped(lambda t: t[self.held_out], prompts), self.batch)
         return Batches(rows, prompts, self.batch, self.seed, drawn, validation, "latents", self.dataset.training)
 
     def measuring(self) -> list[Any]:

@@ -7,7 +7,7 @@ import torch
 
 from ..backbones.transformer import Transformer
 from ..codecs.symbols import Symbols
-from ..conditioners import Nothing
+from ..conditioners.nothing import Nothing
 from ..data.dataset import read
 from ..data.passages import Passages
 from ..fitting import Settings

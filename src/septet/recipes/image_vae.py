@@ -9,7 +9,7 @@ from ..codecs.variational import Variational
 from ..fitting import Settings
 from ..generator import Generator
 from ..modalities.image import Image
-from ..processes.gaussian import Gaussian
+from ..processes.gaussian import Gaussian, different
 from ..space import Refusal
 from . import Plan, Stage, recipe
 from ._grids import conditioner_for
@@ -51,7 +51,7 @@ def image_vae(
         conditioner = conditioner_for(prompts if prompts == "nothing" else "labels", 8, pictures.prompts)
         said = conditioner.heard(pictures.prompts)
         labels = conditioner.prepare([said[i] for i in pictures.dataset.training])
-        process = Gaussian(codec.space, labels.unique(dim=0).tolist() if labels.shape[1] else [[]])
+        process = Gaussian(codec.space, different(labels))
         start = Generator(pictures.dataset.modality, codec, process, conditioner, prompt_dropout=0.0)
         codec.requires_grad_(True)
     model = start

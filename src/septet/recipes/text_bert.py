@@ -6,7 +6,7 @@ import torch
 
 from ..backbones.transformer import Transformer
 from ..codecs.symbols import Symbols
-from ..conditioners import Nothing
+from ..conditioners.nothing import Nothing
 from ..data.batches import Windows
 from ..data.dataset import read
 from ..fitting import Settings

@@ -6,7 +6,7 @@ import torch
 
 from ..backbones.transformer import Transformer
 from ..codecs.symbols import Symbols
-from ..conditioners import Nothing
+from ..conditioners.nothing import Nothing
 from ..data.batches import Batches, Windows
 from ..data.dataset import Dataset
 from ..data.listed import as_often, read_texts

@@ -6,7 +6,8 @@ import torch
 
 from ..backbones.transformer import Transformer
 from ..codecs.paths import Paths
-from ..conditioners import Nothing, Text
+from ..conditioners.nothing import Nothing
+from ..conditioners.text import Text
 from ..data.batches import Batches
 from ..data.dataset import read
 from ..fitting import Settings

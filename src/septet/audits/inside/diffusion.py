@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ...conditioners import Text
+from ...conditioners.text import Text
 from ...folders.pictures import shown
 from ...processes.flow import Flow
 from ..audited import Audited

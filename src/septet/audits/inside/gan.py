@@ -20,7 +20,7 @@ def view(audited: Audited) -> Iterator[Section]:
     rows = {
         "training": [(dataset.data[i], dataset.prompts[i]) for i in evenly(dataset.training, EACH)],
         "held out": [(dataset.data[i], dataset.prompts[i]) for i in evenly(dataset.validation, EACH)],
-        "drawn": [(output.datum, output.record["prompt"]) for output in audited.outputs[:EACH]],
+        "drawn": [(output.datum, output.prompt) for output in audited.outputs[:EACH]],
     }
     scores = {
         name: _scores(audited, process, [(finish(d), p) for d, p in group]) for name, group in rows.items() if group

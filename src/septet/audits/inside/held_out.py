@@ -17,7 +17,7 @@ def items(audited: Audited, count: int) -> Iterator[tuple[Any, Prompt, Tensor]]:
     dataset, model = audited.dataset, audited.model
     index = dataset.validation or dataset.training
     real = ((model.modality.finish(dataset.data[i]), dataset.prompts[i]) for i in index)
-    for datum, prompt in real if index else [(o.datum, o.record["prompt"]) for o in audited.outputs]:
+    for datum, prompt in real if index else [(o.datum, o.prompt) for o in audited.outputs]:
         try:
             with torch.no_grad():
                 latents = model.encode([datum])

@@ -1,0 +1,1 @@
+"""Prompts to context: nothing, attributes, text, content, and several of these together."""

@@ -1,0 +1,96 @@
+"""A recipe whose prompts are a picture and a text: it learns to draw one picture from another."""
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image as Pillow
+from scipy.stats import wilcoxon
+
+from septet import runs
+from septet.backbones.transformer import Transformer
+from septet.codecs.patches import Patches
+from septet.conditioners.content import Content
+from septet.conditioners.several import Several
+from septet.conditioners.text import Text
+from septet.data.batches import Batches
+from septet.data.dataset import read
+from septet.fitting import Settings
+from septet.generator import Generator
+from septet.modalities.image import Image
+from septet.processes.flow import Flow
+from septet.recipes import Plan, Stage
+
+SIZE, HELD_OUT = 8, 24
+
+
+def redrawing(source, seed=0, start=None, seconds=None, width: int = 64, layers: int = 2, batch: int = 32) -> Plan:
+    """Pictures from another picture and a text, by diffusion over patches."""
+    kind = Image(SIZE)
+    data = read(source, kind, seed=seed, held_out=0.15, contents={"given": kind})
+    torch.manual_seed(seed)
+    codec = Patches(SIZE, 2, 3)
+    parts = {
+        "given": Content(width, kind, Patches(SIZE, 2, 3), "aligned", shape=codec.space.shape),
+        "text": Text.learned(width, data.captions, layers=1, inner=32),
+    }
+    backbone = Transformer(width, layers, heads=2, modulated=True, rotary_base=100.0)
+    model = start or Generator(kind, codec, Flow(codec.space, backbone), Several(parts), settings={"steps": 8})
+    prompts = model.conditioner.prepare(data.prompts)
+    held_out = Batches(data.data, prompts, batch, index=data.validation)
+    batches = Batches(data.data, prompts, batch, seed, held_out=held_out, index=data.training)
+    fit = Settings(rate=0.02, precision="fp32")
+    return Plan(model, [Stage("redrawing", model, lambda: batches, fit)], data, previews=data.prompts[:4])
+
+
+WAYS = {"light": lambda x: x, "dark": lambda x: 255 - x}
+
+
+def blots(stream: np.random.Generator) -> np.ndarray:
+    """A picture of two by two coloured squares."""
+    return stream.integers(0, 256, (2, 2, 3), dtype=np.uint8).repeat(SIZE // 2, 0).repeat(SIZE // 2, 1)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """Pictures; a table says by what word each comes from which other picture."""
+    root, stream = tmp_path_factory.mktemp("redrawn"), np.random.default_rng(0)
+    (root / "originals").mkdir()
+    with open(root / "metadata.csv", "w", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(["file_name", "text", "given"])
+        for number in range(160):
+            way, original = list(WAYS)[number % 2], blots(stream)
+            Pillow.fromarray(original).save(root / "originals" / f"{number}.png")
+            Pillow.fromarray(WAYS[way](original)).save(root / f"{number}.png")
+            table.writerow([f"{number}.png", way, f"originals/{number}.png"])
+    return root
+
+
+@pytest.fixture(scope="module")
+def model(folder: Path) -> Generator:
+    return runs.train(folder, redrawing, folder.with_name("redrawer"), steps=150, device="cpu")
+
+
+def test_the_right_picture_is_of_more_use_than_a_wrong_one(model: Generator, folder: Path):
+    data = read(folder, Image(SIZE), held_out=0.15, contents=model.conditioner.contents)
+    index = data.validation[:HELD_OUT]
+    right: list[Any] = [data.prompts[i] for i in index]
+    wrong = [{**p, "given": right[k - 1]["given"]} for k, p in enumerate(right)]
+    silent = [{**p, "text": {"light": "dark", "dark": "light"}[p["text"]]} for p in right]
+
+    def apart(prompts: list[Any]) -> np.ndarray:
+        requests = [(prompt, seed) for seed, prompt in enumerate(prompts)]
+        drawn = [o.datum for moment in model.generating(requests, tile=len(requests)) for o in moment.outputs]
+        return np.array(
+            [np.abs(d[..., :3] - 1.0 * data.data[i][..., :3]).mean() for d, i in zip(drawn, index, strict=True)]
+        )
+
+    errors = {"right": apart(right), "wrong picture": apart(wrong), "wrong word": apart(silent)}
+    print({name: error.mean() for name, error in errors.items()})
+    for name in ("wrong picture", "wrong word"):
+        assert wilcoxon(errors["right"], errors[name], alternative="less").pvalue < 0.01
+        assert np.median(errors["right"]) < 0.8 * np.median(errors[name])
