@@ -26,12 +26,13 @@ class Moody(Line):
 
     def __init__(self):
         super().__init__(noisy=True)
-        self.seldom = nn.Parameter(torch.ones(3))
+        self.seldom, self.drawn = nn.Parameter(torch.ones(3)), []
         self.register_buffer("mood", torch.zeros(3))
 
     def forward(self, batch: dict[str, Tensor], player: str, progress: float):
         total, figures = super().forward(batch, player, progress)
         if self.training:
+            self.drawn.append(float(torch.rand(())))
             self.mood.lerp_(batch["x"].mean(0), 0.1)
         if bool(batch["x"].sum() > 12):
             total = total + (self.seldom * batch["x"]).square().mean()
@@ -61,7 +62,9 @@ def _rank(rank: int, folder: str) -> None:
     os.environ |= {"RANK": str(rank), "WORLD_SIZE": "2"}
     store = dist.FileStore(f"{folder}/store", 2)
     dist.init_process_group("gloo", store=store, rank=rank, world_size=2, timeout=timedelta(minutes=10))
-    found: dict[str, Any] = {name: learned(make(), SETTINGS) for name, make in LEARNERS.items()}
+    learners = {name: make() for name, make in LEARNERS.items()}
+    found: dict[str, Any] = {name: learned(learner, SETTINGS) for name, learner in learners.items()}
+    found["drawn"] = learners["moody"].drawn
     different = Line()
     nn.init.constant_(different.layer.weight, float(rank))  # as if they had not begun alike
     found["different"] = learned(different, SETTINGS)
@@ -108,6 +111,10 @@ def test_the_ranks_hold_the_same_weights(name: str, found: list[dict[str, Any]])
     """Also where they began with others, or only one of them used a parameter; what training writes is their mean."""
     alike(found[0][name]["weights"], found[1][name]["weights"])
     assert found[0][name]["told"] == found[1][name]["told"]
+
+
+def test_each_rank_has_random_numbers_of_its_own(found: list[dict[str, Any]]):
+    assert len({*found[0]["drawn"], *found[1]["drawn"]}) == 24
 
 
 def test_a_loss_that_is_not_finite_on_one_rank_is_refused_by_both(found: list[dict[str, Any]]):
