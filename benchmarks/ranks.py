@@ -1,11 +1,12 @@
 """Two ranks against one process: samples a second, and whether they learn what one process learns from twice the batch.
 
-    python benchmarks/ranks.py [--quick] [--rounds 5] [--steps 300] [--data FOLDER]
+    python benchmarks/ranks.py [--quick] [--only speed|loss] [--rounds 15] [--steps 300] [--data FOLDER]
 
-Each process has one thread. Speed: the recipe `text_gpt` as a run of three minutes has it, step by step through fit();
-one process and two ranks take turns, so that a busy machine slows both alike, and time is taken after the first steps.
-Loss: `septet train text` on tiny Shakespeare, a process with a batch of 16 and torchrun's two ranks with 8 each, with
-three seeds each; the difference of their last held-out losses, in standard errors of such a difference.
+Every process has one thread. Speed: the recipe `text_gpt` as a run of three minutes has it, through fit(). Both are
+started once and take turns of so many samples, so that a busy machine slows both alike; `processor time` is what all
+processes of a contestant spent on a sample, which waiting for others on a busy machine leaves out.
+Loss: a small GPT on the bytes of tiny Shakespeare, a process with a batch of 16 and two ranks with 8 each, with five
+seeds each, and the same held-out text for both: the difference of their last held-out losses, in standard errors.
 """
 
 import gzip
@@ -17,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,103 +27,143 @@ from measure import rounds
 from measure.report import Figure
 
 from septet import ranks
+from septet.data.batches import Windows
 from septet.fitting import fit
 from septet.fitting.pace import Pace
+from septet.recipes import Stage
 from septet.recipes.text_gpt import text_gpt
 
 FASTER, ERRORS = 1.6, 3.0
-WARM, TIMED = 3, 20  # steps
-SEEDS = (0, 1, 2)
+WARM, TURN = 2, 2  # steps of two ranks: before the first turn, and in each
+BATCH = 16
+SEEDS = tuple(range(5))
+TINY = {"length": 32, "width": 32, "layers": 1, "batch": 4}
 SMALL = {"tokens": "bytes", "length": 64, "width": 64, "layers": 2}
 
 
-def timed(options: dict[str, Any]) -> None:
-    """What each rank does where speed is measured; the first says how many samples all did in a second."""
+def stage_of(text: str, options: dict[str, Any], seed: int = 0) -> Stage:
+    return text_gpt([text], seed, **options).stages[0]
+
+
+def take_turns(options: dict[str, Any]) -> None:
+    """What a process does where speed is measured: at each line that it hears, so many samples; it tells the processor
+    time that all ranks have taken."""
     letters = random.Random(0).choices("abcdefghij klmnop\n", k=100_000)
-    stage = text_gpt(["".join(letters)], tokens="bytes", **options).stages[0]
-    steps, batches = fit(stage.learner, stage.batches(), stage.settings, Pace(steps=10**9)), stage.batches()
-    for _ in range(WARM):
-        next(steps)
-    began = time.perf_counter()
-    for _ in range(TIMED):
-        next(steps)
+    stage = stage_of("".join(letters), {"tokens": "bytes", "seconds": 180.0} | options)
+    steps = fit(stage.learner, stage.batches(), stage.settings, Pace(steps=10**9))
+    count = WARM
+    while True:
+        for _ in range(count * 2 // ranks.world()):
+            next(steps)
+        taken = ranks.added([time.process_time()])[0]
+        if ranks.first():
+            print(taken, flush=True)
+        heard = not ranks.first() or sys.stdin.readline() != ""
+        if not ranks.every(heard):  # where the others wait as well
+            return
+        count = TURN
+
+
+def learn(path: Path, seed: int, steps: int) -> None:
+    """What a process does where losses are compared; it tells the held-out losses from the first to the last."""
+    stage = stage_of(path.read_text(), SMALL | {"batch": BATCH // ranks.world()}, seed)
+    batches: Any = stage.batches()
+    batches.held_out = Windows(batches.held_out.tokens, SMALL["length"], BATCH)
+    told = [step.validation for step in fit(stage.learner, batches, stage.settings, Pace(steps=steps), seed)]
     if ranks.first():
-        samples = TIMED * ranks.world() * len(batches.at(0)["latents"])
-        print(json.dumps(samples / (time.perf_counter() - began)))
+        print(json.dumps([loss for loss in told if loss is not None]))
 
 
-def said(count: int, words: list[object], folder: Path) -> str:
-    """What `python WORDS` says, on so many ranks of one thread."""
+def started(count: int, *words: object) -> subprocess.Popen[str]:
+    """This script on so many ranks of one thread."""
     launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(count)] if count > 1 else []
-    command = [sys.executable, *launch, *map(str, words)]
-    run = subprocess.run(
-        command, stdout=subprocess.PIPE, text=True, cwd=folder, env=os.environ | {"OMP_NUM_THREADS": "1"}
-    )
-    if run.returncode:
-        raise SystemExit(f"{words[0]} ended with code {run.returncode}; its message stands above")
-    return run.stdout
+    command = [sys.executable, *launch, str(Path(__file__).resolve()), *map(str, words)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
 
 
-def speeds(options: dict[str, Any], count: int, folder: Path) -> dict[str, list[float]]:
-    """Samples a second in each round, the order turned about every time."""
-    found: dict[str, list[float]] = {"one process": [], "two ranks": []}
-    for number in range(count):
-        for name in list(found)[:: 1 if number % 2 else -1]:
-            size = 1 if name == "one process" else 2
-            told = said(size, [Path(__file__).resolve(), "--timed", json.dumps(options)], folder)
-            found[name].append(float(told.splitlines()[-1]))
-    return found
+def heard(job: subprocess.Popen[str]) -> Any:
+    assert job.stdout is not None
+    line = job.stdout.readline()
+    if not line:
+        raise SystemExit(f"a contestant ended with code {job.wait()}; its message stands above")
+    return json.loads(line)
 
 
-def curve(count: int, seed: int, steps: int, folder: Path) -> list[float]:
-    """The held-out losses of one training, from the first to the last."""
-    out = folder / f"model-{count}-{seed}"
-    options = [f"{name}={value}" for name, value in (SMALL | {"batch": 16 // count}).items()]
-    words = ["train", "text", folder / "text.txt", *options, "--steps", steps, "--seed", seed, "--out", out]
-    said(count, ["-m", "septet", *words, "--no-evidence"], folder)
-    rows = map(json.loads, (out / "training.jsonl").read_text().splitlines())
-    return [row["validation_loss"] for row in rows if "validation_loss" in row]
+def speed(options: dict[str, Any], count: int) -> Iterator[Figure]:
+    jobs = {name: started(size, "--turns", json.dumps(options)) for name, size in (("one", 1), ("two", 2))}
+    first = {name: heard(job) for name, job in jobs.items()}
+    taken = dict(first)
+
+    def turn(name: str) -> Callable[[], None]:
+        def call() -> None:
+            job = jobs[name]
+            assert job.stdin is not None
+            job.stdin.write("go on\n")
+            job.stdin.flush()
+            taken[name] = heard(job)
+
+        return call
+
+    samples = TURN * 2 * options.get("batch", BATCH)
+    found = rounds.speeds({name: turn(name) for name in jobs}, samples, count, 1)
+    for job in jobs.values():
+        job.communicate()
+    yield Figure("one process", statistics.median(found["one"]), "samples/s")
+    yield Figure("two ranks", statistics.median(found["two"]), "samples/s")
+    yield Figure("two ranks / one process", rounds.ratio(found, "two", "one"), "times", at_least=FASTER)
+    yield Figure("processor time a sample", (taken["two"] - first["two"]) / (taken["one"] - first["one"]), "times")
 
 
-def compared(steps: int, seeds: tuple[int, ...], folder: Path) -> list[Figure]:
+def loss(path: Path, steps: int, seeds: tuple[int, ...]) -> Iterator[Figure]:
     """How two ranks' losses differ from one process's: at the end, and at most on the way."""
-    one, two = ([curve(count, seed, steps, folder) for seed in seeds] for count in (1, 2))
+
+    def curve(count: int, seed: int) -> list[float]:
+        job = started(count, "--learn", path, "--seed", seed, "--steps", steps)
+        losses = heard(job)
+        job.communicate()
+        return losses
+
+    one, two = zip(*((curve(1, seed), curve(2, seed)) for seed in seeds), strict=True)
     ends = [[losses[-1] for losses in curves] for curves in (one, two)]
-    figures = [Figure("held-out loss, one process", statistics.mean(ends[0]), "nats")]
-    figures.append(Figure("held-out loss, two ranks", statistics.mean(ends[1]), "nats"))
     means = [[statistics.mean(at) for at in zip(*curves, strict=True)] for curves in (one, two)]
-    apart = max(abs(a - b) for a, b in zip(*means, strict=True))
-    figures.append(Figure("most that the mean curves are apart", apart, "nats"))
+    yield Figure("held-out loss, one process", means[0][-1], "nats")
+    yield Figure("held-out loss, two ranks", means[1][-1], "nats")
+    yield Figure("mean curves apart, at most", max(abs(a - b) for a, b in zip(*means, strict=True)), "nats")
     if len(seeds) > 1:
+        yield Figure("spread of one process", statistics.stdev(ends[0]), "nats")
         error = sum(statistics.variance(losses) / len(seeds) for losses in ends) ** 0.5
-        difference = abs(statistics.mean(ends[0]) - statistics.mean(ends[1])) / error
-        figures.append(Figure("difference at the end", difference, "errors", at_most=ERRORS))
-    return figures
+        yield Figure("difference at the end", abs(means[0][-1] - means[1][-1]) / error, "errors", at_most=ERRORS)
 
 
 def main() -> None:
     parser = report.asking(__doc__)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--only", choices=["speed", "loss"])
+    parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--steps", type=int, default=300)
-    parser.add_argument("--timed", help="the options of the recipe: what a rank is started with")
+    parser.add_argument("--turns", help="what a contestant is started with: the options of the recipe")
+    parser.add_argument("--learn", type=Path, help="what a contestant is started with: the text")
+    parser.add_argument("--seed", type=int, default=0, help="of a contestant")
     asked, began = parser.parse_args(), time.monotonic()
-    if asked.timed:
-        timed(json.loads(asked.timed))
+    if asked.turns:
+        take_turns(json.loads(asked.turns))
+        return
+    if asked.learn:
+        learn(asked.learn, asked.seed, asked.steps)
         return
     archive = asked.data / "tinyshakespeare.txt.gz"
-    if not archive.exists():
+    if asked.only != "speed" and not archive.exists():
         report.skip(f"Skipped: {archive} is not there.")
         return
-    options: dict[str, Any] = {"length": 32, "width": 32, "layers": 1, "batch": 4} if asked.quick else {}
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        (folder / "text.txt").write_bytes(gzip.decompress(archive.read_bytes()))
-        found = speeds(options | {"seconds": 180.0}, 1 if asked.quick else asked.rounds, folder)
-        figures = [Figure(name, statistics.median(values), "samples/s") for name, values in found.items()]
-        ratio = rounds.ratio(found, "two ranks", "one process")
-        figures.append(Figure("two ranks / one process", ratio, "times", at_least=FASTER))
-        figures += compared(20 if asked.quick else asked.steps, SEEDS[:1] if asked.quick else SEEDS, folder)
-    report.answer(figures, began, asked.quick, rounds=[[round(v, 2) for v in values] for values in found.values()])
+    figures: list[Figure] = []
+    if asked.only != "loss":
+        figures += speed(TINY if asked.quick else {}, 2 if asked.quick else asked.rounds)
+    if asked.only != "speed":
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "text.txt"
+            path.write_bytes(gzip.decompress(archive.read_bytes()))
+            figures += loss(path, 20 if asked.quick else asked.steps, SEEDS[:1] if asked.quick else SEEDS)
+    report.answer(figures, began, asked.quick)
 
 
 if __name__ == "__main__":
