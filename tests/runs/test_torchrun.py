@@ -99,7 +99,7 @@ def test_a_budget_ends_two_ranks_together(source: Path, tmp_path: Path):
     script.write_text(TIMED)
     arguments |= {"out": str(tmp_path / "model"), **TINY["text_gpt"]}
     run = subprocess.run([*TORCHRUN, str(script), json.dumps(arguments)], env=ENVIRONMENT)
-    assert run.returncode == 0 and log(tmp_path / "model")[-1]["validation_loss"] > 0
+    assert run.returncode == 0 and models.card(tmp_path / "model")["stages"]["gpt"]["validation_loss"] > 0
     assert (tmp_path / "model" / "previews.png").exists()
 
 
