@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from . import ranks
 from .space import Refusal
 
 WORTH = 1.25  # bf16 pays off up to this ratio of matrix product times, since all other operations are faster in bf16
@@ -15,9 +16,16 @@ REPEATS = 10  # of the measurement
 
 
 def device_of(name: str = "auto") -> torch.device:
-    """The device called `name`; "auto" is a GPU if there is one, else the CPU. Raises Refusal if it is unavailable."""
+    """The device called `name`; "auto" is a GPU if there is one (each rank its own), else the CPU. Raises Refusal if it
+    is unavailable."""
+    if ranks.world() > 1 and name not in ("auto", "cpu"):
+        raise Refusal(f"device {name!r}: each of {ranks.world()} ranks takes a GPU of its own; expected auto or cpu")
+    if name == "auto" and torch.cuda.is_available():
+        if ranks.world() > torch.cuda.device_count():
+            raise Refusal(f"{ranks.world()} ranks and {torch.cuda.device_count()} GPUs: start fewer, or --device cpu")
+        return torch.device("cuda", ranks.rank()) if ranks.world() > 1 else torch.device("cuda")
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        return torch.device("cpu")
     if name == "cpu":
         return torch.device("cpu")
     try:
@@ -42,7 +50,7 @@ def precision_on(device: torch.device, precision: str) -> str:
     """Either "bf16" or "fp32"; for "auto", the one in which a training step is faster on `device`."""
     if precision != "auto":
         return precision
-    return "bf16" if device.type != "cpu" or _product_ratio() < WORTH else "fp32"
+    return "bf16" if device.type != "cpu" or ranks.agreed(_product_ratio()) < WORTH else "fp32"
 
 
 @functools.cache

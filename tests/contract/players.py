@@ -17,14 +17,14 @@ PLAIN = Settings(rate=0.05, optimiser="adamw", precision="fp32", warmup=0, decay
 
 
 class Numbers:
-    """Batches (B, N) that depend on the step alone; `rank` of `ranks` takes its share of the rows."""
+    """Batches (B, N) that depend on the step alone."""
 
-    def __init__(self, size: int = 8, held_out: bool = True, rank: int = 0, ranks: int = 1):
-        self.size, self.held_out, self.rank, self.ranks = size, held_out, rank, ranks
+    def __init__(self, size: int = 8, held_out: bool = True):
+        self.size, self.held_out = size, held_out
         self.rows = torch.randn(4096, 3, generator=torch.Generator().manual_seed(1)) + 1
 
     def at(self, step: int) -> dict[str, Any]:
-        return {"x": self.rows[step * self.size : (step + 1) * self.size][self.rank :: self.ranks]}
+        return {"x": self.rows[step * self.size : (step + 1) * self.size]}
 
     def validation(self) -> Iterable[dict[str, Any]]:
         return [{"x": self.rows[-8:]}] if self.held_out else []

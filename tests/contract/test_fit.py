@@ -201,7 +201,7 @@ def test_training_goes_on_in_the_precision_that_it_began_in(monkeypatch):
     found = []
     for ratio, expected in ((0.3, "bf16"), (2.0, "fp32")):
         monkeypatch.setattr("septet.devices._product_ratio", lambda ratio=ratio: ratio)
-        loop = training_loop._Loop(Line(), replace(PLAIN, precision="auto"), 0, lambda module: module)
+        loop = training_loop._Loop(Line(), replace(PLAIN, precision="auto"), 0)
         assert loop.precision == expected
         found.append(loop.capture())
     loop.restore(found[0])

@@ -12,6 +12,7 @@ SOURCE = Path(__file__).parents[2] / "src" / "septet"
 # Lowest first. A module may import the rows above its own, and its own package; never a neighbour in its row.
 ORDER = [
     {"space"},
+    {"ranks"},
     {"part", "devices"},
     {"folders"},
     {"contracts"},
@@ -26,6 +27,7 @@ ORDER = [
     {"runs"},
     {"audits", "serve"},
     {"cli"},
+    {"__main__"},
 ]
 RANK = {name: rank for rank, names in enumerate(ORDER) for name in names}
 

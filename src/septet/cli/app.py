@@ -7,6 +7,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
+from .. import ranks
 from . import exporting, serving
 from .terminal import tell
 
@@ -204,6 +205,8 @@ def main(arguments: list[str] | None = None) -> None:
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # read when torch loads: bounded spinning of its threads
     try:
         arguments = sys.argv[1:] if arguments is None else arguments
+        if ranks.world() > 1 and arguments[:1] != ["train"]:
+            _fail("several ranks do nothing but train; start other commands without torchrun")
         sys.exit(app(arguments or ["--help"], prog_name="septet", standalone_mode=False))
     except UsageError as error:
         _fail(f"{error.format_message().rstrip('.')}; see septet --help")
@@ -228,5 +231,7 @@ NO_MEMORY = "there is not enough memory for this; ask for less at a time, or a s
 
 
 def _fail(sentence: str) -> NoReturn:
-    tell(f"septet: {' '.join(sentence.splitlines())}", error=True)  # a line of its own would look like ours
+    ranks.let_the_first_speak()
+    line = f"septet: {' '.join(sentence.splitlines())}"  # a line of its own would look like ours
+    tell(line, error=True, rank=ranks.rank())
     sys.exit(2)

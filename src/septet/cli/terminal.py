@@ -6,6 +6,8 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
+from .. import ranks
+
 if TYPE_CHECKING:
     from rich.progress import Progress
 
@@ -20,8 +22,11 @@ def visible(text: str) -> str:
     return STEERING.sub(UNSEEN, text.replace("\r\n", "\n"))
 
 
-def tell(text: object = "", end: str = "\n", error: bool = False) -> None:
-    """Writes to standard output or standard error at once; what the stream cannot encode becomes a question mark."""
+def tell(text: object = "", end: str = "\n", error: bool = False, rank: int = 0) -> None:
+    """Writes to standard output or standard error at once; what the stream cannot encode becomes a question mark. Of
+    several ranks that train together, one speaks."""
+    if rank != ranks.rank():
+        return
     stream = sys.stderr if error else sys.stdout
     encoding = getattr(stream, "encoding", None) or "utf-8"
     print(visible(str(text)).encode(encoding, "replace").decode(encoding), end=end, file=stream, flush=True)
@@ -33,15 +38,15 @@ def live(*columns: Any, transient: bool = True) -> "Progress":
     from rich.progress import Progress
 
     console = Console(stderr=True)
-    return Progress(*columns, console=console, disable=not sys.stderr.isatty(), transient=transient)
+    return Progress(*columns, console=console, disable=not (ranks.first() and sys.stderr.isatty()), transient=transient)
 
 
 def cost(began: float) -> str:
-    """What a command took, in words; the energy is an estimate."""
+    """What a command took, in words; the energy is an estimate. Other ranks take as much as this one."""
     from ..fitting.pace import WATTS_A_THREAD, peak_memory_bytes
 
-    peak = peak_memory_bytes() / 2**30
-    energy = time.process_time() * WATTS_A_THREAD / 3600
+    peak = peak_memory_bytes() / 2**30 * ranks.world()
+    energy = time.process_time() * ranks.world() * WATTS_A_THREAD / 3600
     return (
         f"{time.time() - began:.1f} s, {peak:,.1f} GB of memory, {energy:.2g} Wh (estimate: {WATTS_A_THREAD} W a core)"
     )

@@ -5,10 +5,12 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from .. import ranks
+
 
 def reason(what: str, step: int, rate: float, compiled: bool, learner: nn.Module, loss: Callable[[], Tensor]) -> str:
     """An error message for `what` happened at `step`. `loss` computes the loss of the same batch in fp32."""
-    if _finite(learner, loss):
+    if ranks.every(_finite(learner, loss)):
         way = "TORCH_COMPILE_DISABLE=1" if compiled else "ATEN_CPU_CAPABILITY=avx2"
         return (
             f"step {step}: {what}, but is finite in fp32 and uncompiled, so the cause is bf16 or compiled code on this "

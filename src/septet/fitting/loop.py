@@ -1,16 +1,18 @@
 """fit(): the only training loop. A generator that yields after each step, so that the caller decides when to log,
 save, look or stop."""
 
+import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from .. import ranks
 from ..backbones.compiling import Checked
 from ..contracts import Learner
 from ..devices import device_in, moved, precise, precision_on
@@ -18,16 +20,10 @@ from ..space import Refusal
 from .divergence import reason
 from .optimisers import Averages, Muon, enable, hidden_matrices, scale_at
 from .pace import Pace
+from .validation import Batches, validate
 
 FEWEST = 10  # steps between two validations
-
-
-class Batches(Protocol):
-    """Training batches as a function of the step alone, and held-out ones in a fixed order."""
-
-    def at(self, step: int) -> dict[str, Any]: ...
-
-    def validation(self) -> Iterable[dict[str, Any]]: ...
+STREAMS = 32  # of random numbers, that a player has in a step: one a batch
 
 
 @dataclass(frozen=True)
@@ -89,12 +85,14 @@ def fit(
     pace: Pace,
     seed: int = 0,
     state: dict[str, Any] | None = None,
-    engine: Callable[[nn.Module], nn.Module] = lambda module: module,
 ) -> Iterator[Step]:
-    """Train until the pace ends. `state` is what `Step.capture` gave, to go on from; `engine` wraps the learner
-    (DistributedDataParallel). In the end the learner holds its averaged weights, the best of them if the validation
-    loss rose after them. A loss that is not finite is a Refusal."""
-    loop = _Loop(learner, settings, seed, engine)
+    """Train until the pace ends. `state` is what `Step.capture` gave, to go on from. In the end the learner holds its
+    averaged weights, the best of them if the validation loss rose after them. A loss that is not finite is a Refusal.
+    Where torchrun started several ranks, each takes batches of its own, and all end with the same weights."""
+    ranks.join(device_in(learner))
+    ranks.give_weights(learner)
+    ranks.refuse_more_than(getattr(batches, "per_epoch", None))
+    loop = _Loop(learner, settings, seed)
     if state is not None:
         loop.restore(state)
     learner.train()
@@ -108,7 +106,7 @@ def fit(
 
 
 class _Loop:
-    def __init__(self, learner: Learner, settings: Settings, seed: int, engine):
+    def __init__(self, learner: Learner, settings: Settings, seed: int):
         self.learner, self.settings, self.seed, self.step = learner, settings, seed, 0
         self.parameters = {player: learner.parameters_of(player) for player in learner.players}
         self.optimisers = {player: self._optimiser(p) for player, p in self.parameters.items()}
@@ -118,11 +116,13 @@ class _Loop:
         self.best_loss, self.best_step, self.last_loss = float("inf"), 0, float("inf")
         self.validation_seconds = self.due = 0.0
         self.precision = precision_on(device_in(learner), settings.precision)
+        self.batches = settings.accumulate * ranks.world()  # a step
+        if ranks.world() > 1 and self.batches > STREAMS:
+            raise Refusal(f"{ranks.world()} ranks are too many: expected at most {STREAMS // settings.accumulate}")
         self.remarks: list[str] = []
         checked = Checked(self.remarks.append)
         for block in (b for part in learner.modules() for b in getattr(part, "blocks", []) if settings.compile):
             block.compile(backend=checked)  # in place: the names of parameters stay as they were
-        self.module = engine(learner)
 
     def _optimiser(self, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
         s = self.settings
@@ -134,29 +134,34 @@ class _Loop:
         """One update of every player."""
         self.remarks.clear()
         losses: dict[str, float] = {}
+        versions = [buffer._version for buffer in self.learner.buffers()]
         scale = scale_at(progress, self.settings.warmup, self.settings.decay)
         for turn, player in enumerate(self.learner.players):
             enable(self.parameters, player)
             figures = self._update(batches, player, turn, progress, scale)
             losses |= figures if len(self.learner.players) == 1 else {f"{player}_{k}": v for k, v in figures.items()}
         enable(self.parameters, None)
+        written = zip(self.learner.buffers(), versions, strict=True)
+        ranks.average(buffer for buffer, version in written if buffer._version != version)
         self.averages.update()
         self.step += 1
         return losses, self.settings.rate * scale
 
     def _update(self, batches: Batches, player: str, turn: int, progress: float, scale: float) -> dict[str, float]:
         s, sums = self.settings, {}
-        for k in range(s.accumulate):
-            batch = moved(batches.at(self.step * s.accumulate + k), device_in(self.learner))
-            run = partial(self._loss, batch, player, progress, turn * 32 + k)
+        for k in range(ranks.rank(), self.batches, ranks.world()):
+            batch = moved(batches.at(self.step * self.batches + k), device_in(self.learner))
+            run = partial(self._loss, batch, player, progress, turn * STREAMS + k)
             total, figures = run(self.precision)
-            self._refuse_unless_finite("loss", total, run)
-            (total / s.accumulate).backward()
-            for name, value in ({"loss": total} | figures).items():
-                sums[name] = sums.get(name, 0.0) + float(value.detach()) / s.accumulate
+            figures = ranks.mean({"loss": total} | figures)
+            self._refuse_unless_finite("loss", figures["loss"], run)
+            (total / self.batches).backward()
+            for name, value in figures.items():
+                sums[name] = sums.get(name, 0.0) + value / s.accumulate
+        ranks.sum_gradients(self.parameters[player])
         if s.clip is not None:
             norm = nn.utils.clip_grad_norm_(self.parameters[player], s.clip)
-            self._refuse_unless_finite("gradient", norm, run)
+            self._refuse_unless_finite("gradient", float(norm), run)
         optimiser = self.optimisers[player]
         for group in optimiser.param_groups:
             group["scale"] = scale
@@ -167,19 +172,18 @@ class _Loop:
     def _loss(self, batch: dict[str, Any], player: str, progress: float, stream: int, precision: str):
         torch.manual_seed(((self.seed * 1_000_003 + self.step) * 64 + stream) % 2**63)
         with precise(self.learner, precision):
-            return self.module(batch, player, progress)
+            return self.learner(batch, player, progress)
 
-    def _refuse_unless_finite(self, name: str, value: Tensor, run: Callable[[str], Any]) -> None:
-        if not bool(torch.isfinite(value)):
-            s, what = self.settings, f"the {name} became {value.item()}"
+    def _refuse_unless_finite(self, name: str, value: float, run: Callable[[str], Any]) -> None:
+        if not math.isfinite(value):
+            s, what = self.settings, f"the {name} became {value}"
             raise Refusal(reason(what, self.step, s.rate, s.compile, self.learner, lambda: run("fp32")[0]))
 
     def validate_if_due(self, batches: Batches, progress: float, pace: Pace) -> float | None:
         """Validate when due; on a wall-clock budget no more than a twentieth of the time goes into it."""
         often = self.settings.validations if pace.steps is None else min(self.settings.validations, pace.steps / FEWEST)
         self.due = self.due or min(1.0, 1 / often)
-        busy = pace.steps is None and self.validation_seconds > 0.05 * pace.elapsed()
-        if progress < self.due or (busy and progress < 1):
+        if progress < self.due or (progress < 1 and pace.steps is None and self._busy(pace)):
             return None
         self.due = min(1.0, (int(progress * often + 1e-9) + 1) / often)
         began = time.monotonic()
@@ -191,6 +195,9 @@ class _Loop:
             self.best_loss, self.best_step = loss, self.step
             self.best = [value.clone() for value in self.averages.values]
         return loss
+
+    def _busy(self, pace: Pace) -> bool:
+        return bool(ranks.agreed(self.validation_seconds > 0.05 * pace.elapsed()))
 
     @contextmanager
     def averaged(self):
@@ -232,19 +239,3 @@ class _Loop:
         self.averages.count, self.best = state["average_count"], state["best"]
         for name, value in state["numbers"].items():
             setattr(self, name, value)
-
-
-def validate(learner: Learner, batches: Batches, most: int | None, precision: str = "fp32") -> float | None:
-    """The mean validation loss over at most `most` held-out batches, with the same noise every time."""
-    total, weight = 0.0, 0.0
-    for index, batch in enumerate(batches.validation()):
-        if most is not None and index >= most:
-            break
-        torch.manual_seed(index)
-        with precise(learner, precision):
-            figures = learner.validation(moved(batch, device_in(learner)))
-        if figures is None:
-            return None
-        total += float(figures["loss"].detach()) * float(figures["weight"])
-        weight += float(figures["weight"])
-    return total / weight if weight else None

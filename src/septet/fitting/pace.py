@@ -1,12 +1,32 @@
 """How long a training lasts: a number of steps, or a wall-clock budget."""
 
 import os
+import re
 import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from .. import ranks
+from ..space import Refusal
+
+MOST_SECONDS = 30 * 86400
+UNITS = {"h": 3600, "m": 60, "s": 1}
 WATTS_A_THREAD = 10  # assumed of a busy processor core, with its share of memory and cooling; nothing is measured
+
+
+def seconds_of(budget: str | float) -> float:
+    """Seconds of "90s", "20m" or "1h30m"; numbers are seconds."""
+    text = str(budget).strip()
+    if re.fullmatch(r"\d+(\.\d+)?", text):
+        seconds = float(text)
+    elif re.fullmatch(r"(\d+(\.\d+)?[hms])+", text):
+        seconds = sum(float(n) * UNITS[u] for n, _, u in re.findall(r"(\d+(\.\d+)?)([hms])", text))
+    else:
+        raise Refusal(f"budget {budget!r}: expected a time such as 90s, 20m or 1h30m")
+    if not 5 <= seconds <= MOST_SECONDS:
+        raise Refusal(f"budget {budget!r}: expected 5 seconds to 30 days")
+    return seconds
 
 
 def process_started() -> float:
@@ -52,4 +72,4 @@ class Pace:
         assert self.seconds is not None
         span = self.seconds - self.reserve_seconds - self.stage_before
         passed = (self.elapsed() - self.stage_before) / max(span, 1e-6)
-        return min(1.0, max(0.0, passed, step / self.most if self.most else 0.0))
+        return ranks.agreed(min(1.0, max(0.0, passed, step / self.most if self.most else 0.0)))

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ..fitting.pace import MOST_SECONDS
 from ..folders import whole
 from ..processes.streams import checked_seed
 from ..space import Refusal
@@ -19,8 +20,13 @@ BEGUN: dict[str, Any] = {
     "start": str | None,
     "fingerprint": str,
 }
-BESIDE: dict[str, Any] = {"canaries": int | None, "keep": str | None, "evidence": bool | None}  # that may be absent
-MOST_STEPS, MOST_SECONDS = 10**9, 30 * 86400
+BESIDE: dict[str, Any] = {
+    "canaries": int | None,
+    "keep": str | None,
+    "evidence": bool | None,
+    "ranks": int | None,
+}  # that may be absent
+MOST_STEPS = 10**9
 KEEP = ("best", "last")  # weights
 
 
@@ -59,9 +65,11 @@ def _is_run(begun: dict[str, Any]) -> bool:
 def agreed(root: Path, asked: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
     """What the run in `root` began with. What is asked for differently is refused; None, or an option left out, asks
     for what was. `defaults` are the options of the recipe."""
-    begun = recorded(root)
+    begun: dict[str, Any] = {"ranks": 1} | recorded(root)
+    if begun["ranks"] != asked["ranks"]:
+        raise Refusal(f"{root}: this run has {begun['ranks']} ranks, not {asked['ranks']}; start as many with torchrun")
     for name, value in asked.items():
-        if name != "options" and value is not None and value != begun.get(name):
+        if name not in ("options", "ranks") and value is not None and value != begun.get(name):
             raise Refusal(_differs(name, value, begun.get(name)))
     for name, value in asked["options"].items():
         was = begun["options"].get(name, defaults.get(name))

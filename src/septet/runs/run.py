@@ -5,7 +5,6 @@ The run's own folder, beside the model's, holds what resuming needs and is remov
 
 import json
 import os
-import re
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -17,11 +16,11 @@ import torch
 from torch import nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
-from .. import models, recipes
+from .. import models, ranks, recipes
 from ..data import survey
 from ..data.canaries import Planted
 from ..devices import device_of
-from ..fitting.pace import peak_memory_bytes
+from ..fitting.pace import peak_memory_bytes, seconds_of
 from ..folders import whole
 from ..generator import Generator
 from ..originality import evidence
@@ -35,21 +34,6 @@ from .stages import Course, Progress, StageRun
 
 COPIES = 5  # of the weights while they are trained: themselves, gradients, averages, the optimiser's and the best
 SAVED = {models.CARD, models.CONFIG, models.WEIGHTS, models.LOG, "run.json", "previews.png", evidence.EVIDENCE}
-UNITS = {"h": 3600, "m": 60, "s": 1}
-
-
-def seconds_of(budget: str | float) -> float:
-    """Seconds of "90s", "20m" or "1h30m"; numbers are seconds."""
-    text = str(budget).strip()
-    if re.fullmatch(r"\d+(\.\d+)?", text):
-        seconds = float(text)
-    elif re.fullmatch(r"(\d+(\.\d+)?[hms])+", text):
-        seconds = sum(float(n) * UNITS[u] for n, _, u in re.findall(r"(\d+(\.\d+)?)([hms])", text))
-    else:
-        raise Refusal(f"budget {budget!r}: expected a time such as 90s, 20m or 1h30m")
-    if not 5 <= seconds <= resuming.MOST_SECONDS:
-        raise Refusal(f"budget {budget!r}: expected 5 seconds to 30 days")
-    return seconds
 
 
 def training(
@@ -126,6 +110,11 @@ class Run:
         self.clock = time.monotonic() - (0 if began is None else time.time() - began)
 
     def __iter__(self) -> Iterator[Progress]:
+        """Of several ranks, the first holds the folder and alone writes to it."""
+        ranks.join(self.device)
+        if not ranks.first():
+            yield from self._go()
+            return
         made = [folder for folder in (self.root, *self.root.parents) if not folder.exists()]
         try:
             with checkpoints.lock(self.root):
@@ -146,17 +135,19 @@ class Run:
             source = Planted(self.source, begun["canaries"]) if begun.get("canaries") else self.source
             plan = self.recipe(source, seed=seed, start=self.start, seconds=seconds, **options)
         plan.generator.to(self.device)
-        if not self.resume:
+        if not ranks.same(plan.dataset.fingerprint):
+            raise Refusal(f"{self.source}: the data changed while the ranks were reading them; start again")
+        if not self.resume and ranks.first():
             self._empty()
         kept, remark = {}, []
-        if begun.get("evidence") is not False and len(plan.dataset.data):
+        if begun.get("evidence") is not False and len(plan.dataset.data) and ranks.first():
             kept, remark = self._evidence(plan)
         told = [*plan.dataset.report, *survey.sentences(survey.survey(plan.dataset)), recipes.advised(plan.dataset)]
         for sentence in filter(None, [*told, *remark]):
             yield Progress("data", None, 0.0, sentence)
         if self.resume:
             resuming.same_data(begun, plan.dataset.fingerprint, self.source)
-        else:
+        elif ranks.first():
             resuming.record(self.root, begun | {"fingerprint": plan.dataset.fingerprint})
         keep = begun.get("keep") or resuming.KEEP[0]
         course = Course(
@@ -183,7 +174,7 @@ class Run:
         """What this run began with."""
         asked = {"recipe": self.recipe.__name__, "options": self.options, "seed": self.seed, "steps": self.steps}
         asked |= {"seconds": self.seconds, "canaries": self.canaries, "keep": self.keep, "evidence": self.evidence}
-        asked |= {"start": None if self.start is None else self.start.digest or "unsaved"}
+        asked |= {"start": None if self.start is None else self.start.digest or "unsaved", "ranks": ranks.world()}
         if self.resume:
             begun = resuming.agreed(self.root, asked, recipes.options(self.recipe))
             return begun | {"options": recipes.checked(self.recipe, begun["options"])}
@@ -210,15 +201,17 @@ class Run:
             "training": len(plan.dataset.own),
             "held_out": len(plan.dataset.validation),
             "seconds": round(course.active(), 1),
-            "threads": torch.get_num_threads(),
-            "peak_memory_bytes": peak_memory_bytes(),
+            "threads": torch.get_num_threads() * ranks.world(),
+            "peak_memory_bytes": int(ranks.added([peak_memory_bytes()])[0]),
             "stages": course.summary,
             **plan.facts,
         }
         files: dict[str, str | bytes] = {"run.json": json.dumps(facts, indent=1), **kept}
         if previews.rows:
             files["previews.png"] = previews.path.read_bytes()
-        models.save(plan.generator, self.folder, card=facts, log=course.log, files=files)
+        with ranks.one_before_the_others():
+            if ranks.first():
+                models.save(plan.generator, self.folder, card=facts, log=course.log, files=files)
         said = [f"saved {self.folder}", *(f"{name}: {_told(s)}" for name, s in course.summary.items())]
         return Progress("saved", None, 1.0, "; ".join(said), plan.generator)
 
@@ -226,7 +219,7 @@ class Run:
 @contextmanager
 def _bounded() -> Iterator[None]:
     """Refuses a recipe's options as soon as they ask for more than memory holds."""
-    room, total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"), 0
+    room, total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / ranks.world(), 0
 
     def count(module: nn.Module, name: str, parameter: nn.Parameter | None) -> None:
         nonlocal total

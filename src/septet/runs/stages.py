@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from .. import ranks
 from ..devices import device_in, precision_on
 from ..fitting import Step, fit, flops, validate
 from ..fitting.pace import Pace
@@ -62,7 +63,7 @@ class Course:
         """A row of training.jsonl, now and then, at the first and last step, and whenever the held-out loss was
         measured. Steps count through all stages."""
         due = step.step == 1 or step.progress >= 1 or step.validation is not None or step.remarks
-        if not due and time.monotonic() - self.logged < LOG_SECONDS:
+        if not ranks.first() or (not due and time.monotonic() - self.logged < LOG_SECONDS):
             return
         self.logged = time.monotonic()
         row: dict[str, Any] = {"step": self.offset + step.step, "elapsed_seconds": round(self.active(), 2)}
@@ -91,8 +92,8 @@ class StageRun:
 
     def go(self) -> Iterator[Progress]:
         course, stage = self.course, self.stage
-        self.root.mkdir(parents=True, exist_ok=True)
-        state, facts = self._restored()
+        with ranks.one_before_the_others():
+            state, facts = self._restored()
         course.before = max(course.before, facts.get("elapsed_seconds", 0.0))
         if facts.get("finished"):
             stage.learner.load_state_dict(state["learner"])
@@ -113,7 +114,7 @@ class StageRun:
             share, drawn = self.begun + self.whole * step.progress, self._preview(step) if self.final else None
             message = " ".join(filter(None, [*step.remarks, drawn])) or None
             yield Progress(stage.name, step, share, message, self.plan.generator if self.final else None)
-            if time.monotonic() - self.saved > course.checkpoint_seconds and step.progress < 1:
+            if ranks.first() and time.monotonic() - self.saved > course.checkpoint_seconds and step.progress < 1:
                 self._commit(count, step.capture(), pace)
             self.stepped = time.monotonic()  # what was done since the step is no part of the next
         if pace.most and count >= pace.most:
@@ -123,22 +124,23 @@ class StageRun:
         loss = validate(stage.learner, batches, 64 if pace.steps else 16, precision)
         some = [batches.at(count * k // COUNTED) for k in range(COUNTED)]
         step = flops.of_steps(stage.learner, some) if stage.learner.players else 0
-        flop = None if step is None else step * count * stage.settings.accumulate
+        flop = None if step is None else step * count * stage.settings.accumulate * ranks.world()
         kept = kept if settings.best and kept else count
         summary = {"steps": count, "validation_loss": loss, "kept_step": kept, "flop": flop, "precision": precision}
         self._end(summary | ({"remarks": remarks} if remarks else {}))
-        if not self.final:
+        if not self.final and ranks.first():
             self._commit(count, {"learner": stage.learner.state_dict()}, pace, finished=True)
 
     def _end(self, summary: dict[str, Any]) -> None:
         if self.stage.after:
             self.stage.after()
+        ranks.give_weights(self.plan.generator)
         self.course.summary[self.stage.name] = summary
         self.course.offset += summary["steps"]
 
     def _pace(self, facts: dict) -> Pace:
         course = self.course
-        began = facts.get("stage_before", course.active())
+        began = ranks.agreed(facts.get("stage_before", course.active()))
         if course.steps is not None:
             return Pace(steps=max(1, round(course.steps * self.whole)), before=course.active(), stage_before=began)
         assert course.seconds is not None
@@ -162,7 +164,9 @@ class StageRun:
 
     def _preview(self, step: Step) -> str | None:
         course = self.course
-        if not self.previews.due(step.progress, None if course.seconds is None else course.active()):
+        if not ranks.first() or not self.previews.due(
+            step.progress, None if course.seconds is None else course.active()
+        ):
             return None
         with step.averaged():
             if self.stage.after:
@@ -175,7 +179,7 @@ class StageRun:
             return None, {}
         found = checkpoints.latest(self.root)
         tensors, facts = ({}, {}) if found is None else found
-        if not facts.get("finished"):
+        if ranks.first() and not facts.get("finished"):
             checkpoints.truncate_log(self.course.log, facts.get("row", self.course.offset))
         return (checkpoints.unflatten(tensors, facts["skeleton"]) if facts else None), facts
 

@@ -1,0 +1,6 @@
+"""`python -m septet`: the command line, as torchrun starts it on several ranks."""
+
+from .cli.app import main
+
+if __name__ == "__main__":
+    main()
