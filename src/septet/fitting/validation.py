@@ -1,0 +1,42 @@
+"""The validation loss, and whether it only rises."""
+
+from collections.abc import Iterable
+from typing import Any, Protocol
+
+import torch
+
+from ..contracts import Learner
+from ..devices import device_in, moved, precise
+
+RISE = 0.05  # of the lowest validation loss, by which it has to have risen
+ENOUGH = 3  # validations after the lowest
+
+
+class Batches(Protocol):
+    """Training batches as a function of the step alone, and held-out ones in a fixed order."""
+
+    def at(self, step: int) -> dict[str, Any]: ...
+
+    def validation(self) -> Iterable[dict[str, Any]]: ...
+
+
+def only_rises(rises: int, step: int, best_step: int, best_loss: float, last_loss: float) -> bool:
+    """Whether the validation loss was lowest at half of the steps at the latest, and was higher `rises` times since, in
+    the end by RISE."""
+    return rises >= ENOUGH and 0 < best_step <= step / 2 and last_loss > best_loss + RISE * abs(best_loss)
+
+
+def validate(learner: Learner, batches: Batches, most: int | None, precision: str = "fp32") -> float | None:
+    """The mean validation loss over at most `most` held-out batches, with the same noise every time."""
+    total, weight = 0.0, 0.0
+    for index, batch in enumerate(batches.validation()):
+        if most is not None and index >= most:
+            break
+        torch.manual_seed(index)
+        with precise(learner, precision):
+            figures = learner.validation(moved(batch, device_in(learner)))
+        if figures is None:
+            return None
+        total += float(figures["loss"].detach()) * float(figures["weight"])
+        weight += float(figures["weight"])
+    return total / weight if weight else None
