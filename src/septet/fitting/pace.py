@@ -1,12 +1,32 @@
 """How long a training lasts: a number of steps, or a wall-clock budget."""
 
 import os
+import re
 import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..space import Refusal
+
 WATTS_A_THREAD = 10  # assumed of a busy processor core, with its share of memory and cooling; nothing is measured
+
+UNITS = {"h": 3600, "m": 60, "s": 1}
+MOST_SECONDS = 30 * 86400
+
+
+def seconds_of(budget: str | float) -> float:
+    """Seconds of "90s", "20m" or "1h30m"; numbers are seconds."""
+    text = str(budget).strip()
+    if re.fullmatch(r"\d+(\.\d+)?", text):
+        seconds = float(text)
+    elif re.fullmatch(r"(\d+(\.\d+)?[hms])+", text):
+        seconds = sum(float(n) * UNITS[u] for n, _, u in re.findall(r"(\d+(\.\d+)?)([hms])", text))
+    else:
+        raise Refusal(f"budget {budget!r}: expected a time such as 90s, 20m or 1h30m")
+    if not 5 <= seconds <= MOST_SECONDS:
+        raise Refusal(f"budget {budget!r}: expected 5 seconds to 30 days")
+    return seconds
 
 
 def process_started() -> float:

@@ -27,7 +27,8 @@ _device: ContextVar[torch.device | None] = ContextVar("device", default=None)
 
 @dataclass(frozen=True)
 class Size:
-    """One of a family: the options of a recipe that make it, and the fewest steps in which it is worth its cost."""
+    """One of a family: the options of a recipe that make it, and the fewest steps in which it is worth its cost. Its
+    `average` holds where there is no budget; else that follows from the steps."""
 
     name: str
     steps: int
@@ -36,11 +37,17 @@ class Size:
 
 @dataclass(frozen=True)
 class Family:
-    """Sizes from the smallest up, a step of each taking about twice as long as one of the size before. Where there is no
-    budget, `fixed` is taken."""
+    """Sizes from the smallest up, a step of each taking about twice as long as one of the size before; `fixed` is taken
+    where there is no budget."""
 
     sizes: Sequence[Size]
     fixed: str
+
+    @property
+    def differing(self) -> set[str]:
+        """The options in which sizes differ."""
+        first = self.sizes[0].options
+        return {name for name in first if any(size.options[name] != first[name] for size in self.sizes)}
 
     def named(self, name: str) -> Size:
         found = [size for size in self.sizes if size.name == name]
@@ -51,8 +58,8 @@ class Family:
 
 @dataclass(frozen=True)
 class Choice:
-    """`options` of a recipe, with which it makes the same again without choosing; `why` in a sentence, empty where there
-    was no budget; `steps` that the budget has room for."""
+    """`options` of a recipe, with which it makes the same again without choosing; `why` in a sentence, empty without a
+    budget; `steps` that the budget has room for."""
 
     options: dict[str, Any]
     why: str = ""
@@ -67,18 +74,21 @@ def choose(
     trial: Callable[[dict[str, Any]], Trial],
     timed: Callable[[Trial], float] | None = None,
 ) -> Choice:
-    """The largest size that has room for its `steps` in `seconds`; the smallest, if none has. `network` names a size, or
-    is "auto". An option `asked` for replaces the size's own, unless it is 0. `trial` makes what is trained from the
-    options, `timed` tells how long a step of it takes."""
+    """The largest size that has room for its `steps` in `seconds`; the smallest, if none has. `network` names a size or
+    is "auto". An option `asked` for replaces the size's own, unless it is 0. `trial` makes what is trained of options,
+    `timed` tells how long a step of it takes."""
     given = {name: value for name, value in asked.items() if value}
-    sizes = family.sizes if network == "auto" else [family.named(network)]
+    sizes, left = family.sizes, family.differing - set(given)
+    if network != "auto" or seconds is None or not left:
+        sizes = [family.named(family.fixed if network == "auto" else network)]
     if seconds is None:
-        size = family.named(family.fixed) if network == "auto" else sizes[0]
-        return Choice({**size.options, **given})
+        return Choice({**sizes[0].options, **given})
     if set(given) >= set(asked):
         return Choice(given)
     room, best = seconds * USABLE, None
     for size in sizes:
+        if best is not None and room < size.steps * best[2]:
+            break  # it takes longer than the size before: no need to try
         options = {**size.options, **given}
         took = (timed or seconds_a_step)(trial(options))
         if best is not None and room < size.steps * took:
@@ -89,8 +99,9 @@ def choose(
     steps = max(1, int(room / took))
     if "average" in asked and "average" not in given:
         options["average"] = round(max(LEAST_AVERAGE, 1 - 1 / max(1.0, HORIZON * steps)), 5)
+    name = f"network {size.name}" if left else "the network asked for"
     shape = ", ".join(f"{name} {value:g}" for name, value in options.items())
-    return Choice(options, f"network {size.name} ({shape}): at {took:.2g} s a step, about {steps:,} steps", steps)
+    return Choice(options, f"{name} ({shape}): at {took:.2g} s a step, room for about {steps:,} steps", steps)
 
 
 def seconds_a_step(trial: Trial) -> float:

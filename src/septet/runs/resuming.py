@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ..fitting.pace import MOST_SECONDS
 from ..folders import whole
 from ..processes.streams import checked_seed
 from ..space import Refusal
@@ -19,8 +20,14 @@ BEGUN: dict[str, Any] = {
     "start": str | None,
     "fingerprint": str,
 }
-BESIDE: dict[str, Any] = {"canaries": int | None, "keep": str | None, "evidence": bool | None}  # that may be absent
-MOST_STEPS, MOST_SECONDS = 10**9, 30 * 86400
+BESIDE: dict[str, Any] = {  # that may be absent
+    "canaries": int | None,
+    "keep": str | None,
+    "evidence": bool | None,
+    "chosen": dict | None,  # options, by the time there was
+    "why": str | None,
+}
+MOST_STEPS = 10**9
 KEEP = ("best", "last")  # weights
 
 

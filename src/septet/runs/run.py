@@ -5,7 +5,6 @@ The run's own folder, beside the model's, holds what resuming needs and is remov
 
 import json
 import os
-import re
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -21,7 +20,8 @@ from .. import models, recipes
 from ..data import survey
 from ..data.canaries import Planted
 from ..devices import device_of
-from ..fitting.pace import peak_memory_bytes
+from ..fitting import sizes
+from ..fitting.pace import peak_memory_bytes, seconds_of
 from ..folders import whole
 from ..generator import Generator
 from ..originality import evidence
@@ -35,21 +35,6 @@ from .stages import Course, Progress, StageRun
 
 COPIES = 5  # of the weights while they are trained: themselves, gradients, averages, the optimiser's and the best
 SAVED = {models.CARD, models.CONFIG, models.WEIGHTS, models.LOG, "run.json", "previews.png", evidence.EVIDENCE}
-UNITS = {"h": 3600, "m": 60, "s": 1}
-
-
-def seconds_of(budget: str | float) -> float:
-    """Seconds of "90s", "20m" or "1h30m"; numbers are seconds."""
-    text = str(budget).strip()
-    if re.fullmatch(r"\d+(\.\d+)?", text):
-        seconds = float(text)
-    elif re.fullmatch(r"(\d+(\.\d+)?[hms])+", text):
-        seconds = sum(float(n) * UNITS[u] for n, _, u in re.findall(r"(\d+(\.\d+)?)([hms])", text))
-    else:
-        raise Refusal(f"budget {budget!r}: expected a time such as 90s, 20m or 1h30m")
-    if not 5 <= seconds <= resuming.MOST_SECONDS:
-        raise Refusal(f"budget {budget!r}: expected 5 seconds to 30 days")
-    return seconds
 
 
 def training(
@@ -142,9 +127,10 @@ class Run:
     def _go(self) -> Iterator[Progress]:
         begun = self._begun()
         options, seed, seconds = begun["options"], begun["seed"], begun["seconds"]
-        with _bounded():
+        with _bounded(), sizes.on(self.device):
             source = Planted(self.source, begun["canaries"]) if begun.get("canaries") else self.source
-            plan = self.recipe(source, seed=seed, start=self.start, seconds=seconds, **options)
+            again = begun.get("chosen") or {}
+            plan = self.recipe(source, seed=seed, start=self.start, seconds=seconds, **options | again)
         plan.generator.to(self.device)
         if not self.resume:
             self._empty()
@@ -152,12 +138,14 @@ class Run:
         if begun.get("evidence") is not False and len(plan.dataset.data):
             kept, remark = self._evidence(plan)
         told = [*plan.dataset.report, *survey.sentences(survey.survey(plan.dataset)), recipes.advised(plan.dataset)]
+        told.append(plan.why and f"{plan.why[0].upper()}{plan.why[1:]}.")
         for sentence in filter(None, [*told, *remark]):
             yield Progress("data", None, 0.0, sentence)
         if self.resume:
             resuming.same_data(begun, plan.dataset.fingerprint, self.source)
         else:
-            resuming.record(self.root, begun | {"fingerprint": plan.dataset.fingerprint})
+            begun |= {"fingerprint": plan.dataset.fingerprint, "chosen": plan.chosen, "why": plan.why}
+            resuming.record(self.root, begun)
         keep = begun.get("keep") or resuming.KEEP[0]
         course = Course(
             self.root, seconds, begun["steps"], seed, self.resume, self.checkpoint_seconds, self.clock, keep
@@ -165,7 +153,7 @@ class Run:
         previews = Previews(self.root / "previews.png", plan.previews)
         for index in range(len(plan.stages)):
             yield from StageRun(course, plan, index, previews).go()
-        yield self._save(plan, course, previews, options, kept)
+        yield self._save(plan, course, previews, begun, kept)
 
     def _evidence(self, plan: Plan) -> tuple[dict[str, bytes], list[str]]:
         """The file by which outputs will be judged, and a sentence where they cannot be."""
@@ -186,7 +174,8 @@ class Run:
         asked |= {"start": None if self.start is None else self.start.digest or "unsaved"}
         if self.resume:
             begun = resuming.agreed(self.root, asked, recipes.options(self.recipe))
-            return begun | {"options": recipes.checked(self.recipe, begun["options"])}
+            recipes.checked(self.recipe, begun["options"] | (begun.get("chosen") or {}))
+            return begun
         return asked | {"seed": self.seed or 0}
 
     def _empty(self) -> None:
@@ -197,11 +186,12 @@ class Run:
             elif left.name != "lock":
                 left.unlink()
 
-    def _save(self, plan: Plan, course: Course, previews: Previews, options: dict, kept: dict[str, bytes]) -> Progress:
+    def _save(self, plan: Plan, course: Course, previews: Previews, begun: dict, kept: dict[str, bytes]) -> Progress:
         facts = {
             "recipe": self.recipe.__name__,
             "kind": plan.generator.modality.name,
-            "options": options,
+            "options": begun["options"],
+            **{name: begun[name] for name in ("chosen", "why") if begun.get(name)},
             "seed": course.seed,
             "source": str(self.source) if isinstance(self.source, str | Path) else None,
             "started_from": None if self.start is None else self.start.name,
