@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from septet.fitting import loop, pace
+from septet.fitting import loop, pace, sizes
 from septet.runs import previews, run, stages
 
-TIMED = (loop, pace, previews, run, stages)  # the modules that keep a budget
+TIMED = (loop, pace, previews, run, sizes, stages)  # the modules that keep a budget
 
 
 class Clock:

@@ -67,9 +67,8 @@ class Generator(Part, Learner):
         assets(self)  # refuses two files of one name
 
     def parameters_of(self, player: str) -> list[nn.Parameter]:
-        shared = (
-            self.conditioner.parameters() if player in self.averaged else []
-        )  # only the generator's loss updates it
+        # the generator's loss alone updates the conditioner
+        shared = self.conditioner.parameters() if player in self.averaged else []
         return [p for p in [*self.process.parameters_of(player), *shared] if p.requires_grad]
 
     def forward(self, batch: dict[str, Any], player: str, progress: float) -> tuple[Tensor, dict[str, Tensor]]:

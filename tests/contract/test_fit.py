@@ -16,6 +16,7 @@ from septet.fitting import Settings, fit
 from septet.fitting import loop as training_loop
 from septet.fitting.optimisers import Averages, Muon, hidden_matrices, scale_at
 from septet.fitting.pace import Pace
+from septet.fitting.validation import only_rises
 from septet.space import Refusal
 
 
@@ -214,3 +215,34 @@ def test_a_processor_is_asked_once_which_precision_it_takes_less_time_in():
     assert devices.precision_on(torch.device("cpu"), "auto") in ("bf16", "fp32")
     assert torch.get_num_threads() == threads and devices._product_ratio.cache_info().currsize == 1
     assert devices.precision_on(torch.device("cuda"), "auto") == "bf16"
+
+
+class Overfitting(Line):
+    """The validation loss is lowest at first, and rises with every step."""
+
+    def validation(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        return {"loss": 1 + (self.layer.weight - Line().layer.weight).norm(), "weight": torch.tensor(1.0)}
+
+
+EARLY = replace(PLAIN, early=True, average=0.0)
+
+
+def test_a_training_that_only_overfits_ends_early():
+    steps = trained(Overfitting(), EARLY, 200)
+    assert len(steps) == 40 and steps[-1].progress == 1 and steps[-1].best_step == 10
+    assert steps[-1].remarks == ("Ended early, after 40 steps: the held-out loss has only risen since step 10.",)
+    assert len(trained(Overfitting(), replace(EARLY, early=False), 200)) == 200
+    assert len(trained(Line(), EARLY, 200)) == 200, "the loss of this one falls"
+
+
+def test_a_training_that_goes_on_ends_early_at_the_same_step():
+    running = fit(Overfitting(), Numbers(), EARLY, Pace(steps=200))
+    state = copy.deepcopy([next(running) for _ in range(35)][-1].capture())
+    assert [s.step for s in fit(Overfitting(), Numbers(), EARLY, Pace(steps=200), state=state)] == [36, 37, 38, 39, 40]
+
+
+def test_a_loss_that_rose_a_little_or_late_may_fall_again():
+    assert only_rises(3, 40, 10, 1.0, 1.06)
+    assert not only_rises(2, 40, 10, 1.0, 1.06) and not only_rises(3, 40, 10, 1.0, 1.04)
+    assert not only_rises(3, 40, 30, 1.0, 1.06) and not only_rises(3, 40, 0, 1.0, 1.06)
+    assert only_rises(3, 40, 10, -1.0, -0.9) and not only_rises(3, 40, 10, -1.0, -1.1)

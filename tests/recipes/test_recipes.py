@@ -158,7 +158,7 @@ def test_options_have_the_type_of_their_default():
 
 def test_options_that_no_recipe_can_use_are_refused():
     recipe = recipes.find("image_gpt")
-    wrong = [("width", 0), ("layers", -1), ("batch", 10**9), ("rate", float("nan")), ("rate", -1.0), ("dropout", 1.0)]
+    wrong = [("size", 0), ("layers", -1), ("batch", 10**9), ("rate", float("nan")), ("rate", -1.0), ("dropout", 1.0)]
     for name, value in [*wrong, ("nonsense", 1)]:
         with pytest.raises(Refusal, match=name):
             recipes.checked(recipe, {name: value})

@@ -80,6 +80,10 @@ class Symbols(Codec):
         tokenizer.train_from_iterator(texts, trainer)
         return cls(length, "bpe", tokenizer=Asset("tokenizer.json", tokenizer.to_str()))
 
+    def of_length(self, length: int) -> "Symbols":
+        """The same symbols, for texts of another length."""
+        return Symbols(**{**self.__dict__["arguments"], "length": length})
+
     def symbols_of(self, text: str, begun: bool = True) -> Tensor:
         """(n,) symbols of the whole text, without end or limit; with `begun`, after what the tokenizer begins with."""
         if self.kind == "bytes":

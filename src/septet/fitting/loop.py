@@ -20,7 +20,7 @@ from ..space import Refusal
 from .divergence import reason
 from .optimisers import Averages, Muon, enable, hidden_matrices, scale_at
 from .pace import Pace
-from .validation import Batches, validate
+from .validation import Batches, only_rises, validate
 
 FEWEST = 10  # steps between two validations
 STREAMS = 32  # of random numbers, that a player has in a step: one a batch
@@ -30,7 +30,8 @@ STREAMS = 32  # of random numbers, that a player has in a step: one a batch
 class Settings:
     """How to train. `rate` is Muon's (AdamW goes at `share` of it); with optimiser="adamw" it is AdamW's for all.
     `warmup` and `decay` are shares of the stage's progress. `precision`: "bf16" autocast, "fp32", or "auto" for the one
-    in which this device takes less time. Without `best`, the last weights are kept even where validation loss rose."""
+    in which this device takes less time. Without `best`, the last weights are kept even where validation loss rose.
+    With `early`, training ends where it only rises, before the pace does."""
 
     rate: float = 0.02
     share: float = 0.25
@@ -45,6 +46,7 @@ class Settings:
     precision: str = "auto"
     compile: bool = False
     best: bool = True
+    early: bool = False
     validations: int = 20
     validation_batches: int = 16
 
@@ -96,10 +98,12 @@ def fit(
     if state is not None:
         loop.restore(state)
     learner.train()
-    while (progress := pace.progress(loop.step)) < 1:
+    ahead = pace.progress(loop.step)
+    while (progress := max(ahead, pace.progress(loop.step))) < 1:
         losses, rate = loop.advance(batches, progress)
         ahead = pace.progress(loop.step)
         validation, now = loop.validate_if_due(batches, ahead, pace), pace.elapsed()
+        ahead = 1.0 if loop.ends_early(validation) else ahead
         found = (loop.best_step, loop.capture, loop.averaged, tuple(loop.remarks))
         yield Step(loop.step, ahead, now, rate, losses, validation, *found)
     loop.finish()
@@ -115,6 +119,7 @@ class _Loop:
         self.best: list[Tensor] | None = None
         self.best_loss, self.best_step, self.last_loss = float("inf"), 0, float("inf")
         self.validation_seconds = self.due = 0.0
+        self.rises = 0  # validations since the best
         self.precision = precision_on(device_in(learner), settings.precision)
         self.batches = settings.accumulate * ranks.world()  # a step
         if ranks.world() > 1 and self.batches > STREAMS:
@@ -191,6 +196,7 @@ class _Loop:
             loss = validate(self.learner, batches, self.settings.validation_batches, self.precision)
         self.validation_seconds += time.monotonic() - began
         self.last_loss = self.last_loss if loss is None else loss
+        self.rises = 0 if loss is None or loss < self.best_loss else self.rises + 1
         if loss is not None and loss < self.best_loss:
             self.best_loss, self.best_step = loss, self.step
             self.best = [value.clone() for value in self.averages.values]
@@ -198,6 +204,15 @@ class _Loop:
 
     def _busy(self, pace: Pace) -> bool:
         return bool(ranks.agreed(self.validation_seconds > 0.05 * pace.elapsed()))
+
+    def ends_early(self, validation: float | None) -> bool:
+        """Whether going on would only overfit; a remark says so."""
+        numbers = (self.rises, self.step, self.best_step, self.best_loss, self.last_loss)
+        if validation is None or not self.settings.early or not only_rises(*numbers):
+            return False
+        since = f"the held-out loss has only risen since step {self.best_step:,}"
+        self.remarks.append(f"Ended early, after {self.step:,} steps: {since}.")
+        return True
 
     @contextmanager
     def averaged(self):
@@ -220,7 +235,7 @@ class _Loop:
 
     def capture(self) -> dict[str, Any]:
         """All that going on needs: the random streams follow from seed and step."""
-        numbers = ("step", "best_loss", "best_step", "last_loss", "due", "validation_seconds", "precision")
+        numbers = ("step", "best_loss", "best_step", "last_loss", "rises", "due", "validation_seconds", "precision")
         return {
             "learner": self.learner.state_dict(),
             "optimisers": {player: optimiser.state_dict() for player, optimiser in self.optimisers.items()},

@@ -10,6 +10,9 @@ from .. import ranks
 from ..contracts import Learner
 from ..devices import device_in, moved, precise
 
+RISE = 0.05  # of the lowest validation loss, by which it has to have risen
+ENOUGH = 3  # validations after the lowest
+
 
 class Batches(Protocol):
     """Training batches as a function of the step alone, and held-out ones in a fixed order."""
@@ -17,6 +20,12 @@ class Batches(Protocol):
     def at(self, step: int) -> dict[str, Any]: ...
 
     def validation(self) -> Iterable[dict[str, Any]]: ...
+
+
+def only_rises(rises: int, step: int, best_step: int, best_loss: float, last_loss: float) -> bool:
+    """Whether the validation loss was lowest at half of the steps at the latest, and was higher `rises` times since, in
+    the end by RISE."""
+    return rises >= ENOUGH and 0 < best_step <= step / 2 and last_loss > best_loss + RISE * abs(best_loss)
 
 
 def validate(learner: Learner, batches: Batches, most: int | None, precision: str = "fp32") -> float | None:

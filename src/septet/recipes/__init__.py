@@ -45,13 +45,16 @@ class Stage:
 @dataclass
 class Plan:
     """What a recipe returns. The last stage trains the generator; the stages before, its codec. `facts` go on
-    the model's card; `previews` are the prompts that are drawn again and again while it trains."""
+    the model's card; `previews` are the prompts that are drawn again and again while it trains. `chosen` are options
+    that it chose for the time there is, and `why`."""
 
     generator: Generator
     stages: list[Stage]
     dataset: Dataset
     facts: dict[str, Any] = field(default_factory=dict)
     previews: list[Any] = field(default_factory=list)
+    chosen: dict[str, Any] = field(default_factory=dict)
+    why: str = ""
 
 
 @dataclass(frozen=True)

@@ -70,6 +70,13 @@ class Gathered:
         validation = Batches(once, mapped(lambda t: t[self.held_out], prompts), self.batch)
         return Batches(rows, prompts, self.batch, self.seed, drawn, validation, "latents", self.dataset.training)
 
+    def few_latents(self, generator: Generator) -> Batches:
+        """One batch of latents, of a codec that has learned nothing yet: to see how long a step takes."""
+        codec, some = generator.codec, self.dataset.training[: self.batch]
+        rows = encoded(codec.eval().encode, self.dataset.data[some])
+        said = generator.conditioner.heard([self.prompts[i] for i in some])
+        return Batches(rows, generator.conditioner.prepare(said), len(rows), self.seed)
+
     def measuring(self) -> list[Any]:
         """Some of the training data, in batches."""
         some = evenly(self.dataset.training, MEASURED)

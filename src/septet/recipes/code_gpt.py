@@ -11,11 +11,13 @@ from ..conditioners.nothing import Nothing
 from ..data.dataset import read
 from ..data.passages import Passages
 from ..fitting import Settings
+from ..fitting.sizes import Choice, Trial, choose
 from ..generator import Generator
 from ..modalities.code import Code
 from ..processes.autoregressive import Autoregressive
 from ..space import Refusal
 from . import Plan, Stage, recipe
+from ._families import CODE
 
 SETTINGS = {"temperature": 0.2, "min_p": 0.05}  # of a draw
 
@@ -28,40 +30,56 @@ def code_gpt(
     seconds: float | None = None,
     tokens: str = "4096",
     length: int = 512,
-    width: int = 256,
-    layers: int = 6,
+    network: str = "auto",
+    width: int = 0,
+    layers: int = 0,
     dropout: float = 0.0,
     fill: float = 0.5,
     batch: int = 16,
     rate: float = 0.0,
 ) -> Plan:
     """A GPT over byte-level BPE symbols of source code, on passages of `length`, of which the share `fill` has a gap to
-    be filled. What .gitignore names is left out, and so are lines that hold secrets. `rate=0`: 0.02 from nothing, less
-    from another model."""
+    be filled. What .gitignore names is left out, and so are lines that hold secrets. `network`: "xs", "s", "m", "l",
+    "xl", or "auto" for the largest that the budget has time for ("l" with --steps); `width`, `layers` and `rate` above
+    0 replace its own."""
     fills = start is not None and isinstance(start.process, Autoregressive) and start.process.filled
     if start is not None and not fills:
         raise Refusal(f"start={start.name}: code_gpt goes on only from a model of code; choose another")
     dataset = read(source, Code() if start is None else start.modality, seed=seed)
     texts = [[dataset[i].datum for i in part] for part in (dataset.own, dataset.training, dataset.validation)]
-    if start is None:
-        start = begun(texts[0], Code().like(dataset.sources), tokens, length, (width, layers, dropout), seed)
-        rate = rate or 0.02
-    codec = start.codec
+    codec = Symbols.learned(texts[0], tokens, length) if start is None else start.codec
     assert isinstance(codec, Symbols)
-    length = min(length, codec.length)
+    length, modality = min(length, codec.length), Code().like(dataset.sources)
     held_out = Passages(texts[2], codec, batch, seed, length=length, fill=fill) if texts[2] else None
     passages = Passages(texts[1], codec, batch, seed, held_out, length, fill)
-    settings = Settings(rate=rate or 0.01, average=0.99, compile=seconds is not None and seconds >= 600)
+
+    def sized(options: dict[str, Any]) -> Generator:
+        return of_shape(codec, modality, (options["width"], options["layers"], dropout), seed)
+
+    def trial(options: dict[str, Any]) -> Trial:
+        return sized(options), passages, Settings(options["rate"])
+
+    if start is None:
+        chosen = choose(CODE, network, {"width": width, "layers": layers, "rate": rate}, seconds, trial)
+        start = sized(chosen.options)
+    else:
+        chosen = Choice({"rate": rate or 0.01})
+    settings = Settings(rate=chosen.options["rate"], average=0.99, compile=seconds is not None and seconds >= 600)
     facts = {"characters": sum(map(len, texts[1])), "held_out_characters": sum(map(len, texts[2]))}
-    return Plan(start, [Stage("gpt", start, lambda: passages, settings)], dataset, facts, previews=[None] * 2)
+    stage, options = Stage("gpt", start, lambda: passages, settings), chosen.options if chosen.why else {}
+    return Plan(start, [stage], dataset, facts, [None] * 2, options, chosen.why)
 
 
 def begun(
     texts: list[str], modality: Code, tokens: str, length: int, shape: tuple[int, int, float], seed: int
 ) -> Generator:
     """A model that knows nothing yet but a vocabulary; `shape` is width, layers and dropout."""
+    return of_shape(Symbols.learned(texts, tokens, length), modality, shape, seed)
+
+
+def of_shape(codec: Symbols, modality: Code, shape: tuple[int, int, float], seed: int) -> Generator:
+    """The same, of a vocabulary that is known."""
     width, layers, dropout = shape
-    codec = Symbols.learned(texts, tokens, length)
     torch.manual_seed(seed)
     backbone = Transformer(width, layers, heads=max(1, width // 64), dropout=dropout)
     process = Autoregressive(codec.space, backbone, softcap=None, tied=True, filled=True)

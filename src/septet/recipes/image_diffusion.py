@@ -7,11 +7,13 @@ import torch
 from ..backbones.transformer import Transformer
 from ..codecs.patches import Patches
 from ..fitting import Settings
+from ..fitting.sizes import Choice, Trial, choose
 from ..generator import Generator
 from ..modalities.image import Image
 from ..processes.flow import Flow
 from ..space import Refusal
 from . import Enough, Plan, Stage, recipe
+from ._families import pictures as family
 from ._grids import conditioner_for
 from ._pictures import gather
 
@@ -23,32 +25,49 @@ def image_diffusion(
     start: Generator | None = None,
     seconds: float | None = None,
     size: int = 32,
-    patch: int = 4,
+    network: str = "auto",
+    patch: int = 0,
     channels: int = 4,
     palette: int | None = None,
     tile: int | None = None,
     prompts: str = "text",
-    width: int = 256,
-    layers: int = 8,
-    batch: int = 64,
-    rate: float = 0.02,
-    average: float = 0.999,
+    width: int = 0,
+    layers: int = 0,
+    batch: int = 0,
+    rate: float = 0.0,
+    average: float = 0.0,
     fill: float = 0.2,
 ) -> Plan:
-    """A modulated transformer over patches of `patch` pixels. `prompts`: "text", "labels" or "nothing"."""
+    """A modulated transformer over patches of `patch` pixels. `network`: "xs", "s", "m", "l", "xl", or "auto" for the
+    largest that the budget has time for ("l" with --steps); `patch`, `width`, `layers`, `batch`, `rate` and `average`
+    above 0 replace its own. `prompts`: "text", "labels" or "nothing"."""
     pictures = gather(source, size, palette, tile, batch, seed, start)
-    if start is None:
-        codec = Patches(size, patch, channels, alpha=channels == 4)
+
+    def begun(options: dict[str, Any]) -> Generator:
         torch.manual_seed(seed)
-        backbone = Transformer(width, layers, heads=max(2, width // 64), modulated=True, rotary_base=100.0)
+        codec, wide = Patches(size, options["patch"], channels, alpha=channels == 4), options["width"]
+        backbone = Transformer(wide, options["layers"], heads=max(2, wide // 64), modulated=True, rotary_base=100.0)
         process = Flow(codec.space, backbone, level_mean=0.4, fill=fill, deviation=0.6)
-        conditioner = conditioner_for(prompts, width, pictures.prompts)
-        settings = {"guidance": 2.0, "steps": 20, "solver": "heun"}
-        start = Generator(pictures.dataset.modality, codec, process, conditioner, settings=settings)
-    model = start
+        conditioner = conditioner_for(prompts, wide, pictures.prompts)
+        settings = {"guidance": 1.0, "steps": 20, "solver": "heun"}
+        return Generator(pictures.dataset.modality, codec, process, conditioner, settings=settings)
+
+    def trial(options: dict[str, Any]) -> Trial:
+        pictures.batch = options["batch"]
+        model = begun(options)
+        return model, pictures.batches(model.conditioner), Settings(rate=options["rate"])
+
+    asked = {"patch": patch, "width": width, "layers": layers, "batch": batch, "rate": rate, "average": average}
+    if start is None:
+        chosen = choose(family(size), network, asked, seconds, trial)
+        model = begun(chosen.options)
+    else:
+        chosen, model = Choice({"batch": batch or 64, "rate": rate or 0.02, "average": average or 0.999}), start
     if not isinstance(model.codec, Patches) or not isinstance(model.process, Flow):
         raise Refusal(f"start={model.name}: image_diffusion goes on only from a diffusion model of patches")
-    fit = Settings(rate=rate, average=average, compile=seconds is not None and seconds >= 600)
+    pictures.batch, compiled = chosen.options["batch"], seconds is not None and seconds >= 600
+    fit = Settings(rate=chosen.options["rate"], average=chosen.options["average"], compile=compiled)
     stage = Stage("diffusion", model, lambda: pictures.batches(model.conditioner), fit)
     facts = {"pictures": len(pictures.dataset.training)}
-    return Plan(model, [stage], pictures.dataset, facts, pictures.previews(model.conditioner))
+    shown = pictures.previews(model.conditioner)
+    return Plan(model, [stage], pictures.dataset, facts, shown, chosen.options if chosen.why else {}, chosen.why)

@@ -1,5 +1,6 @@
 """Pictures by GPT: an FSQ codec's symbols, one after another, what is known first."""
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -7,10 +8,12 @@ import torch
 from ..backbones.transformer import Transformer
 from ..codecs.quantised import Quantised
 from ..fitting import Settings
+from ..fitting.sizes import Choice, Trial, choose
 from ..generator import Generator
 from ..modalities.image import Image
 from ..processes.permuted import Permuted
 from . import Plan, recipe
+from ._families import GRIDS
 from ._grids import coded_plan, conditioner_for
 from ._pictures import gather
 
@@ -28,25 +31,43 @@ def image_gpt(
     tile: int | None = None,
     prompts: str = "text",
     codec_width: int = 32,
-    width: int = 256,
-    layers: int = 6,
+    network: str = "auto",
+    width: int = 0,
+    layers: int = 0,
     dropout: float = 0.1,
     fill: float = 0.2,
     batch: int = 64,
-    rate: float = 0.02,
+    rate: float = 0.0,
     codec_share: float = 0.25,
 ) -> Plan:
     """Two stages: a codec to 1,000 symbols on a grid `down` times coarser, then a causal transformer over them; in a
-    share `fill` of the rows a known region comes first, for in-painting."""
+    share `fill` of the rows a known region comes first, for in-painting. `network`: "xs", "s", "m", "l", "xl", or
+    "auto" for the largest that the budget has time for ("l" with --steps); `width`, `layers` and `rate` above 0
+    replace its own."""
     pictures = gather(source, size, palette, tile, batch, seed, start)
     trained = start is not None
-    if start is None:
+
+    def begun(options: dict[str, Any]) -> Generator:
         torch.manual_seed(seed)
-        codec = Quantised((size, size), channels, width=codec_width, down=down, alpha=channels == 4)
-        backbone = Transformer(width, layers, heads=max(2, width // 64), dropout=dropout, rotary_base=100.0)
+        width, shape = options["width"], (size, size)
+        codec = Quantised(shape, channels, width=codec_width, down=down, alpha=channels == 4)
+        heads, deep = max(2, width // 64), options["layers"]
+        backbone = Transformer(width, deep, heads=heads, dropout=dropout, rotary_base=100.0)
         process = Permuted(codec.space, backbone, fill)
         conditioner = conditioner_for(prompts, width, pictures.prompts)
         settings = {"guidance": 1.5, "temperature": 0.95}
-        start = Generator(pictures.dataset.modality, codec, process, conditioner, settings=settings)
-    fits = (Settings(rate=0.002, optimiser="adamw"), Settings(rate=rate, average=0.998))
-    return coded_plan(pictures, start, Quantised, fits, codec_share, trained)
+        return Generator(pictures.dataset.modality, codec, process, conditioner, settings=settings)
+
+    def trial(options: dict[str, Any]) -> Trial:
+        model = begun(options)
+        return model, pictures.few_latents(model), Settings(options["rate"])
+
+    if start is None:
+        share = None if seconds is None else seconds * (1 - codec_share)
+        chosen = choose(GRIDS, network, {"width": width, "layers": layers, "rate": rate}, share, trial)
+        start = begun(chosen.options)
+    else:
+        chosen = Choice({"rate": rate or 0.02})
+    fits = (Settings(rate=0.002, optimiser="adamw"), Settings(rate=chosen.options["rate"], average=0.998))
+    plan = coded_plan(pictures, start, Quantised, fits, codec_share, trained)
+    return replace(plan, chosen=chosen.options, why=chosen.why) if chosen.why else plan

@@ -20,12 +20,14 @@ BEGUN: dict[str, Any] = {
     "start": str | None,
     "fingerprint": str,
 }
-BESIDE: dict[str, Any] = {
+BESIDE: dict[str, Any] = {  # that may be absent
     "canaries": int | None,
     "keep": str | None,
     "evidence": bool | None,
     "ranks": int | None,
-}  # that may be absent
+    "chosen": dict | None,  # options, by the time there was
+    "why": str | None,
+}
 MOST_STEPS = 10**9
 KEEP = ("best", "last")  # weights
 

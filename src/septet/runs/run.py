@@ -20,6 +20,7 @@ from .. import models, ranks, recipes
 from ..data import survey
 from ..data.canaries import Planted
 from ..devices import device_of
+from ..fitting import sizes
 from ..fitting.pace import peak_memory_bytes, seconds_of
 from ..folders import whole
 from ..generator import Generator
@@ -131,9 +132,10 @@ class Run:
     def _go(self) -> Iterator[Progress]:
         begun = self._begun()
         options, seed, seconds = begun["options"], begun["seed"], begun["seconds"]
-        with _bounded():
+        with _bounded(), sizes.on(self.device):
             source = Planted(self.source, begun["canaries"]) if begun.get("canaries") else self.source
-            plan = self.recipe(source, seed=seed, start=self.start, seconds=seconds, **options)
+            again = begun.get("chosen") or {}
+            plan = self.recipe(source, seed=seed, start=self.start, seconds=seconds, **options | again)
         plan.generator.to(self.device)
         if not ranks.same(plan.dataset.fingerprint):
             raise Refusal(f"{self.source}: the data changed while the ranks were reading them; start again")
@@ -143,12 +145,15 @@ class Run:
         if begun.get("evidence") is not False and len(plan.dataset.data) and ranks.first():
             kept, remark = self._evidence(plan)
         told = [*plan.dataset.report, *survey.sentences(survey.survey(plan.dataset)), recipes.advised(plan.dataset)]
+        told.append(plan.why and f"{plan.why[0].upper()}{plan.why[1:]}.")
         for sentence in filter(None, [*told, *remark]):
             yield Progress("data", None, 0.0, sentence)
         if self.resume:
             resuming.same_data(begun, plan.dataset.fingerprint, self.source)
-        elif ranks.first():
-            resuming.record(self.root, begun | {"fingerprint": plan.dataset.fingerprint})
+        else:
+            begun |= {"fingerprint": plan.dataset.fingerprint, "chosen": plan.chosen, "why": plan.why}
+            if ranks.first():
+                resuming.record(self.root, begun)
         keep = begun.get("keep") or resuming.KEEP[0]
         course = Course(
             self.root, seconds, begun["steps"], seed, self.resume, self.checkpoint_seconds, self.clock, keep
@@ -156,7 +161,7 @@ class Run:
         previews = Previews(self.root / "previews.png", plan.previews)
         for index in range(len(plan.stages)):
             yield from StageRun(course, plan, index, previews).go()
-        yield self._save(plan, course, previews, options, kept)
+        yield self._save(plan, course, previews, begun, kept)
 
     def _evidence(self, plan: Plan) -> tuple[dict[str, bytes], list[str]]:
         """The file by which outputs will be judged, and a sentence where they cannot be."""
@@ -177,7 +182,8 @@ class Run:
         asked |= {"start": None if self.start is None else self.start.digest or "unsaved", "ranks": ranks.world()}
         if self.resume:
             begun = resuming.agreed(self.root, asked, recipes.options(self.recipe))
-            return begun | {"options": recipes.checked(self.recipe, begun["options"])}
+            recipes.checked(self.recipe, begun["options"] | (begun.get("chosen") or {}))
+            return begun
         return asked | {"seed": self.seed or 0}
 
     def _empty(self) -> None:
@@ -188,11 +194,12 @@ class Run:
             elif left.name != "lock":
                 left.unlink()
 
-    def _save(self, plan: Plan, course: Course, previews: Previews, options: dict, kept: dict[str, bytes]) -> Progress:
+    def _save(self, plan: Plan, course: Course, previews: Previews, begun: dict, kept: dict[str, bytes]) -> Progress:
         facts = {
             "recipe": self.recipe.__name__,
             "kind": plan.generator.modality.name,
-            "options": options,
+            "options": begun["options"],
+            **{name: begun[name] for name in ("chosen", "why") if begun.get(name)},
             "seed": course.seed,
             "source": str(self.source) if isinstance(self.source, str | Path) else None,
             "started_from": None if self.start is None else self.start.name,

@@ -9,7 +9,7 @@ from typing import Any
 
 from .. import ranks
 from ..devices import device_in, precision_on
-from ..fitting import Step, fit, flops, validate
+from ..fitting import Settings, Step, fit, flops, validate
 from ..fitting.pace import Pace
 from ..folders import whole
 from ..generator import Generator
@@ -105,7 +105,7 @@ class StageRun:
         count, kept = (state["numbers"]["step"], state["numbers"]["best_step"]) if state else (0, 0)
         begun = state["numbers"].get("precision") if state else None
         precision = begun or precision_on(device_in(stage.learner), stage.settings.precision)
-        settings, remarks = replace(stage.settings, best=course.keep == "best", precision=precision), []
+        settings, remarks = self._settings(precision), []
         for step in fit(stage.learner, batches, settings, pace, course.seed, state):
             count, kept = step.step, step.best_step
             self._reserve(pace, step)
@@ -130,6 +130,11 @@ class StageRun:
         self._end(summary | ({"remarks": remarks} if remarks else {}))
         if not self.final and ranks.first():
             self._commit(count, {"learner": stage.learner.state_dict()}, pace, finished=True)
+
+    def _settings(self, precision: str) -> Settings:
+        """Those of the stage. On a budget, where the best weights are kept, what would only overfit ends early."""
+        best = self.course.keep == "best"
+        return replace(self.stage.settings, best=best, early=best and self.course.steps is None, precision=precision)
 
     def _end(self, summary: dict[str, Any]) -> None:
         if self.stage.after:

@@ -1,0 +1,60 @@
+"""The sizes in which each recipe's network comes. `l` is the one for `--steps`, where no time is told.
+
+A size is worth its cost from about as many steps as its line says. For pictures and drawings they were measured (see
+"sizes" in the log); for texts they follow from twenty symbols a parameter (Hoffmann et al. 2022), a third of which do
+better than a smaller network.
+"""
+
+from typing import Any
+
+from ..fitting.sizes import Family, Size
+
+
+def _family(sizes: dict[str, tuple[int, int, int]], fixed: str = "l", **shared: Any) -> Family:
+    """Sizes by name: steps, width, layers."""
+    named = (Size(name, s, {"width": w, "layers": n} | shared) for name, (s, w, n) in sizes.items())
+    return Family(list(named), fixed)
+
+
+def pictures(size: int) -> Family:
+    """Diffusion over patches of pictures of `size` pixels."""
+    few, many = _patch(size, 5), _patch(size, 10) if size % 4 else 4
+    shared = {"batch": 32, "rate": 0.02, "average": 0.999}
+    return Family(
+        [
+            Size("xs", 0, {"patch": few, "width": 64, "layers": 4} | shared),
+            Size("s", 500, {"patch": few, "width": 128, "layers": 6} | shared),
+            Size("m", 3000, {"patch": few, "width": 256, "layers": 6} | shared),
+            Size("l", 6000, {"patch": many, "width": 256, "layers": 8} | shared | {"batch": 64}),
+            Size("xl", 12000, {"patch": many, "width": 384, "layers": 12} | shared | {"batch": 64}),
+        ],
+        fixed="l",
+    )
+
+
+def _patch(size: int, sites: int) -> int:
+    """The divisor of `size` that parts a side into most nearly so many patches, by ratio."""
+    divisors = [patch for patch in range(1, size + 1) if size % patch == 0]
+    return min(divisors, key=lambda patch: max(size / patch / sites, sites * patch / size))
+
+
+TEXTS = Family(
+    [
+        Size("xs", 0, {"length": 128, "width": 96, "layers": 4, "batch": 16, "rate": 0.03}),
+        Size("s", 600, {"length": 128, "width": 128, "layers": 6, "batch": 16, "rate": 0.03}),
+        Size("m", 2000, {"length": 256, "width": 192, "layers": 6, "batch": 16, "rate": 0.02}),
+        Size("l", 4000, {"length": 256, "width": 256, "layers": 6, "batch": 32, "rate": 0.02}),
+        Size("xl", 8000, {"length": 256, "width": 384, "layers": 8, "batch": 32, "rate": 0.02}),
+    ],
+    fixed="l",
+)
+LISTS = Family(
+    [
+        Size("s", 0, {"length": 128, "width": 64, "layers": 6, "batch": 64, "rate": 0.03}),
+        Size("l", 4000, {"length": 256, "width": 128, "layers": 6, "batch": 64, "rate": 0.02}),
+    ],
+    fixed="l",
+)
+DEPTHS = {"xs": (0, 96, 4), "s": (600, 128, 6), "m": (2000, 192, 6), "l": (4000, 256, 6), "xl": (8000, 384, 8)}
+CODE = MASKED = GRIDS = _family(DEPTHS, rate=0.02)
+DRAWINGS = _family(DEPTHS | {"l": (4000, 256, 8)}, batch=32, rate=0.02, average=0.998)
