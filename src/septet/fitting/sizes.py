@@ -13,8 +13,9 @@ from .. import ranks
 from ..contracts import Learner
 from ..devices import device_of
 from ..space import Refusal
-from .loop import Settings, fit
+from .loop import fit
 from .pace import Pace
+from .settings import Settings
 from .validation import Batches
 
 TIMED = 3  # steps, of which the shortest counts, after a first that loads much
