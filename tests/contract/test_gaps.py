@@ -5,7 +5,7 @@ import torch
 
 from septet.backbones.transformer import Transformer
 from septet.codecs.symbols import GAP, Symbols
-from septet.conditioners import Nothing
+from septet.conditioners.nothing import Nothing
 from septet.contracts import Context
 from septet.generator import Generator, Given
 from septet.modalities.text import Text
