@@ -16,8 +16,9 @@ from torch import Tensor
 from ..generator import Generator
 from ..language.constraints import Constraint
 from ..language.conversation import REPLY, Telling, requested
-from ..processes.autoregressive import Autoregressive, arrange
+from ..processes.autoregressive import Autoregressive
 from ..processes.continuations import Continuation
+from ..processes.gaps import arrange
 from ..space import Refusal
 from .bodies import MOST_TOKENS, Sampling, seed_of
 from .engine import END, Engine, Job, Loaded, codec_of
