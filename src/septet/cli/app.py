@@ -74,9 +74,7 @@ def generate(
     ] = None,
     where: Annotated[
         str | None,
-        typer.Option(
-            "--where", "--mask", help="What of --given is drawn anew: of a picture x,y,w,h, or a mask (a file)."
-        ),
+        typer.Option("--where", "--mask", help="What of --given is drawn anew: of a picture x,y,w,h or a mask file."),
     ] = None,
     strength: Annotated[float | None, typer.Option(help="How far --given is varied, above 0 to 1.")] = None,
     like: Annotated[Path | None, typer.Option(help="More like this file.")] = None,

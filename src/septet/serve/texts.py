@@ -46,6 +46,11 @@ class Choice:
         return "stop" if ended else "length"
 
 
+def goes_on(model: Any) -> bool:
+    """Whether it is a language model, which goes on from a text."""
+    return isinstance(model, Generator) and isinstance(model.process, Autoregressive) and model.begins
+
+
 def continued(model: Generator, text: str, length: int) -> Tensor:
     """(n,) symbols of a text to go on from."""
     given = codec_of(model).symbols_of(text)
