@@ -2,9 +2,10 @@
 
     python benchmarks/ranks.py [--quick] [--only speed|loss] [--rounds 15] [--steps 300] [--data FOLDER]
 
-Every process has one thread. Speed: the recipe `text_gpt` as a run of three minutes has it, through fit(). Both are
-started once and take turns of so many samples, so that a busy machine slows both alike; `processor time` is what all
-processes of a contestant spent on a sample, which waiting for others on a busy machine leaves out.
+Every process has one thread. Speed: the recipe `text_gpt` with its defaults for three minutes, through fit(). Both
+contestants run all the time and take turns at the same number of samples; `processor time` is the CPU time per sample,
+all processes of a contestant together. On a busy machine the ratio of speeds is too high, since two processes get more
+of the machine than one; the ratio of CPU times still holds.
 Loss: a small GPT on the bytes of tiny Shakespeare, a process with a batch of 16 and two ranks with 8 each, with five
 seeds each, and the same held-out text for both: the difference of their last held-out losses, in standard errors.
 """
@@ -55,7 +56,7 @@ def take_turns(options: dict[str, Any]) -> None:
     while True:
         for _ in range(count * 2 // ranks.world()):
             next(steps)
-        taken = ranks.added([time.process_time()])[0]
+        taken = ranks.summed([time.process_time()])[0]
         if ranks.first():
             print(taken, flush=True)
         heard = not ranks.first() or sys.stdin.readline() != ""

@@ -1,4 +1,4 @@
-"""`python -m septet`: the command line, as torchrun starts it on several ranks."""
+"""`python -m septet`: the command line, for torchrun."""
 
 from .cli.app import main
 

@@ -19,7 +19,7 @@ def device_of(name: str = "auto") -> torch.device:
     """The device called `name`; "auto" is a GPU if there is one (each rank its own), else the CPU. Raises Refusal if it
     is unavailable."""
     if ranks.world() > 1 and name not in ("auto", "cpu"):
-        raise Refusal(f"device {name!r}: each of {ranks.world()} ranks takes a GPU of its own; expected auto or cpu")
+        raise Refusal(f"device {name!r}: each of {ranks.world()} ranks uses a GPU of its own; expected auto or cpu")
     if name == "auto" and torch.cuda.is_available():
         if ranks.world() > torch.cuda.device_count():
             raise Refusal(f"{ranks.world()} ranks and {torch.cuda.device_count()} GPUs: start fewer, or --device cpu")

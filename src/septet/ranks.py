@@ -1,8 +1,8 @@
-"""Ranks: the processes that torchrun starts on this machine to train one model together.
+"""Data-parallel training on one machine: the ranks that torchrun starts train one model together.
 
-Every rank trains the same weights on batches of its own; gradients are summed. What the ranks could see differently (a
-clock, a loss) is agreed here, by all of them at the same place of the program. The first rank alone writes and speaks.
-A single process is the only rank there is: nothing here costs it anything, and torch.distributed is not loaded.
+Every rank holds the same weights and trains on its own batches; gradients are summed. Whatever could differ between
+ranks (a clock, a loss) is agreed on here, by all ranks at the same point of the program. Only rank 0 writes files and
+messages. In a single process all of this is a no-op, and torch.distributed is not used.
 """
 
 import atexit
@@ -18,27 +18,27 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
-PATIENCE = timedelta(days=1)  # of a rank that waits for the others; torchrun ends all when one ends
-GRACE_SECONDS = 10.0  # in which the first rank says why all ended, and torchrun ends the others
+TIMEOUT = timedelta(days=1)  # of a rank that waits for the others; torchrun stops all ranks when one exits
+GRACE_SECONDS = 10.0  # for rank 0 to print why all ranks exit, and for torchrun to stop the others
 
 
 def world() -> int:
-    """How many ranks there are, as torchrun says it in the environment."""
+    """The number of ranks, from torchrun's environment variables; 1 without torchrun."""
     return int(os.environ.get("WORLD_SIZE", 1)) if "RANK" in os.environ else 1
 
 
 def rank() -> int:
-    """Which of them this process is, from 0."""
+    """The rank of this process, from 0."""
     return int(os.environ["RANK"]) if world() > 1 else 0
 
 
 def first() -> bool:
-    """Whether this process is the one that writes and speaks."""
+    """Whether this is rank 0, which writes files and messages."""
     return rank() == 0
 
 
 def join(device: "torch.device") -> None:
-    """Meet the other ranks, once: over NCCL for what lies on GPUs, over gloo for the rest."""
+    """Join the process group if there are several ranks: NCCL for tensors on GPUs, gloo for all others."""
     if world() == 1:
         return
     import torch
@@ -53,20 +53,20 @@ def join(device: "torch.device") -> None:
         raise Refusal(f"{here} of {world()} ranks run on this machine: start all of them on one machine")
     if device.type == "cuda":
         torch.cuda.set_device(device)
-    dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
+    dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo", timeout=TIMEOUT)
     atexit.register(dist.destroy_process_group)
 
 
 def refuse_more_than(batches: int | None) -> None:
-    """Each rank needs a batch of its own, of so many an epoch; None where they never end."""
+    """Raises Refusal if there are more ranks than batches per epoch; None if batches never run out."""
     if batches is not None and world() > max(1, batches):
         from .space import Refusal
 
-        raise Refusal(f"{world()} ranks, but only {batches} full batches of data: lower batch=, or start fewer ranks")
+        raise Refusal(f"{world()} ranks, but {batches} full batches of data: lower batch=, or start fewer ranks")
 
 
-def added(numbers: Sequence[float]) -> list[float]:
-    """The sums of the numbers that each rank brings, at least one; they also wait for each other here."""
+def summed(numbers: Sequence[float]) -> list[float]:
+    """The sum over all ranks of each number. Also a barrier."""
     if world() == 1:
         return list(numbers)
     import torch
@@ -81,46 +81,46 @@ def _all_reduce(tensor: "Tensor") -> None:
 
     try:
         dist.all_reduce(tensor)
-    except RuntimeError as error:  # the connection closed
+    except RuntimeError as error:  # the connection was closed
         from .space import Refusal
 
-        raise Refusal("another rank ended, and this one with it; go on with --resume") from error
+        raise Refusal("another rank exited, so training stopped; continue with --resume") from error
 
 
 def agreed(number: float) -> float:
-    """The first rank's number."""
-    return added([number if first() else 0.0])[0]
+    """Rank 0's number, on every rank."""
+    return summed([number if first() else 0.0])[0]
 
 
 def every(condition: bool) -> bool:
     """Whether the condition holds on every rank."""
-    return not added([not condition])[0]
+    return not summed([not condition])[0]
 
 
 def same(text: str) -> bool:
-    """Whether all ranks have this text."""
-    number = int.from_bytes(hashlib.sha256(text.encode()).digest()[:6])  # 48 bits, which a float holds
+    """Whether the text is the same on every rank."""
+    number = int.from_bytes(hashlib.sha256(text.encode()).digest()[:6])  # 48 bits: exact in a float
     return every(agreed(number) == number)
 
 
 def mean(figures: "dict[str, Tensor]") -> dict[str, float]:
-    """The means over all ranks of figures that have the same names on each."""
-    sums = added([float(value.detach()) for value in figures.values()])
+    """The mean over all ranks of each figure. Every rank must give the same names."""
+    sums = summed([float(value.detach()) for value in figures.values()])
     return {name: value / world() for name, value in zip(figures, sums, strict=True)}
 
 
 @contextmanager
-def one_before_the_others() -> Iterator[None]:
-    """A block that the first rank leaves before the others enter it: it may put files in order that all read."""
+def rank_0_before_others() -> Iterator[None]:
+    """A block that rank 0 leaves before the others enter it, so that it can change files that all of them read."""
     if not first():
-        added([0.0])
+        summed([0.0])
     yield
     if first():
-        added([0.0])
+        summed([0.0])
 
 
 def sum_gradients(parameters: "Sequence[nn.Parameter]") -> None:
-    """Every rank has the sum of all ranks' gradients; None where no rank has one."""
+    """Replace each gradient by its sum over all ranks; a gradient that is None on every rank stays None."""
     if world() == 1:
         return
     import torch
@@ -135,15 +135,15 @@ def sum_gradients(parameters: "Sequence[nn.Parameter]") -> None:
 
 
 def average(tensors: "Iterable[Tensor]") -> None:
-    """Every rank has the mean of all ranks' tensors."""
+    """Replace each tensor by its mean over all ranks."""
     if world() > 1:
         for tensor in tensors:
             _all_reduce(tensor)
             tensor /= world()
 
 
-def give_weights(module: "nn.Module") -> None:
-    """Every rank has the first rank's weights and buffers."""
+def broadcast_weights(module: "nn.Module") -> None:
+    """Copy rank 0's state dict to every rank."""
     if world() == 1:
         return
     import torch.distributed as dist
@@ -154,8 +154,8 @@ def give_weights(module: "nn.Module") -> None:
         value.copy_(sent)
 
 
-def let_the_first_speak() -> None:
-    """Before a rank says why it ends: the first says the same, and torchrun then ends this one. It goes on only where
-    it alone has something to say."""
+def wait_for_rank_0() -> None:
+    """Call before printing why this rank exits: usually rank 0 prints the same and torchrun stops this rank while it
+    waits. It returns only if the reason is this rank's alone."""
     if not first():
         time.sleep(GRACE_SECONDS)

@@ -81,7 +81,7 @@ class Known:
 
     On a fixed grid: `values`, (B, N) or (B, N, C), given where `where_BN` is true.
     In a sequence whose gaps have unknown length: `spans`, one tuple of int64 (n,) tensors per sample, with a gap
-    between each two. A single span is a prefix to continue.
+    between each two; there may be several. A single span is a prefix to continue.
     """
 
     values: Tensor | None = None

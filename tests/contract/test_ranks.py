@@ -119,7 +119,7 @@ def test_each_rank_has_random_numbers_of_its_own(found: list[dict[str, Any]]):
 
 def test_a_loss_that_is_not_finite_on_one_rank_is_refused_by_both(found: list[dict[str, Any]]):
     assert found[0]["poisoned"] == found[1]["poisoned"]
-    assert "step 3: the loss became nan; train again with a lower rate" in found[0]["poisoned"]
+    assert "step 3: the loss became nan; train again with a lower learning rate" in found[0]["poisoned"]
 
 
 def test_more_batches_a_step_than_random_streams_are_refused(found: list[dict[str, Any]]):

@@ -107,7 +107,7 @@ def test_more_ranks_than_batches_are_refused_in_one_sentence(source: Path, tmp_p
     run = torchrun("train", "image", source, "batch=8", "--steps", 4, "--from", "nothing", "--out", tmp_path / "model")
     assert run.returncode and not (tmp_path / "model").exists() and not (tmp_path / "model.run").exists()
     said = [line for line in run.stderr.splitlines() if line.startswith("septet: ")]
-    assert said == ["septet: 2 ranks, but only 1 full batches of data: lower batch=, or start fewer ranks"]
+    assert said == ["septet: 2 ranks, but 1 full batches of data: lower batch=, or start fewer ranks"]
 
 
 @pytest.fixture(params=[0, 1])
@@ -122,8 +122,8 @@ def rank(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int
 @pytest.mark.parametrize(
     "words,sentence",
     [
-        (["generate", "icons", "bell"], "several ranks do nothing but train; start other commands without torchrun"),
-        (["train", "text", "FILES", "--device", "cuda:1"], "device 'cuda:1': each of 2 ranks takes a GPU of its own"),
+        (["generate", "icons", "bell"], "only train runs under torchrun; start other commands without it"),
+        (["train", "text", "FILES", "--device", "cuda:1"], "device 'cuda:1': each of 2 ranks uses a GPU of its own"),
     ],
 )
 def test_what_ranks_cannot_do_is_refused(words: list[str], sentence: str, rank: int, source: Path, septet):
@@ -140,7 +140,7 @@ def test_ranks_on_several_machines_are_refused(rank: int, source: Path, tmp_path
 
 
 def test_a_single_process_loads_nothing_for_ranks():
-    code = "from septet import fitting, ranks, sys; ranks.added([1.0]); print(ranks.world(), ranks.first())"
+    code = "from septet import fitting, ranks, sys; ranks.summed([1.0]); print(ranks.world(), ranks.first())"
     code = code.replace(", sys", "") + "\nimport torch.distributed; print(torch.distributed.is_initialized())"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=ENVIRONMENT)
     assert run.stdout.split() == ["1", "True", "False"], run.stderr

@@ -24,9 +24,10 @@ from septet.generator import Generator
 from septet.modalities.image import Image
 from septet.openweights.sentences import Encoder
 from septet.processes.flow import Flow
-from septet.serve.api import Server, application
+from septet.serve.api import application
 from septet.serve.engine import Engine
 from septet.serve.limits import Impatient
+from septet.serve.server import Server
 
 PATIENCE = 300.0  # seconds for what takes no time on an idle machine
 

@@ -17,7 +17,8 @@ from torch import Tensor
 
 from septet.generator import Generator
 from septet.language.embedding import PIECE, embed
-from septet.serve import api, limits
+from septet.serve import limits
+from septet.serve import server as shared
 from septet.serve.engine import Engine
 
 
@@ -69,7 +70,7 @@ def test_who_asks_nothing_is_let_go(monkeypatch):
 
 def test_who_does_not_read_what_is_sent_has_left(monkeypatch):
     """What is sent is more than the buffers between hold, and what a server keeps for a connection: 64 kB."""
-    monkeypatch.setattr(api, "READ_SECONDS", 0.5)
+    monkeypatch.setattr(shared, "READ_SECONDS", 0.5)
     server = Running()
     try:
         listening = server.uvicorn.servers[0].sockets[0]

@@ -12,6 +12,7 @@ from serving import PATIENCE, Running
 EXAMPLES = 15
 CHECKS: list[Any] = list(hypothesis.HealthCheck)  # that slow requests would fail
 PATHS = {"/v1/models", "/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/images/generations", "/infill"}
+PATHS |= {"/v1/generations"}
 
 
 @pytest.fixture(scope="module")

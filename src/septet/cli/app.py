@@ -74,9 +74,7 @@ def generate(
     ] = None,
     where: Annotated[
         str | None,
-        typer.Option(
-            "--where", "--mask", help="What of --given is drawn anew: of a picture x,y,w,h, or a mask (a file)."
-        ),
+        typer.Option("--where", "--mask", help="What of --given is drawn anew: of a picture x,y,w,h or a mask file."),
     ] = None,
     strength: Annotated[float | None, typer.Option(help="How far --given is varied, above 0 to 1.")] = None,
     like: Annotated[Path | None, typer.Option(help="More like this file.")] = None,
@@ -206,7 +204,7 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         arguments = sys.argv[1:] if arguments is None else arguments
         if ranks.world() > 1 and arguments[:1] != ["train"]:
-            _fail("several ranks do nothing but train; start other commands without torchrun")
+            _fail("only train runs under torchrun; start other commands without it")
         sys.exit(app(arguments or ["--help"], prog_name="septet", standalone_mode=False))
     except UsageError as error:
         _fail(f"{error.format_message().rstrip('.')}; see septet --help")
@@ -231,7 +229,7 @@ NO_MEMORY = "there is not enough memory for this; ask for less at a time, or a s
 
 
 def _fail(sentence: str) -> NoReturn:
-    ranks.let_the_first_speak()
+    ranks.wait_for_rank_0()
     line = f"septet: {' '.join(sentence.splitlines())}"  # a line of its own would look like ours
     tell(line, error=True, rank=ranks.rank())
     sys.exit(2)

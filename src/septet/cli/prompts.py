@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..generator import Generator
+from ..processes.settings import pairs, typed
 from ..processes.streams import checked_seed
 from ..space import Refusal
 
@@ -43,18 +44,8 @@ class Row:
 
 def options_of(words: list[str]) -> dict[str, Any]:
     """`setting=value` words by name, each a whole number, a number or a text."""
-    settings: dict[str, Any] = {}
-    for word in words:
-        name, equals, value = word.partition("=")
-        if not equals:
-            raise Refusal(f"setting {word!r}: expected name=value; put a prompt of several words in quotes")
-        for kind in (int, float, str):
-            try:
-                settings[name] = kind(value)
-                break
-            except ValueError:
-                continue
-    return settings
+    refused = "setting {!r}: expected name=value; put a prompt of several words in quotes".format
+    return {name: typed(value) for name, value in pairs(words, refused).items()}
 
 
 def rows_of(request: GenerateCommand, model: Generator) -> list[Row]:

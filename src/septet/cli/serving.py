@@ -26,7 +26,8 @@ def api(
     ] = None,
     key: Annotated[str | None, typer.Option(envvar=KEY, help="The API key that clients must send.")] = None,
 ) -> None:
-    """An API in the shape of OpenAI's: chat, completions, embeddings, images; and llama.cpp's /infill."""
+    """An API in the shape of OpenAI's: chat, completions, embeddings, images; llama.cpp's
+    /infill; and files of any kind."""
     from ..space import Refusal
 
     try:
@@ -35,14 +36,15 @@ def api(
     except ImportError as error:
         raise Refusal(f"a server needs more packages ({error.name}); pip install 'septet[serve]'") from error
     _check_access(host, key)
-    from ..serve import api as routes
+    from ..serve import api as served
     from ..serve import limits
+    from ..serve.server import Server as Shared
 
-    server = routes.Server(*_models(model or []))
+    server = Shared(*_models(model or []))
     named = f"[{host}]" if ":" in host else host  # as a URL has it
     hosts = None if key else [*LOCAL, "[::1]", named]
     settings = uvicorn.Config(
-        routes.application(server, key, hosts),
+        served.application(server, key, hosts),
         host=host,
         port=port,
         log_level="warning",
@@ -112,26 +114,15 @@ def _local(host: str) -> bool:
 
 def _models(given: list[str]) -> tuple[Any, Any, dict[str, str]]:
     """The engine, what may be named, and the defaults; the models given are loaded now, and come first."""
-    from ..folders.references import starters
     from ..language import embedding
-    from ..processes.autoregressive import Autoregressive
+    from ..serve import routes
     from ..serve.engine import Engine
-    from .conversing import MODEL
     from .listing import at_hand
 
-    kinds = {"text": "text", "fill": "text", "infill": "code", "image": "image"}
-    defaults = {asked: starter for asked, kind in kinds.items() for starter in starters(kind)[:1]}
-    defaults |= {"chat": MODEL, "embedding": embedding.DEFAULT}
+    uses = routes.uses()
+    defaults = {use.name: reference for use in uses if (reference := use.default()) is not None}
     engine = Engine(embedding.loaded)
     for reference in reversed(given):
         with engine.using(reference) as loaded:
-            model = loaded.model
-            if isinstance(model, embedding.Encoder):
-                kinds = ["embedding"]
-            elif not isinstance(model.process, Autoregressive) or not model.begins:
-                kinds = ["image" if ".png" in model.modality.suffixes else "embedding"]
-            else:  # it goes on from a text, and embeds only where it is named: the default was trained to
-                kinds = ["text", *(["chat"] if getattr(model.modality, "template", None) else [])]
-                kinds += ["fill", "infill"] if "spans" in model.process.known else []
-            defaults |= dict.fromkeys(kinds, reference)
+            defaults |= {use.name: reference for use in uses if use.able(loaded.model)}
     return engine, lambda: [*given, *(name for name, _ in at_hand())], defaults

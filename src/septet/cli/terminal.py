@@ -23,8 +23,8 @@ def visible(text: str) -> str:
 
 
 def tell(text: object = "", end: str = "\n", error: bool = False, rank: int = 0) -> None:
-    """Writes to standard output or standard error at once; what the stream cannot encode becomes a question mark. Of
-    several ranks that train together, one speaks."""
+    """Writes to standard output or standard error at once; what the stream cannot encode becomes a question mark. Only
+    `rank` writes, of several that train together."""
     if rank != ranks.rank():
         return
     stream = sys.stderr if error else sys.stdout
@@ -42,7 +42,7 @@ def live(*columns: Any, transient: bool = True) -> "Progress":
 
 
 def cost(began: float) -> str:
-    """What a command took, in words; the energy is an estimate. Other ranks take as much as this one."""
+    """What a command took, in words; the energy is an estimate. Assumes that all ranks take as much as this one."""
     from ..fitting.pace import WATTS_A_THREAD, peak_memory_bytes
 
     peak = peak_memory_bytes() / 2**30 * ranks.world()

@@ -8,10 +8,11 @@ from torch import Tensor
 from ..codecs.symbols import Symbols
 from ..generator import Generator
 from ..modalities.secrets import without_secrets
-from ..processes.autoregressive import Autoregressive, arrange
+from ..processes.autoregressive import Autoregressive
 from ..processes.continuations import Continuation
 from ..processes.decoding import Decoding
 from ..processes.filters import Filter
+from ..processes.gaps import arrange
 from ..space import Refusal
 from .drawing import Completion, Drawing
 from .index import Index

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ..codecs.symbols import Symbols
-from ..processes.autoregressive import arrange
+from ..processes.gaps import arrange
 from ..space import PADDING, Refusal
 from .batches import random_stream
 

@@ -24,7 +24,7 @@ from .settings import Settings
 from .validation import Batches, only_rises, validate
 
 FEWEST = 10  # steps between two validations
-STREAMS = 32  # of random numbers, that a player has in a step: one a batch
+STREAMS = 32  # random seeds per step and player, one per batch
 
 
 @dataclass
@@ -59,9 +59,9 @@ def fit(
 ) -> Iterator[Step]:
     """Train until the pace ends. `state` is what `Step.capture` gave, to go on from. In the end the learner holds its
     averaged weights, the best of them if the validation loss rose after them. A loss that is not finite is a Refusal.
-    Where torchrun started several ranks, each takes batches of its own, and all end with the same weights."""
+    Under torchrun, each rank trains on its own batches, and all end with the same weights."""
     ranks.join(device_in(learner))
-    ranks.give_weights(learner)
+    ranks.broadcast_weights(learner)
     ranks.refuse_more_than(getattr(batches, "per_epoch", None))
     loop = _Loop(learner, settings, seed)
     if state is not None:
@@ -90,7 +90,7 @@ class _Loop:
         self.validation_seconds = self.due = 0.0
         self.rises = 0  # validations since the best
         self.precision = precision_on(device_in(learner), settings.precision)
-        self.batches = settings.accumulate * ranks.world()  # a step
+        self.batches = settings.accumulate * ranks.world()  # per step
         if ranks.world() > 1 and self.batches > STREAMS:
             raise Refusal(f"{ranks.world()} ranks are too many: expected at most {STREAMS // settings.accumulate}")
         self.remarks: list[str] = []

@@ -1,4 +1,4 @@
-"""The validation loss, and what training and validation take their batches from."""
+"""The validation loss, and the protocol of batches."""
 
 from collections.abc import Iterable
 from itertools import islice
@@ -41,5 +41,5 @@ def validate(learner: Learner, batches: Batches, most: int | None, precision: st
             break
         total += float(figures["loss"].detach()) * float(figures["weight"])
         weight += float(figures["weight"])
-    total, weight = ranks.added([total, weight])
+    total, weight = ranks.summed([total, weight])
     return total / weight if weight else None

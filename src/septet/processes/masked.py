@@ -136,18 +136,20 @@ class Masked(Process):
         context: Context,
         known: Known | None = None,
         guidance: Guidance | None = None,
-        steps: int = 12,
+        steps: int | None = None,
         order: str = "confidence",
         temperature: float = 1.0,
         gumbel: float = 4.5,
     ) -> Iterator[State]:
-        """`order` "random" with one site per step (steps = sites) samples from the learned distribution exactly.
-        "confidence" needs few steps: each step keeps the most likely of the sampled symbols, ranked by log-probability
-        plus Gumbel noise with a scale that decreases from `gumbel` to 0 (Chang et al. 2022)."""
+        """`steps` defaults to 12, at most the number of sites. `order` "random" with one site per step (steps = sites)
+        samples from the learned distribution exactly. "confidence" needs few steps: each step keeps the most likely of
+        the sampled symbols, ranked by log-probability plus Gumbel noise with a scale that decreases from `gumbel` to 0
+        (Chang et al. 2022)."""
         self.accept(known)
         sites, filter_ = self.space.sites, Filter(temperature)
         if order not in ("confidence", "random"):
             raise Refusal(f"order={order!r}: expected 'confidence' or 'random'")
+        steps = min(12, sites) if steps is None else steps
         if not 1 <= steps <= sites:
             raise Refusal(f"steps={steps}: expected 1 to {sites}, the number of sites")
         noise, context = noise.to(self.head.weight.device), doubled(guidance, context)

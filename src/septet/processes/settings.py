@@ -2,7 +2,8 @@
 
 import inspect
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from typing import Any, get_args
 
 from ..contracts import Process
@@ -74,3 +75,22 @@ def _fits(value: Any, kinds: tuple[type, ...]) -> bool:
     if isinstance(value, int | float) and not isinstance(value, bool):
         return math.isfinite(value) and (float in kinds or type(value) in kinds)
     return type(value) in kinds
+
+
+def pairs(words: Iterable[str], refused: Callable[[str], str]) -> dict[str, str]:
+    """`name=value` words by name; `refused` gives the sentence for one that is no such word."""
+    found = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not equals:
+            raise Refusal(refused(word))
+        found[name] = value
+    return found
+
+
+def typed(value: str) -> int | float | str:
+    """A whole number, a number, or a text."""
+    for kind in (int, float):
+        with suppress(ValueError):
+            return kind(value)
+    return value

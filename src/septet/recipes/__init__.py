@@ -14,6 +14,7 @@ from ..data.advice import Enough, advice
 from ..data.dataset import Dataset
 from ..fitting import Batches, Settings
 from ..generator import Generator
+from ..processes.settings import pairs, typed
 from ..space import Refusal
 
 MOST = 1_000_000  # that an option can be, if it is a whole number
@@ -182,10 +183,9 @@ def options(recipe: Callable[..., Plan]) -> dict[str, Any]:
 def parsed(recipe: Callable[..., Plan], words: list[str]) -> dict[str, Any]:
     """`option=value` words as arguments of the recipe, each of the type of its default."""
     known, chosen = options(recipe), {}
-    for word in words:
-        name, equals, value = word.partition("=")
-        if not equals or name not in known:
-            raise Refusal(_unknown(recipe, word))
+    for name, value in pairs(words, lambda word: _unknown(recipe, word)).items():
+        if name not in known:
+            raise Refusal(_unknown(recipe, f"{name}={value}"))
         chosen[name] = _typed(name, value, known[name])
     return chosen
 
@@ -230,14 +230,9 @@ def _typed(name: str, value: str, default: Any) -> Any:
         return value in ("yes", "true")
     if isinstance(default, str):
         return value
-    for kind in (int, float):
-        try:
-            number = kind(value)
-        except ValueError:
-            continue
-        if isinstance(default, int) and kind is float:
-            break
-        return float(number) if isinstance(default, float) else number
+    number = typed(value)
     if default is None:
-        return value
+        return number
+    if not isinstance(number, str) and (isinstance(default, float) or isinstance(number, int)):
+        return type(default)(number)
     raise Refusal(f"{name}={value}: expected a{'n integer' if isinstance(default, int) else ' number'}, as {default}")

@@ -111,7 +111,7 @@ class Run:
         self.clock = time.monotonic() - (0 if began is None else time.time() - began)
 
     def __iter__(self) -> Iterator[Progress]:
-        """Of several ranks, the first holds the folder and alone writes to it."""
+        """Of several ranks, only rank 0 locks the run folder and writes to it."""
         ranks.join(self.device)
         if not ranks.first():
             yield from self._go()
@@ -209,14 +209,14 @@ class Run:
             "held_out": len(plan.dataset.validation),
             "seconds": round(course.active(), 1),
             "threads": torch.get_num_threads() * ranks.world(),
-            "peak_memory_bytes": int(ranks.added([peak_memory_bytes()])[0]),
+            "peak_memory_bytes": int(ranks.summed([peak_memory_bytes()])[0]),
             "stages": course.summary,
             **plan.facts,
         }
         files: dict[str, str | bytes] = {"run.json": json.dumps(facts, indent=1), **kept}
         if previews.rows:
             files["previews.png"] = previews.path.read_bytes()
-        with ranks.one_before_the_others():
+        with ranks.rank_0_before_others():
             if ranks.first():
                 models.save(plan.generator, self.folder, card=facts, log=course.log, files=files)
         said = [f"saved {self.folder}", *(f"{name}: {_told(s)}" for name, s in course.summary.items())]

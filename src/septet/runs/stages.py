@@ -92,7 +92,7 @@ class StageRun:
 
     def go(self) -> Iterator[Progress]:
         course, stage = self.course, self.stage
-        with ranks.one_before_the_others():
+        with ranks.rank_0_before_others():
             state, facts = self._restored()
         course.before = max(course.before, facts.get("elapsed_seconds", 0.0))
         if facts.get("finished"):
@@ -139,7 +139,7 @@ class StageRun:
     def _end(self, summary: dict[str, Any]) -> None:
         if self.stage.after:
             self.stage.after()
-        ranks.give_weights(self.plan.generator)
+        ranks.broadcast_weights(self.plan.generator)
         self.course.summary[self.stage.name] = summary
         self.course.offset += summary["steps"]
 

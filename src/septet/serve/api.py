@@ -1,137 +1,30 @@
 """An API on this machine in the shape of OpenAI's, so that clients written for it work unchanged; and llama.cpp's
 /infill."""
 
-import asyncio
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable
-from collections.abc import Generator as Steps
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
-from typing import Annotated, Any, TypeVar
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Header, Request
-from fastapi.concurrency import run_in_threadpool
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, StreamingResponse
+from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.middleware.trustedhost import TrustedHostMiddleware
-from starlette.requests import ClientDisconnect
-from starlette.types import Message
 
-from ..openweights.sentences import Encoder
 from ..output import version
 from ..space import Refusal
 from . import answers
-from .engine import END, Busy, Closing, Engine, Job, Loaded
+from .engine import Busy, Closing
 from .limits import Limits
+from .routes import found
+from .server import Server, Unknown
 
 RETRY_SECONDS = 1  # after which one that was turned away may ask again
-READ_SECONDS = 20  # after which a client that does not read what is sent has left
-GONE = 499  # the status, never read by anybody, of a client that left
-
-Made = TypeVar("Made")
-
-
-class Unknown(Refusal):
-    """A model that is not offered."""
-
-
-@dataclass(frozen=True)
-class Server:
-    """What the routes share. `offered` lists the models that may be named; `defaults` says which one answers where none
-    is, by the kind of request."""
-
-    engine: Engine
-    offered: Callable[[], list[str]]
-    defaults: dict[str, str]
-
-    async def model(self, stack: AsyncExitStack, asked: str | None, kind: str) -> Loaded:
-        """The model asked for, loaded, and kept until the stack is closed."""
-        reference = asked or self.defaults[kind]
-        if asked is not None and asked not in (*self.defaults.values(), *(names := self.offered())):
-            raise Unknown(f"model {asked!r}: expected one of {', '.join(names) or 'none'}")
-        using = self.engine.using(reference)
-        loaded = await run_in_threadpool(using.__enter__)
-        stack.callback(using.__exit__, None, None, None)
-        if kind != "embedding" and isinstance(loaded.model, Encoder):
-            raise Refusal(f"{reference} is a sentence encoder, which makes nothing: it is for embeddings")
-        return loaded
-
-    async def work(self, request: Request, loaded: Loaded, steps: Steps) -> list[Any]:
-        """What each step makes, done between the steps of others; given up when the client leaves."""
-        loop, heard = asyncio.get_running_loop(), asyncio.Queue()
-        job = Job(loaded, steps, listener(loop, heard))
-        self.engine.submit(job)
-        try:
-            return await unless_gone(request, _all(heard))
-        finally:
-            self.engine.cancel(job)
-
-    def places(self, stack: AsyncExitStack, count: int) -> None:
-        """So many places, held until the stack is closed."""
-        stack.enter_context(self.engine.place(count))
-
-
-def listener(loop: asyncio.AbstractEventLoop, heard: "asyncio.Queue[Any]") -> Callable[[Any], None]:
-    """Hears the engine's thread on behalf of the server's."""
-
-    def tell(piece: Any) -> None:
-        if not loop.is_closed():
-            loop.call_soon_threadsafe(heard.put_nowait, piece)
-
-    return tell
-
-
-async def _all(heard: "asyncio.Queue[Any]") -> list[Any]:
-    """What a job told, until it ended."""
-    found = []
-    while (made := await heard.get()) is not END:
-        if isinstance(made, Exception):
-            raise made
-        found.append(made)
-    return found
-
-
-class Stream(StreamingResponse):
-    """Events; what they need is given back however the stream ends, even before its first piece."""
-
-    def __init__(self, events: AsyncIterator[str], stack: AsyncExitStack):
-        super().__init__(events, media_type="text/event-stream", headers={"cache-control": "no-store"})
-        self.stack = stack
-
-    async def __call__(self, scope, receive, send) -> None:
-        async def sent(message: Message) -> None:
-            async with asyncio.timeout(READ_SECONDS):
-                await send(message)
-
-        async with self.stack:
-            try:
-                await super().__call__(scope, receive, sent)
-            except* (TimeoutError, ClientDisconnect):  # it does not read, or is gone
-                pass
-
-
-async def unless_gone(request: Request, work: Awaitable[Made]) -> Made:
-    """What the work makes; it is given up when the client leaves."""
-    task, gone = asyncio.ensure_future(work), asyncio.ensure_future(_left(request))
-    try:
-        await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
-        if not task.done():
-            raise HTTPException(GONE, "the client left")
-        return task.result()
-    finally:
-        for each in (task, gone):
-            each.cancel()
-
-
-async def _left(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
 
 
 def application(server: Server, key: str | None = None, hosts: list[str] | None = None) -> FastAPI:
     """The whole API. With `key`, nothing is told to who does not send it; `hosts` are the names it may be called by."""
-    from . import embeddings, images, language
 
     @asynccontextmanager
     async def life(app: FastAPI) -> AsyncIterator[None]:
@@ -160,8 +53,8 @@ def application(server: Server, key: str | None = None, hosts: list[str] | None 
         models = [{"id": name, "object": "model", "created": 0, "owned_by": "septet"} for name in names]
         return {"object": "list", "data": models}
 
-    for routes in (language.routes, embeddings.routes, images.routes):
-        app.include_router(routes(server), dependencies=[Depends(allowed)])
+    for module in found():
+        app.include_router(module.routes(server), dependencies=[Depends(allowed)])
     return app
 
 

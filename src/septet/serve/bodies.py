@@ -21,6 +21,7 @@ def none_for(*values: int) -> BeforeValidator:
     return BeforeValidator(lambda value: None if value in values else value)
 
 
+Prompt = Annotated[str, Field(max_length=10_000)]
 Text = Annotated[str, Field(max_length=CHARACTERS)]
 Word = Annotated[str, Field(min_length=1, max_length=200)]
 Number = Annotated[float, Field(ge=-100, le=100, allow_inf_nan=False)]
@@ -156,8 +157,15 @@ class Embeddings(Body):
     encoding_format: Literal["float", "base64"] = "float"
 
 
+class Generation(Body):
+    prompt: Prompt | Annotated[dict[Word, Prompt], Field(max_length=100)] | None = None
+    n: Annotated[int, Field(ge=1, le=CHOICES)] = 1
+    seed: Seed = None
+    format: Annotated[str, Field(max_length=20)] | None = None
+
+
 class Images(Body):
-    prompt: Annotated[str, Field(max_length=10_000)]
+    prompt: Prompt
     n: Annotated[int, Field(ge=1, le=CHOICES)] = 1
     size: Annotated[str, Field(max_length=20)] | None = None
     seed: Seed = None

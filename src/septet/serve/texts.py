@@ -16,8 +16,9 @@ from torch import Tensor
 from ..generator import Generator
 from ..language.constraints import Constraint
 from ..language.conversation import REPLY, Telling, requested
-from ..processes.autoregressive import Autoregressive, arrange
+from ..processes.autoregressive import Autoregressive
 from ..processes.continuations import Continuation
+from ..processes.gaps import arrange
 from ..space import Refusal
 from .bodies import MOST_TOKENS, Sampling, seed_of
 from .engine import END, Engine, Job, Loaded, codec_of
@@ -43,6 +44,11 @@ class Choice:
         """Why it ended."""
         ended = self.telling.stopped or self.request.drawn[-1:] == [self.telling.codec.space.markers["end"]]
         return "stop" if ended else "length"
+
+
+def goes_on(model: Any) -> bool:
+    """Whether it is a language model, which goes on from a text."""
+    return isinstance(model, Generator) and isinstance(model.process, Autoregressive) and model.begins
 
 
 def continued(model: Generator, text: str, length: int) -> Tensor:

@@ -8,10 +8,20 @@ import numpy as np
 from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 
-from ..language.embedding import embed_in_steps, reading
-from ..space import Refusal
-from .api import Server
-from .bodies import Embeddings
+from ...codecs.symbols import Symbols
+from ...language.embedding import DEFAULT, Encoder, embed_in_steps, reading
+from ...space import Refusal
+from ..bodies import Embeddings
+from ..server import Server, Use
+from ..texts import goes_on
+
+
+def _embeds(model: Any) -> bool:
+    """One that goes on from texts embeds only where it is named: the default was trained to."""
+    return isinstance(model, Encoder) or (isinstance(model.codec, Symbols) and not goes_on(model))
+
+
+USES = (Use("embedding", _embeds, lambda: DEFAULT),)
 
 
 def routes(server: Server) -> APIRouter:

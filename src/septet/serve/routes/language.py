@@ -10,14 +10,31 @@ from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 from torch import Tensor
 
-from ..generator import Generator
-from ..language.conversation import converses, prompt_of
-from ..processes.decoding import AHEAD
-from ..space import Refusal
-from .answers import DONE, Answer, error, event
-from .api import Server, Stream, listener, unless_gone
-from .bodies import Chat, Completion, Infill, Sampling
-from .texts import Texts, continued, filled, reserved
+from ...folders.references import starters
+from ...generator import Generator
+from ...language.conversation import MODEL, converses, prompt_of
+from ...processes.decoding import AHEAD
+from ...space import Refusal
+from ..answers import DONE, Answer, error, event
+from ..bodies import Chat, Completion, Infill, Sampling
+from ..server import Server, Stream, Use, listener, unless_gone
+from ..texts import Texts, continued, filled, goes_on, reserved
+
+
+def _fills(model: Any) -> bool:
+    return goes_on(model) and "spans" in model.process.known
+
+
+def _starter(kind: str) -> str | None:
+    return next(iter(starters(kind)), None)
+
+
+USES = (
+    Use("text", goes_on, lambda: _starter("text")),
+    Use("fill", _fills, lambda: _starter("text")),
+    Use("infill", _fills, lambda: _starter("code")),
+    Use("chat", lambda model: goes_on(model) and converses(model), lambda: MODEL),
+)
 
 
 def routes(server: Server) -> APIRouter:

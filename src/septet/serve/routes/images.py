@@ -1,26 +1,31 @@
 """The route of picture models."""
 
 import base64
-import tempfile
 import time
-from collections.abc import Generator as Steps
 from contextlib import AsyncExitStack
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 
-from ..generator import Generator
-from ..modalities.image import Image
-from ..modalities.records import size_of
-from ..output import Output
-from ..space import Refusal
-from .api import Server
-from .bodies import Images, seed_of
+from ...folders.references import starters
+from ...generator import Generator
+from ...modalities.image import Image
+from ...modalities.records import size_of
+from ...space import Refusal
+from ..bodies import Images, seed_of
+from ..outputs import drawn, file
+from ..server import Server, Use
 
 PNG = ".png"
+
+
+def _draws(model: Any) -> bool:
+    return isinstance(model, Generator) and PNG in model.modality.suffixes
+
+
+USES = (Use("image", _draws, lambda: next(iter(starters(Image.name)), None)),)
 
 
 def routes(server: Server) -> APIRouter:
@@ -40,22 +45,12 @@ def routes(server: Server) -> APIRouter:
                 raise Refusal(f"{loaded.model.name} draws {modality.name}, no pictures")
             if record and isinstance(modality, Image):  # drawings are crisp at any size, pictures are scaled
                 record["drawn_at"] = f"{modality.size}x{modality.size}"
-            made = await server.work(request, loaded, _drawn(loaded.model, body, seed_of(body.seed)))
+            made = await server.work(request, loaded, drawn(loaded.model, body.prompt, body.n, seed_of(body.seed)))
             outputs = [replace(output, record=output.record | record) for step in made for output in step]
-            files = await run_in_threadpool(lambda: [_file(output) for output in outputs])
-        data = [{"b64_json": base64.b64encode(file).decode(), "revised_prompt": None, "url": None} for file in files]
+            files = await run_in_threadpool(lambda: [file(output, PNG) for output in outputs])
+        data = [
+            {"b64_json": base64.b64encode(content).decode(), "revised_prompt": None, "url": None} for content in files
+        ]
         return {"created": int(time.time()), "data": data}
 
     return router
-
-
-def _drawn(model: Generator, body: Images, seed: int) -> Steps:
-    """What each step finished."""
-    requests = [(body.prompt, seed + number) for number in range(body.n)]
-    for moment in model.generating(requests, tile=body.n):
-        yield moment.outputs
-
-
-def _file(output: Output) -> bytes:
-    with tempfile.TemporaryDirectory(prefix="septet-") as folder:
-        return output.save(Path(folder) / "made.png").read_bytes()
