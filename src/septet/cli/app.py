@@ -61,7 +61,9 @@ def generate(
         str, typer.Argument(help="A model's name or folder; or a kind of content, as text or image, for its starter.")
     ],
     prompt: Annotated[str | None, typer.Argument(help="What to make; for text, how it begins.")] = None,
-    options: Annotated[list[str] | None, typer.Argument(help="setting=value of the model's process.")] = None,
+    options: Annotated[
+        list[str] | None, typer.Argument(help="setting=value of the process; name=@FILE of the prompt.")
+    ] = None,
     model: Model = None,
     count: Annotated[int, typer.Option(help="How many; seeds count up.")] = 1,
     seed: Seed = 0,
@@ -114,7 +116,10 @@ def chat(
 
 @app.command()
 def audit(
-    what: Annotated[list[str], typer.Argument(help="A model (or several), a folder of data, or a file septet made.")],
+    what: Annotated[
+        list[str],
+        typer.Argument(help="A model (or several), a folder of data, or a file septet made."),
+    ],
     data: Annotated[Path | None, typer.Option(help="What it was trained on, where that has moved.")] = None,
     count: Annotated[int | None, typer.Option(help="How many to draw. Default 200, fewer if slow.")] = None,
     seed: Seed = 0,
@@ -127,10 +132,10 @@ def audit(
     """Of a model: is it good, does it copy? Of several: which is best? Of a file: where did it come from? Of a folder:
     what does it hold?"""
     first = what[0]
-    if len(what) == 1 and os.path.isfile(first):
+    if os.path.isfile(first) and all("=@" in word for word in what[1:]):
         from . import tracing
 
-        tracing.trace(Path(first), model, data, influence, out)
+        tracing.trace(Path(first), model, data, influence, out, what[1:])
     elif len(what) == 1 and _holds_data(first):
         from . import inspecting
 

@@ -145,6 +145,7 @@ class Run:
         if begun.get("evidence") is not False and len(plan.dataset.data) and ranks.first():
             kept, remark = self._evidence(plan)
         told = [*plan.dataset.report, *survey.sentences(survey.survey(plan.dataset)), recipes.advised(plan.dataset)]
+        told += survey.unread(plan.dataset, plan.generator.conditioner)
         told.append(plan.why and f"{plan.why[0].upper()}{plan.why[1:]}.")
         for sentence in filter(None, [*told, *remark]):
             yield Progress("data", None, 0.0, sentence)
