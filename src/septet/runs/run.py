@@ -70,7 +70,8 @@ class Run:
     model to go on from. `resume` goes on with the run that was interrupted: what is left out is as it was there, what
     differs is refused. `canaries`: see data.canaries. `keep`: the "best" weights by the held-out loss, or the "last";
     as the recipe has it, if left out. `keep_evidence`: see originality.evidence; it is kept if that is left out.
-    `device`: see devices.device_of. `began` is when a budget's clock started, seconds since the epoch; now, if left out.
+    `device`: see devices.device_of. `began` is when a budget's clock started, seconds since the epoch; now, if left
+    out.
     """
 
     def __init__(
