@@ -41,7 +41,9 @@ def train(
     out: Annotated[Path | None, typer.Option(help="The model's folder. Default models/NAME.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
     canaries: Annotated[int | None, typer.Option(help="Plant so many random items, to see what is kept.")] = None,
-    keep: Annotated[str | None, typer.Option(help="best: by the held-out loss (default); or last.")] = None,
+    keep: Annotated[
+        str | None, typer.Option(help="best, by the held-out loss (default; not of diffusion), or last.")
+    ] = None,
     evidence: Annotated[
         bool | None, typer.Option(help="Keep what tells new from copied: features and file names; on by default.")
     ] = None,
