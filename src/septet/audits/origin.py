@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..contracts import Prompt
 from ..data.dataset import Dataset
 from ..data.files import shown
 from ..generator import Generator
@@ -36,7 +37,7 @@ ANOTHER = "It holds a picture of something drawn, and not what its record draws:
 class Subject:
     """A file, its record, the model that the record names, and what that model keeps of its training data; `source` is
     the folder it was trained on where that is still there, `start` the model that it went on from, `dataset` its data
-    where influence is asked for."""
+    where influence is asked for, `prompt` the record's with its content, None where that is not there."""
 
     path: Path
     record: Mapping[str, Any]
@@ -45,12 +46,13 @@ class Subject:
     source: Path | None
     start: str | None
     dataset: Dataset | None = None
+    prompt: Prompt = None
 
 
 def look(subject: Subject) -> tuple[list[str], list[Section]]:
     """Sentences for the top of the page, and its sections: all there is to find out about a file."""
-    why = provenance.not_replayable(subject.record)
-    drawn = None if why else provenance.replay(subject.model, subject.record)
+    why = provenance.not_replayable(subject.record) or provenance.missing(subject.record, subject.prompt)
+    drawn = None if why else provenance.replay(subject.model, subject.record, subject.prompt)
     same = None if drawn is None else provenance.matches(subject.path, drawn.output, subject.record)
     datum = _datum(subject, drawn, same)
     different = CHANGED if provenance.same_place(subject.model, subject.record) else ELSEWHERE
@@ -75,7 +77,7 @@ def _learned_from(subject: Subject, datum: Any) -> Iterator[Section]:
 
 def written(record: Mapping[str, Any]) -> str:
     """Who made a file, by its record."""
-    prompt = f"the prompt {record['prompt']!r}" if record["prompt"] else "no prompt"
+    prompt = f"the prompt {provenance.told(record['prompt'])!r}" if record["prompt"] else "no prompt"
     septet, created, model, digest = (
         str(record.get(k) or "")[:80] for k in ("septet", "created", "model", "model_sha256")
     )
@@ -152,7 +154,7 @@ def _steps(subject: Subject, drawn: Replay) -> Section | None:
 
 
 def _words(subject: Subject, drawn: Replay) -> Section | None:
-    found = provenance.influences(subject.model, subject.record, drawn.output.datum)
+    found = provenance.influences(subject.model, subject.record, drawn.output.datum, subject.prompt)
     if not found:
         return None
     told = [
@@ -185,7 +187,7 @@ def _influence(subject: Subject, dataset: Dataset, datum: Any) -> Section:
     index = [i for i in dataset.training if likelihood.fits(model, dataset.data[i])]
     data = [model.modality.finish(dataset.data[i]) for i in index]
     influence = Influence(model, data, [dataset.prompts[i] for i in index])
-    scores = influence.scores(model.modality.fit(datum), subject.record["prompt"])
+    scores = influence.scores(model.modality.fit(datum), subject.prompt)
     best = scores.topk(min(NEAREST, len(index)))
     told = [
         "By gradients: had the model not seen these, it would find this file least likely. Nearness asks what looks "

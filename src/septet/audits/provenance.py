@@ -1,6 +1,7 @@
 """Where one output came from: drawn again from its record, compared, and drawn with words of its prompt left out."""
 
 import re
+import shlex
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -14,7 +15,7 @@ from PIL import Image as Pillow
 from PIL import ImageSequence
 
 from ..conditioners.attributes import Attributes
-from ..conditioners.prompts import WORD
+from ..conditioners.prompts import WORD, fitted, recorded
 from ..contracts import Prompt
 from ..data.batches import evenly
 from ..folders.pictures import PIXELS, opened
@@ -83,9 +84,53 @@ def checked(record: Mapping[str, Any], path: Path) -> None:
         value = settings.get(key, 1)
         if type(value) is not int or not 1 <= value <= most:
             raise Refusal(f"{path}: its record has {key}={str(value)[:60]}; expected 1 to {most}")
-    if isinstance(record["prompt"], dict) and not all(isinstance(value, str) for value in record["prompt"].values()):
+    if isinstance(record["prompt"], dict) and not all(
+        isinstance(value, str) or is_content(value) for value in record["prompt"].values()
+    ):
         raise Refusal(f"{path}: its record has a prompt whose values are no texts, which septet never writes")
     checked_seed(record["seed"])
+
+
+def is_content(value: Any) -> bool:
+    """Whether a value of a record's prompt stands for content, by its hash."""
+    return (
+        isinstance(value, dict)
+        and set(value) <= {"sha256", "file"}
+        and re.fullmatch("[0-9a-f]{64}", str(value.get("sha256"))) is not None
+        and isinstance(value.get("file", ""), str)
+    )
+
+
+def told(prompt: Any) -> Any:
+    """A record's prompt for people: of content the name of its file, or the beginning of its hash."""
+    if not isinstance(prompt, dict):
+        return prompt
+    return {n: v.get("file") or v["sha256"][:16] if is_content(v) else v for n, v in prompt.items()}
+
+
+def missing(record: Mapping[str, Any], prompt: Prompt) -> str | None:
+    """What of the prompt the record does not hold and nobody gave; None where all is there."""
+    asked = record["prompt"] if isinstance(record["prompt"], dict) else {}
+    left = [n for n, v in asked.items() if is_content(v) and (not isinstance(prompt, Mapping) or n not in prompt)]
+    if not left:
+        return None
+    files = " ".join(shlex.quote(f"{name}=@{asked[name].get('file') or 'FILE'}") for name in left)
+    return f"Its prompt held content, of which the record keeps the hash alone: to draw it again, add {files}."
+
+
+def prompt_of(record: Mapping[str, Any], model: Generator, files: Mapping[str, Path]) -> Prompt:
+    """The record's prompt with the content of the files given, if these are what it was drawn from."""
+    prompt, contents = record["prompt"], model.conditioner.contents
+    if not isinstance(prompt, dict) and not files:
+        return prompt
+    prompt = prompt if isinstance(prompt, dict) else {}
+    read = {name: contents[name].read(path) for name, path in files.items()}
+    found = fitted([{n: v for n, v in {**prompt, **read}.items() if not is_content(v)}], contents)[0]
+    hashes = recorded(found, contents) or {}
+    for name, path in files.items():
+        if not is_content(prompt.get(name)) or hashes[name]["sha256"] != prompt[name]["sha256"]:
+            raise Refusal(f"{name}=@{path}: not what the file was drawn from, by its record; give that file")
+    return found
 
 
 def not_replayable(record: Mapping[str, Any]) -> str | None:
@@ -105,10 +150,10 @@ def same_place(model: Generator, record: Mapping[str, Any]) -> bool:
     return all(record["settings"].get(key) == value for key, value in here.items())
 
 
-def replay(model: Generator, record: Mapping[str, Any]) -> Replay:
+def replay(model: Generator, record: Mapping[str, Any], prompt: Prompt) -> Replay:
     """Draws a record's output again, with as many threads; a process that cannot do what the record says refuses."""
     states, tile = [], record["settings"].get("tile", 1)
-    for moment in _drawn(model, record, [record["prompt"]] * tile, tile):  # as many rows as then: bits depend on it
+    for moment in _drawn(model, record, [prompt] * tile, tile):  # as many rows as then: bits depend on it
         state = moment.state
         states.append((state.step + 1, state.guess[:1].clone()))
         if moment.outputs:
@@ -170,11 +215,11 @@ def _frames(picture: Pillow.Image) -> list[np.ndarray]:
     return [np.asarray(frame.convert("RGBA")) for frame in ImageSequence.Iterator(picture)]
 
 
-def influences(model: Generator, record: Mapping[str, Any], datum: Any) -> list[Influence]:
+def influences(model: Generator, record: Mapping[str, Any], datum: Any, prompt: Prompt) -> list[Influence]:
     """Of each word of the prompt, or attribute of it; nothing where there is no prompt."""
     if record["settings"].get("given"):
         return []
-    without = [(word, p) for word, p in _without(model, record["prompt"]) if _heard(model, p)][:MOST_WORDS]
+    without = [(word, p) for word, p in _without(model, prompt) if _heard(model, p)][:MOST_WORDS]
     if not without or not _heard(model, None):
         return []
     outputs = [o for m in _drawn(model, record, [None, *(p for _, p in without)], MOST_WORDS + 1) for o in m.outputs]
@@ -200,7 +245,8 @@ def _without(model: Generator, prompt: Prompt) -> Iterator[tuple[str, Prompt]]:
         prompt = model.conditioner.parsed(prompt)
     if isinstance(prompt, Mapping):
         for name in prompt if len(prompt) > 1 else ():
-            yield f"{name}={prompt[name]}", {n: v for n, v in prompt.items() if n != name}
+            said = name if name in model.conditioner.contents else f"{name}={prompt[name]}"
+            yield said, {n: v for n, v in prompt.items() if n != name}
     elif prompt:
         found = list(re.finditer(WORD, prompt))
         for word in found if len(found) > 1 else []:

@@ -41,7 +41,9 @@ def train(
     out: Annotated[Path | None, typer.Option(help="The model's folder. Default models/NAME.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
     canaries: Annotated[int | None, typer.Option(help="Plant so many random items, to see what is kept.")] = None,
-    keep: Annotated[str | None, typer.Option(help="best: by the held-out loss (default); or last.")] = None,
+    keep: Annotated[
+        str | None, typer.Option(help="best, by the held-out loss (default; not of diffusion), or last.")
+    ] = None,
     evidence: Annotated[
         bool | None, typer.Option(help="Keep what tells new from copied: features and file names; on by default.")
     ] = None,
@@ -61,7 +63,9 @@ def generate(
         str, typer.Argument(help="A model's name or folder; or a kind of content, as text or image, for its starter.")
     ],
     prompt: Annotated[str | None, typer.Argument(help="What to make; for text, how it begins.")] = None,
-    options: Annotated[list[str] | None, typer.Argument(help="setting=value of the model's process.")] = None,
+    options: Annotated[
+        list[str] | None, typer.Argument(help="setting=value of the process; name=@FILE of the prompt.")
+    ] = None,
     model: Model = None,
     count: Annotated[int, typer.Option(help="How many; seeds count up.")] = 1,
     seed: Seed = 0,
@@ -114,7 +118,10 @@ def chat(
 
 @app.command()
 def audit(
-    what: Annotated[list[str], typer.Argument(help="A model (or several), a folder of data, or a file septet made.")],
+    what: Annotated[
+        list[str],
+        typer.Argument(help="A model (or several), a folder of data, or a file septet made."),
+    ],
     data: Annotated[Path | None, typer.Option(help="What it was trained on, where that has moved.")] = None,
     count: Annotated[int | None, typer.Option(help="How many to draw. Default 200, fewer if slow.")] = None,
     seed: Seed = 0,
@@ -127,10 +134,10 @@ def audit(
     """Of a model: is it good, does it copy? Of several: which is best? Of a file: where did it come from? Of a folder:
     what does it hold?"""
     first = what[0]
-    if len(what) == 1 and os.path.isfile(first):
+    if os.path.isfile(first) and all("=@" in word for word in what[1:]):
         from . import tracing
 
-        tracing.trace(Path(first), model, data, influence, out)
+        tracing.trace(Path(first), model, data, influence, out, what[1:])
     elif len(what) == 1 and _holds_data(first):
         from . import inspecting
 

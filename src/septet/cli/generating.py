@@ -19,7 +19,7 @@ from ..output import Output
 from ..processes.settings import chosen, takes
 from ..space import Refusal
 from .editing import Edit, beginning, given_of
-from .prompts import GenerateCommand, Row, options_of, rows_of
+from .prompts import GenerateCommand, Row, options_of, parted, rows_of, with_content
 from .redrawing import Fresh, fresh_of, moments
 from .terminal import cost, live, say, tell
 
@@ -36,7 +36,7 @@ def generate(request: GenerateCommand, settings: dict[str, Any], edit: Edit) -> 
     judge = evidence.judging(kept)
     if request.suffix is None:
         request = replace(request, suffix=_suffix(request.what, model))
-    settings |= options_of(request.options)
+    settings |= options_of(parted(request.options, model)[1])
     listed = model.modality.listed
     made = Made(_by_line(model, settings.pop("lines", "yes" if listed else "no")))
     if listed:
@@ -91,7 +91,7 @@ def _draw(
         for prompt, group in _by_given(model, rows):
             given = given_of(model, edit, prompt)
             begun = beginning(given, prompt)
-            asked = [(row.prompt, row.seed) for row in group]
+            asked = [(whole, row.seed) for whole, row in zip(with_content(group, model), group, strict=True)]
             queue = list(group)
             for moment in moments(model, asked, given, request.tile, settings, made.fresh) if group else ():
                 share = (moment.state.step + 1) / moment.state.steps if not moment.outputs else 0
@@ -108,9 +108,11 @@ def _draw(
 
 
 def _setting_first(request: GenerateCommand, model: Generator) -> GenerateCommand:
-    """A first word that names a setting, as in `lines=yes`, is no prompt."""
-    name, equals, _ = (request.prompt or "").partition("=")
-    if not equals or not (name == "lines" or (name == "new" and model.modality.listed) or takes(model.process, name)):
+    """A first word that names a setting, as in `lines=yes`, or a file is no prompt."""
+    name, equals, value = (request.prompt or "").partition("=")
+    given = value.startswith("@") and name in model.conditioner.contents
+    own = name == "lines" or (name == "new" and model.modality.listed)
+    if not equals or not (given or own or takes(model.process, name)):
         return request
     return replace(request, prompt=None, options=[str(request.prompt), *request.options])
 
@@ -164,8 +166,11 @@ def _interpolate(
     """`count` outputs on the way from the prompt and seed to those at the end, and all of them in one strip."""
     ends = request.prompt, request.prompt if edit.end_prompt is None else edit.end_prompt
     seeds = request.seed, request.seed if edit.end_seed is None else edit.end_seed
-    outputs = model.interpolate(ends, seeds, frames=request.count, **settings)
-    saved = [output.save(folder_of(request), request.suffix) for output in outputs]
+    files = tuple(parted(request.options, model)[0].items())
+    rows = [Row(prompt, seed, files=files) for prompt, seed in zip(ends, seeds, strict=True)]
+    first, last = with_content(rows, model)
+    outputs = model.interpolate((first, last), seeds, frames=request.count, **settings)
+    saved = [_save(output, rows[0], request) for output in outputs]
     strip = saved[0].with_name(f"{saved[0].stem}-strip.png")
     whole.write(strip, png(outputs.sheet(columns=len(outputs)), {"strip": [o.record for o in outputs]}))
     _tell_verdicts(saved, judge.verdicts([output.datum for output in outputs]) if judge else [])
@@ -210,6 +215,9 @@ def _tell_unseen(model: Generator, rows: list[Row]) -> None:
     unknown = getattr(model.codec, "unknown", None) if model.begins else None  # characters, where it knows some
     look = unknown or model.conditioner.unseen
     unseen = list(dict.fromkeys(word for row in rows for word in look((row.prompt or "").replace(GAP, ""))))
+    unread = {word: None for whole in with_content(rows, model) for word in model.conditioner.unread(whole)}
+    if unread:
+        tell(f"Not read, since the prompt is longer than the model reads: {', '.join(map(_shown, unread))}.")
     if unseen:
         tell(f"Never seen in training: {', '.join(map(_shown, unseen[:20]))}. The model can only guess at them.")
 
@@ -219,6 +227,8 @@ def _shown(word: str) -> str:
 
 
 def _save(output: Output, row: Row, request: GenerateCommand) -> Path:
+    for name, path in row.files:
+        output.record["prompt"][name]["file"] = path.name
     if row.path is not None:
         return output.save(row.path)
     return output.save(folder_of(request), request.suffix)

@@ -1,11 +1,14 @@
 """What `septet generate` is asked for: prompts, seeds and files, from words or from a CSV file."""
 
 import csv
+import functools
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from ..contracts import Prompt
 from ..generator import Generator
 from ..processes.settings import pairs, typed
 from ..processes.streams import checked_seed
@@ -34,12 +37,14 @@ class GenerateCommand:
 
 @dataclass(frozen=True)
 class Row:
-    """A prompt with a seed, the name it was given, and the file it goes to; None for the next free one."""
+    """A prompt with a seed, the name it was given, and the file it goes to; None for the next free one. `files` hold
+    what of the prompt is content, by name."""
 
     prompt: str | None
     seed: int
     path: Path | None = None
     name: str | None = None
+    files: tuple[tuple[str, Path], ...] = ()
 
 
 def options_of(words: list[str]) -> dict[str, Any]:
@@ -48,13 +53,37 @@ def options_of(words: list[str]) -> dict[str, Any]:
     return {name: typed(value) for name, value in pairs(words, refused).items()}
 
 
+def parted(words: list[str], model: Generator) -> tuple[dict[str, Path], list[str]]:
+    """The files of `name=@FILE` words, which belong to the prompt, and the other words."""
+    pairs = {word: word.partition("=@") for word in words if "=@" in word}
+    for word, (name, _, _) in pairs.items():
+        if name not in model.conditioner.contents:
+            raise Refusal(f"{word}: {_taken(model)}")
+    return {name: Path(path) for name, _, path in pairs.values()}, [word for word in words if word not in pairs]
+
+
+def _taken(model: Generator) -> str:
+    kinds = [f"{name}=@FILE ({modality.name})" for name, modality in model.conditioner.contents.items()]
+    return f"{model.name} takes {' and '.join(kinds) or 'no files in its prompts'}"
+
+
+def with_content(rows: Sequence[Row], model: Generator) -> list[Prompt]:
+    """The prompts of rows, with the content of their files, each of which is read once."""
+    contents = model.conditioner.contents
+    read = functools.cache(lambda name, path: contents[name].fit(contents[name].read(path)))
+    own = [{name: read(name, path) for name, path in row.files} for row in rows]
+    words = [{"text": row.prompt} if row.prompt else {} for row in rows]
+    return [{**said, **given} if given else row.prompt for row, said, given in zip(rows, words, own, strict=True)]
+
+
 def rows_of(request: GenerateCommand, model: Generator) -> list[Row]:
     """One row for each output asked for; an impossible count, seed or prompt is a Refusal."""
+    files, _ = parted(request.options, model)
     if request.prompts is None:
-        asked = [(request.prompt, request.count, request.seed, None)]
+        asked = [(request.prompt, request.count, request.seed, None, files)]
     else:
-        asked = [_asked(line, request) for line in _lines(request.prompts)]
-    for prompt, count, seed, _ in asked:
+        asked = [_asked(line, request, files, model) for line in _lines(request.prompts)]
+    for prompt, count, seed, _, _ in asked:
         if not 1 <= count <= MOST:
             raise Refusal(f"count={count}: expected 1 to {MOST:,}")
         checked_seed(seed + count - 1 if seed >= 0 else seed)
@@ -62,7 +91,11 @@ def rows_of(request: GenerateCommand, model: Generator) -> list[Row]:
             raise Refusal(f"a prompt of {len(prompt):,} characters: at most {LONGEST_PROMPT:,}; shorten it")
         if prompt is not None and any(0xD800 <= ord(c) <= 0xDFFF for c in prompt):
             raise Refusal("the prompt holds bytes that are not UTF-8; write it in UTF-8")
-    rows = [Row(prompt, seed + k, name=name) for prompt, count, seed, name in asked for k in range(count)]
+    rows = [
+        Row(prompt, seed + k, name=name, files=tuple(own.items()))
+        for prompt, count, seed, name, own in asked
+        for k in range(count)
+    ]
     suffix = request.suffix or model.modality.suffixes[0]
     return rows if request.prompts is None else _named(rows, request.out, suffix, model.name)
 
@@ -83,14 +116,18 @@ def _lines(path: Path) -> list[dict[str, str | None]]:
     return lines
 
 
-def _asked(line: dict[str, str | None], request: GenerateCommand) -> tuple[str, int, int, str]:
-    """The prompt, count, seed and name of a line of the CSV file."""
-    prompt = line["prompt"] or ""
+def _asked(
+    line: dict[str, str | None], request: GenerateCommand, files: dict[str, Path], model: Generator
+) -> tuple[str, int, int, str, dict[str, Path]]:
+    """The prompt, count, seed and name of a line of the CSV file, and the files that it names, relative to it."""
+    prompt, beside = line["prompt"] or "", request.prompts.parent if request.prompts else Path()
+    named = {name: line.get(name) for name in model.conditioner.contents}
+    files = files | {name: beside / value.removeprefix("@") for name, value in named.items() if value}
     try:
         count, seed = int(line.get("count") or request.count), int(line.get("seed") or request.seed)
     except ValueError as error:
         raise Refusal(f"{request.prompts}: count and seed must be whole numbers, got {line}") from error
-    return prompt, count, seed, line.get("name") or prompt
+    return prompt, count, seed, line.get("name") or prompt, files
 
 
 def _named(rows: list[Row], out: Path, suffix: str, default: str) -> list[Row]:

@@ -12,14 +12,18 @@ from ..folders.records import read_record
 from ..folders.references import is_pickle, starters
 from ..originality import evidence
 from ..space import Refusal
+from .prompts import parted
 from .terminal import cost, say, tell
 from .trained_on import data_of, run_of, source_of
 
 NAME = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 
-def trace(path: Path, reference: str | None, data: Path | None, influence: bool, out: Path | None) -> None:
-    """Print where a generated file came from, and write a page that shows it."""
+def trace(
+    path: Path, reference: str | None, data: Path | None, influence: bool, out: Path | None, given: list[str]
+) -> None:
+    """Print where a generated file came from, and write a page that shows it. `given` are the files of its prompt, as
+    name=@FILE."""
     began = time.time()
     record = _record(path)
     if record is None and (is_pickle(path) or path.suffix in (".safetensors", ".gguf")):
@@ -35,7 +39,9 @@ def trace(path: Path, reference: str | None, data: Path | None, influence: bool,
     if influence:
         dataset = data_of(model, run, source_of(run, data, record["model"]), named=data is not None)
     kept = evidence.load(folder, model.modality)
-    lead, sections = origin.look(origin.Subject(path, record, model, kept, source, run.get("started_from"), dataset))
+    prompt = provenance.prompt_of(record, model, parted(given, model)[0])
+    subject = origin.Subject(path, record, model, kept, source, run.get("started_from"), dataset, prompt)
+    lead, sections = origin.look(subject)
     for sentence in lead:
         tell(sentence)
     target = out or path.with_name(f"{path.stem}-audit")
@@ -81,5 +87,7 @@ def check(path: Path) -> None:
         return
     provenance.checked(record, path)
     say(origin.written(record))
+    if told := provenance.missing(record, None):
+        tell(told)
     tell("A record is easily changed: drawing it again tells whether it is true.")
     say("", "audit", path)

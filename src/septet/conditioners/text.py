@@ -14,7 +14,7 @@ from ..codecs import subwords
 from ..contracts import Conditioner, Context, Places, Prompt
 from ..part import Asset
 from ..space import Refusal
-from .prompts import FUNCTION_WORDS, content_words, joined, words_of
+from .prompts import FUNCTION_WORDS, WORD, content_words, joined, words_of
 
 
 class Text(Conditioner):
@@ -25,6 +25,7 @@ class Text(Conditioner):
     """
 
     LONGEST = 10_000  # characters of a prompt
+    SHORT, LONG = 24, 64  # subwords that are read at least, and at most however long training prompts are
 
     def __init__(self, width: int, encoder: Transformer, tokenizer: Asset, words: list[str], length: int = 24):
         super().__init__()
@@ -42,9 +43,11 @@ class Text(Conditioner):
     def learned(
         cls, width: int, prompts: Iterable[Prompt], layers: int = 2, inner: int | None = None, subwords: int = 4000
     ) -> "Text":
-        """An encoder whose subwords and known words are those of `prompts`."""
+        """An encoder whose subwords and known words are those of `prompts`; it reads as many subwords as the longest
+        has, LONG at most."""
         from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
+        prompts = list(prompts)
         counts = Counter(word for prompt in prompts for word in words_of(prompt))
         tokenizer = Tokenizer(models.BPE())
         tokenizer.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Lowercase()])
@@ -56,7 +59,10 @@ class Text(Conditioner):
         tokenizer.train_from_iterator((w for word in sorted(counts) for w in [word] * counts[word]), trainer)
         encoder = Transformer(width=inner or width // 2, layers=layers, heads=4 if (inner or width // 2) >= 64 else 2)
         words = [word for word, _ in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))]
-        return cls(width, encoder, Asset("prompt_tokenizer.json", tokenizer.to_str()), words)
+        texts = [joined(prompt).encode(errors="replace").decode() for prompt in prompts]
+        longest = max((len(encoded.ids) for encoded in tokenizer.encode_batch(texts)), default=0)
+        length = min(max(longest, cls.SHORT), cls.LONG)
+        return cls(width, encoder, Asset("prompt_tokenizer.json", tokenizer.to_str()), words, length)
 
     def prepare(self, prompts: Sequence[Prompt]) -> Tensor:
         texts = [joined(prompt) for prompt in prompts]
@@ -81,6 +87,11 @@ class Text(Conditioner):
 
     def examples(self) -> list[Prompt]:
         return [word for word in self.words if word not in FUNCTION_WORDS] or [None]
+
+    def unread(self, prompt: Prompt) -> list[str]:
+        text = joined(prompt)
+        left_out = subwords.encoded(self.tokenizer, text).offsets[self.length :]
+        return [word[0] for word in WORD.finditer(text) if left_out and word.end() > left_out[0][0]]
 
     def unseen(self, prompt: Prompt) -> list[str]:
         return [word for word in content_words(prompt) if word not in self.words]

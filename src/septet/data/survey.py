@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..conditioners.prompts import words_of
+from ..contracts import Conditioner
 from .dataset import Dataset
 from .files import shown, walk
 
@@ -94,3 +95,9 @@ def sentences(figures: dict[str, Any]) -> Iterator[str]:
         told = f"{len(counts):,} values of {name}: {most[1]:,} of {most[0]!r} down to {least[1]:,} of {least[0]!r}"
         uneven = most[1] >= UNEVEN * least[1]
         yield told + ("; a model will draw the rare ones badly, and too seldom." if uneven else ".")
+
+
+def unread(dataset: Dataset, conditioner: Conditioner) -> list[str]:
+    """How many prompts are longer than a model reads, in a sentence; nothing where none is."""
+    long = [prompt for prompt in conditioner.heard(dataset.prompts) if conditioner.unread(prompt)]
+    return [f"{len(long):,} prompts are longer than the model reads; the ends of these are left out."] if long else []

@@ -83,10 +83,9 @@ def choose(
     sizes, left = family.sizes, family.differing - set(given)
     if network != "auto" or seconds is None or not left:
         sizes = [family.named(family.fixed if network == "auto" else network)]
-    if seconds is None:
+    averaged = "average" in asked and "average" not in given
+    if seconds is None or not (left or averaged):
         return Choice({**sizes[0].options, **given})
-    if set(given) >= set(asked):
-        return Choice(given)
     room, best = seconds * USABLE, None
     for size in sizes:
         if best is not None and room < size.steps * best[2]:
@@ -99,7 +98,7 @@ def choose(
     assert best is not None
     size, options, took = best
     steps = max(1, int(room / took))
-    if "average" in asked and "average" not in given:
+    if averaged:
         options["average"] = round(max(LEAST_AVERAGE, 1 - 1 / max(1.0, HORIZON * steps)), 5)
     name = f"network {size.name}" if left else "the network asked for"
     shape = ", ".join(f"{name} {value:g}" for name, value in options.items())

@@ -92,8 +92,9 @@ class Flow(Process):
         return ((error * unknown).sum(1) / unknown.sum(1)).mean()
 
     def validation(self, latents: Tensor, context: Context) -> dict[str, Tensor]:
-        level = (torch.arange(len(latents), device=latents.device) + 0.5) / len(latents)
-        level = level[torch.randperm(len(latents)).to(level.device)]
+        shares = (torch.arange(len(latents)) + 0.5) / len(latents)  # as in training: low levels have large weights
+        level = torch.sigmoid(torch.special.ndtri(shares) * self.level_deviation + self.level_mean)
+        level = level[torch.randperm(len(latents))].to(latents.device)
         loss = self._error(latents, level, torch.randn(latents.shape).to(latents.device), None, context)
         return {"loss": loss, "weight": torch.tensor(float(len(latents)))}
 

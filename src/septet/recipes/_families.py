@@ -8,6 +8,9 @@ better than a smaller network.
 from typing import Any
 
 from ..fitting.sizes import Family, Size
+from ..space import Refusal
+
+MOST_OFF = 2  # times as many patches as wished for, or as few
 
 
 def _family(sizes: dict[str, tuple[int, int, int]], fixed: str = "l", **shared: Any) -> Family:
@@ -16,9 +19,9 @@ def _family(sizes: dict[str, tuple[int, int, int]], fixed: str = "l", **shared: 
     return Family(list(named), fixed)
 
 
-def pictures(size: int) -> Family:
-    """Diffusion over patches of pictures of `size` pixels."""
-    few, many = _patch(size, 5), _patch(size, 10) if size % 4 else 4
+def pictures(size: int, patch: int = 0) -> Family:
+    """Diffusion over patches of pictures of `size` pixels; `patch` is asked for if it is not 0."""
+    few, many = (patch, patch) if patch else (_patch(size, 5), _patch(size, 10) if size % 4 else 4)
     shared = {"batch": 32, "rate": 0.02, "average": 0.999}
     return Family(
         [
@@ -34,8 +37,14 @@ def pictures(size: int) -> Family:
 
 def _patch(size: int, sites: int) -> int:
     """The divisor of `size` that parts a side into most nearly so many patches, by ratio."""
-    divisors = [patch for patch in range(1, size + 1) if size % patch == 0]
-    return min(divisors, key=lambda patch: max(size / patch / sites, sites * patch / size))
+
+    def off(patch: int) -> float:
+        return max(size / patch / sites, sites * patch / size)
+
+    patch = min((patch for patch in range(1, size + 1) if size % patch == 0), key=off)
+    if size >= sites and off(patch) > MOST_OFF:
+        raise Refusal(f"size={size}: it has no divisor near {size / sites:.0f} for patches; choose another size")
+    return patch
 
 
 TEXTS = Family(

@@ -49,7 +49,7 @@ def image_diffusion(
         backbone = Transformer(wide, options["layers"], heads=max(2, wide // 64), modulated=True, rotary_base=100.0)
         process = Flow(codec.space, backbone, level_mean=0.4, fill=fill, deviation=0.6)
         conditioner = conditioner_for(prompts, wide, pictures.prompts)
-        settings = {"guidance": 1.0, "steps": 20, "solver": "heun"}
+        settings = {"guidance": 1.5, "steps": 20, "solver": "heun"}
         return Generator(pictures.dataset.modality, codec, process, conditioner, settings=settings)
 
     def trial(options: dict[str, Any]) -> Trial:
@@ -59,14 +59,14 @@ def image_diffusion(
 
     asked = {"patch": patch, "width": width, "layers": layers, "batch": batch, "rate": rate, "average": average}
     if start is None:
-        chosen = choose(family(size), network, asked, seconds, trial)
+        chosen = choose(family(size, patch), network, asked, seconds, trial)
         model = begun(chosen.options)
     else:
         chosen, model = Choice({"batch": batch or 64, "rate": rate or 0.02, "average": average or 0.999}), start
     if not isinstance(model.codec, Patches) or not isinstance(model.process, Flow):
         raise Refusal(f"start={model.name}: image_diffusion goes on only from a diffusion model of patches")
     pictures.batch, compiled = chosen.options["batch"], seconds is not None and seconds >= 600
-    fit = Settings(rate=chosen.options["rate"], average=chosen.options["average"], compile=compiled)
+    fit = Settings(rate=chosen.options["rate"], average=chosen.options["average"], compile=compiled, best=False)
     stage = Stage("diffusion", model, lambda: pictures.batches(model.conditioner), fit)
     facts = {"pictures": len(pictures.dataset.training)}
     shown = pictures.previews(model.conditioner)

@@ -19,6 +19,8 @@ from ..space import Refusal
 from . import Enough, Plan, Stage, recipe
 from ._families import DRAWINGS
 
+FEW, DROPOUT = 2000, 0.2  # drawings that a budget has time to learn by heart, and what is dropped for them
+
 
 @recipe(Vector, default=True, few=2000, enough=Enough("drawings", train=50_000, adapt=10))
 def vector_gpt(
@@ -40,7 +42,7 @@ def vector_gpt(
     """A GPT over the drawing commands of SVG files, with captions as free text. Drawings of over `length` symbols are
     left out; sets in several colours are kept to `palette` of them. `network`: "xs", "s", "m", "l", "xl", or "auto" for
     the largest that the budget has time for ("l" with --steps); `width`, `layers`, `batch`, `rate` and `average` above
-    0 replace its own."""
+    0 replace its own. `dropout=0` is 0.2 where fewer than 2000 drawings are learned on a budget."""
     if start is not None and not isinstance(start.codec, Paths):
         raise Refusal(f"start={start.name}: vector_gpt goes on only from a model of drawings; choose another")
     dataset = read(source, start.modality if start else Vector(palette), seed=seed)
@@ -55,6 +57,8 @@ def vector_gpt(
     training, validation = ([place[i] for i in side if i in place] for side in (dataset.training, dataset.validation))
     if not training:
         raise Refusal(f"{source}: no drawing of at most {codec.length} symbols; simplify them")
+    if seconds is not None and len(training) < FEW:
+        dropout = dropout or DROPOUT
 
     def begun(options: dict[str, Any]) -> Generator:
         torch.manual_seed(seed)

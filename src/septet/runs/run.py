@@ -68,9 +68,10 @@ class Run:
 
     Give `budget`, a time for everything, or `steps`, of all stages together. `seed` is 0 if left out. `start` is a
     model to go on from. `resume` goes on with the run that was interrupted: what is left out is as it was there, what
-    differs is refused. `canaries`: see data.canaries. `keep`: the "best" weights by the held-out loss, as is done if it
-    is left out, or the "last". `keep_evidence`: see originality.evidence; it is kept if that is left out. `device`: see
-    devices.device_of. `began` is when a budget's clock started, seconds since the epoch; now, if left out.
+    differs is refused. `canaries`: see data.canaries. `keep`: the "best" weights by the held-out loss, or the "last";
+    as the recipe has it, if left out. `keep_evidence`: see originality.evidence; it is kept if that is left out.
+    `device`: see devices.device_of. `began` is when a budget's clock started, seconds since the epoch; now, if left
+    out.
     """
 
     def __init__(
@@ -145,6 +146,7 @@ class Run:
         if begun.get("evidence") is not False and len(plan.dataset.data) and ranks.first():
             kept, remark = self._evidence(plan)
         told = [*plan.dataset.report, *survey.sentences(survey.survey(plan.dataset)), recipes.advised(plan.dataset)]
+        told += survey.unread(plan.dataset, plan.generator.conditioner)
         told.append(plan.why and f"{plan.why[0].upper()}{plan.why[1:]}.")
         for sentence in filter(None, [*told, *remark]):
             yield Progress("data", None, 0.0, sentence)
@@ -154,7 +156,7 @@ class Run:
             begun |= {"fingerprint": plan.dataset.fingerprint, "chosen": plan.chosen, "why": plan.why}
             if ranks.first():
                 resuming.record(self.root, begun)
-        keep = begun.get("keep") or resuming.KEEP[0]
+        keep = begun.get("keep")
         course = Course(
             self.root, seconds, begun["steps"], seed, self.resume, self.checkpoint_seconds, self.clock, keep
         )

@@ -45,7 +45,7 @@ class Course:
     resume: bool
     checkpoint_seconds: float
     clock: float  # when the work began, as time.monotonic tells it
-    keep: str = "best"  # or "last": which weights
+    keep: str | None = None  # which weights, "best" or "last"; as the stage has it, if left out
     before: float = 0.0
     offset: int = 0
     logged: float = 0.0
@@ -133,8 +133,9 @@ class StageRun:
 
     def _settings(self, precision: str) -> Settings:
         """Those of the stage. On a budget, where the best weights are kept, what would only overfit ends early."""
-        best = self.course.keep == "best"
-        return replace(self.stage.settings, best=best, early=best and self.course.steps is None, precision=precision)
+        keep, settings = self.course.keep, self.stage.settings
+        best = settings.best if keep is None else keep == "best"
+        return replace(settings, best=best, early=best and self.course.steps is None, precision=precision)
 
     def _end(self, summary: dict[str, Any]) -> None:
         if self.stage.after:
