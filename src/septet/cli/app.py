@@ -123,6 +123,9 @@ def audit(
         typer.Argument(help="A model (or several), a folder of data, or a file septet made."),
     ],
     data: Annotated[Path | None, typer.Option(help="What it was trained on, where that has moved.")] = None,
+    kind: Annotated[
+        str | None, typer.Option(help="Of a folder: the kind of its files. Default: that of most of them.")
+    ] = None,
     count: Annotated[int | None, typer.Option(help="How many to draw. Default 200, fewer if slow.")] = None,
     seed: Seed = 0,
     model: Annotated[str | None, typer.Option(help="Of a file: the model that drew it, where that has moved.")] = None,
@@ -141,7 +144,7 @@ def audit(
     elif len(what) == 1 and _holds_data(first):
         from . import inspecting
 
-        inspecting.examine(Path(first), seed, out)
+        inspecting.examine(Path(first), kind, seed, out)
     else:
         from . import auditing
 

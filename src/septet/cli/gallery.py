@@ -30,6 +30,7 @@ ICONS = [
 ]
 BETWEEN = ("bell, outline", "clock, outline")
 REAL = 8  # faces that are shown of those it learns from
+SHOWN_ABOVE, OTHERS = {"icons", "python", "prose"}, 8  # starters with a section of their own; samples of each other one
 FACE = ("yellow", "smiling", "open eyes", "crown")
 MOODS = [f"yellow face, {mood}, open eyes, crown" for mood in ("smiling", "laughing", "sad", "surprised")]
 SMALL = {"size": demo_pictures.SIDE, "patch": 6, "width": 192, "layers": 4, "batch": 32, "average": 0.99, "fill": 0.1}
@@ -90,6 +91,9 @@ def _drawn() -> Iterator[tuple[str, Outputs]]:
         yield "A function completed, as in an editor", _completed(models.load("python"))
     if "prose" in ready:
         yield "A text", models.load("prose").generate(given=Given(OPENING), seed=0)
+    for name in sorted(set(ready) - SHOWN_ABOVE):
+        model = models.load(name)
+        yield f"By the starter {name}", model.generate(list(model.conditioner.examples()[:OTHERS]), seed=0)
 
 
 def _answered() -> Iterator[tuple[str, Outputs]]:

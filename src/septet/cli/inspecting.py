@@ -9,14 +9,14 @@ from ..contracts import Modality
 from ..data.dataset import read
 from ..data.listed import read_texts
 from ..modalities.text import Text
-from .kinds import counted
+from .kinds import checked, counted
 from .terminal import cost, say, tell
 
 
-def examine(folder: Path, seed: int, out: Path | None) -> None:
+def examine(folder: Path, kind: str | None, seed: int, out: Path | None) -> None:
     """Print what a folder holds, and write a page that shows it."""
     began = time.time()
-    kind, modality = _kind(folder)
+    kind, modality = _kind(folder) if kind is None else (kind, recipes.default_modality(checked(kind).modality.name))
     tell(f"Reading the {kind} files of {folder} ...", error=True)
     dataset = read_texts(folder, seed=seed) if kind == Text.name else read(folder, modality, seed=seed)
     lead, sections = collection.look(dataset, folder)
