@@ -10,7 +10,7 @@ import torch
 from PIL import Image as Pillow
 from scipy.stats import wilcoxon
 
-from septet import runs
+from septet import models, runs
 from septet.backbones.transformer import Transformer
 from septet.codecs.patches import Patches
 from septet.conditioners.content import Content

@@ -156,9 +156,8 @@ class Run:
             if ranks.first():
                 resuming.record(self.root, begun)
         keep = begun.get("keep") or resuming.KEEP[0]
-        course = Course(
-            self.root, seconds, begun["steps"], seed, self.resume, self.checkpoint_seconds, self.clock, keep
-        )
+        steps, clock = begun["steps"], self.clock
+        course = Course(self.root, seconds, steps, seed, self.resume, self.checkpoint_seconds, clock, keep)
         previews = Previews(self.root / "previews.png", plan.previews)
         for index in range(len(plan.stages)):
             yield from StageRun(course, plan, index, previews).go()
