@@ -32,8 +32,7 @@ def shop(tmp_path_factory) -> Path:
     for number, picture in enumerate(pictures(60, 1)):
         Pillow.fromarray(picture).save(root / "shapes" / f"{('red', 'blue')[number % 2]} shape-{number}.png")
         d = f"M{number % 20} {number % 7} L20 {number % 9 + 2} L{number % 5 + 3} 20 Z"
-        drawing = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24"><path d="{d}"/></svg>'
-        (root / "kites" / f"kite {number}.svg").write_text(drawing)
+        (root / "kites" / f"kite {number}.svg").write_text(f'<svg viewBox="0 0 24 24"><path d="{d}"/></svg>')
     (root / "tales.txt").write_text(text(800, 1))
     runs.train(root / "shapes", "image_diffusion", root / "painter", steps=2, size=16, patch=8, **TINY)
     runs.train(root / "tales.txt", "text_gpt", root / "writer", steps=2, tokens="characters", length=64, **TINY)
@@ -241,10 +240,8 @@ def test_files_without_a_record(septet, said, tmp_path):
         assert "holds no record of septet. That proves nothing" in said("check", tmp_path / name)
         code, _, error = septet("audit", tmp_path / name)
         assert code == 2 and "holds no record of septet" in error
-    assert septet("check", tmp_path / "gone.png")[::2] == (
-        2,
-        f"septet: {tmp_path / 'gone.png'}: no such file; check the path\n",
-    )
+    code, _, error = septet("check", tmp_path / "gone.png")
+    assert code == 2 and "no such file" in error
 
 
 def test_check_tells_what_the_record_says(shop, said):

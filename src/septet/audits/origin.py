@@ -17,7 +17,7 @@ from ..originality.fingerprints import Fingerprints
 from ..originality.lines import Listed
 from ..originality.nearness import Calibration
 from ..space import Refusal
-from . import likelihood, provenance
+from . import likelihood, prompted, provenance
 from .influence import Influence
 from .page import Section, Tile, item, tile
 from .provenance import Replay
@@ -51,7 +51,7 @@ class Subject:
 
 def look(subject: Subject) -> tuple[list[str], list[Section]]:
     """Sentences for the top of the page, and its sections: all there is to find out about a file."""
-    why = provenance.not_replayable(subject.record) or provenance.missing(subject.record, subject.prompt)
+    why = provenance.not_replayable(subject.record) or prompted.missing(subject.record, subject.prompt)
     drawn = None if why else provenance.replay(subject.model, subject.record, subject.prompt)
     same = None if drawn is None else provenance.matches(subject.path, drawn.output, subject.record)
     datum = _datum(subject, drawn, same)
@@ -77,7 +77,7 @@ def _learned_from(subject: Subject, datum: Any) -> Iterator[Section]:
 
 def written(record: Mapping[str, Any]) -> str:
     """Who made a file, by its record."""
-    prompt = f"the prompt {provenance.told(record['prompt'])!r}" if record["prompt"] else "no prompt"
+    prompt = f"the prompt {prompted.told(record['prompt'])!r}" if record["prompt"] else "no prompt"
     septet, created, model, digest = (
         str(record.get(k) or "")[:80] for k in ("septet", "created", "model", "model_sha256")
     )

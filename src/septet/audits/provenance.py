@@ -1,7 +1,6 @@
 """Where one output came from: drawn again from its record, compared, and drawn with words of its prompt left out."""
 
 import re
-import shlex
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -15,7 +14,7 @@ from PIL import Image as Pillow
 from PIL import ImageSequence
 
 from ..conditioners.attributes import Attributes
-from ..conditioners.prompts import WORD, fitted, recorded
+from ..conditioners.prompts import WORD
 from ..contracts import Prompt
 from ..data.batches import evenly
 from ..folders.pictures import PIXELS, opened
@@ -24,6 +23,7 @@ from ..modalities.digests import digest
 from ..output import CPU, Output
 from ..processes.streams import checked_seed
 from ..space import Refusal
+from .prompted import is_content
 
 LOOKS = 10  # moments of a draw that are shown
 MOST_TILE, MOST_THREADS = 1024, 256  # that a record may ask for
@@ -89,48 +89,6 @@ def checked(record: Mapping[str, Any], path: Path) -> None:
     ):
         raise Refusal(f"{path}: its record has a prompt whose values are no texts, which septet never writes")
     checked_seed(record["seed"])
-
-
-def is_content(value: Any) -> bool:
-    """Whether a value of a record's prompt stands for content, by its hash."""
-    return (
-        isinstance(value, dict)
-        and set(value) <= {"sha256", "file"}
-        and re.fullmatch("[0-9a-f]{64}", str(value.get("sha256"))) is not None
-        and isinstance(value.get("file", ""), str)
-    )
-
-
-def told(prompt: Any) -> Any:
-    """A record's prompt for people: of content the name of its file, or the beginning of its hash."""
-    if not isinstance(prompt, dict):
-        return prompt
-    return {n: v.get("file") or v["sha256"][:16] if is_content(v) else v for n, v in prompt.items()}
-
-
-def missing(record: Mapping[str, Any], prompt: Prompt) -> str | None:
-    """What of the prompt the record does not hold and nobody gave; None where all is there."""
-    asked = record["prompt"] if isinstance(record["prompt"], dict) else {}
-    left = [n for n, v in asked.items() if is_content(v) and (not isinstance(prompt, Mapping) or n not in prompt)]
-    if not left:
-        return None
-    files = " ".join(shlex.quote(f"{name}=@{asked[name].get('file') or 'FILE'}") for name in left)
-    return f"Its prompt held content, of which the record keeps the hash alone: to draw it again, add {files}."
-
-
-def prompt_of(record: Mapping[str, Any], model: Generator, files: Mapping[str, Path]) -> Prompt:
-    """The record's prompt with the content of the files given, if these are what it was drawn from."""
-    prompt, contents = record["prompt"], model.conditioner.contents
-    if not isinstance(prompt, dict) and not files:
-        return prompt
-    prompt = prompt if isinstance(prompt, dict) else {}
-    read = {name: contents[name].read(path) for name, path in files.items()}
-    found = fitted([{n: v for n, v in {**prompt, **read}.items() if not is_content(v)}], contents)[0]
-    hashes = recorded(found, contents) or {}
-    for name, path in files.items():
-        if not is_content(prompt.get(name)) or hashes[name]["sha256"] != prompt[name]["sha256"]:
-            raise Refusal(f"{name}=@{path}: not what the file was drawn from, by its record; give that file")
-    return found
 
 
 def not_replayable(record: Mapping[str, Any]) -> str | None:

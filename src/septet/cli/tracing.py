@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import models, recipes
-from ..audits import origin, page, provenance
+from ..audits import origin, page, prompted, provenance
 from ..devices import device_of
 from ..folders.records import read_record
 from ..folders.references import is_pickle, starters
@@ -39,7 +39,7 @@ def trace(
     if influence:
         dataset = data_of(model, run, source_of(run, data, record["model"]), named=data is not None)
     kept = evidence.load(folder, model.modality)
-    prompt = provenance.prompt_of(record, model, parted(given, model)[0])
+    prompt = prompted.prompt_of(record, model, parted(given, model)[0])
     subject = origin.Subject(path, record, model, kept, source, run.get("started_from"), dataset, prompt)
     lead, sections = origin.look(subject)
     for sentence in lead:
@@ -87,7 +87,7 @@ def check(path: Path) -> None:
         return
     provenance.checked(record, path)
     say(origin.written(record))
-    if told := provenance.missing(record, None):
+    if told := prompted.missing(record, None):
         tell(told)
     tell("A record is easily changed: drawing it again tells whether it is true.")
     say("", "audit", path)

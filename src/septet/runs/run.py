@@ -156,10 +156,8 @@ class Run:
             begun |= {"fingerprint": plan.dataset.fingerprint, "chosen": plan.chosen, "why": plan.why}
             if ranks.first():
                 resuming.record(self.root, begun)
-        keep = begun.get("keep")
-        course = Course(
-            self.root, seconds, begun["steps"], seed, self.resume, self.checkpoint_seconds, self.clock, keep
-        )
+        keep, steps, clock = begun.get("keep"), begun["steps"], self.clock
+        course = Course(self.root, seconds, steps, seed, self.resume, self.checkpoint_seconds, clock, keep)
         previews = Previews(self.root / "previews.png", plan.previews)
         for index in range(len(plan.stages)):
             yield from StageRun(course, plan, index, previews).go()

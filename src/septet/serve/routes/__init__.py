@@ -6,6 +6,8 @@ from types import ModuleType
 
 from ..server import Use
 
+__all__ = ["found", "uses"]
+
 
 def found() -> list[ModuleType]:
     """Every module of routes, that for texts first: a client that was told no model takes the first that is listed."""
