@@ -26,7 +26,7 @@ def sounds(tmp_path_factory) -> Iterator[Path]:
         stream = np.random.default_rng(0)
         for number in range(12):
             with wave.open(str(folder / f"{number}.wav"), "wb") as file:
-                file.setnchannels(1), file.setsampwidth(2), file.setframerate(100)
+                file.setparams((1, 2, 100, 0, "NONE", "not compressed"))
                 file.writeframes(stream.integers(-30000, 30000, 10 + number % 3).astype(np.int16).tobytes())
             (folder / f"{number}.txt").write_text(("loud", "soft")[number % 2] + " noise")
         yield folder

@@ -32,6 +32,11 @@ def shelf() -> Iterator[None]:
         yield
 
 
+def kind_class(kind: str) -> Any:
+    """The kind's modality."""
+    return models.find_part(kind.capitalize())
+
+
 def example(kind: str, stream: np.random.Generator) -> Any:
     """One datum that a small network can learn something of."""
     if kind == "tones":
@@ -64,7 +69,7 @@ def data(tmp_path_factory) -> Callable[[str], Path]:
         target = root / kind
         if not target.exists():
             target.mkdir()
-            stream, modality = np.random.default_rng(0), models.find_part(kind.capitalize())()
+            stream, modality = np.random.default_rng(0), kind_class(kind)()
             for number in range(COUNT):
                 name = f"{('red', 'blue', 'green')[number % 3]} thing-{number:02}{modality.suffixes[0]}"
                 modality.write(example(kind, stream), target / name, {})
@@ -107,7 +112,7 @@ def works(septet, tmp_path: Path, monkeypatch) -> Callable[..., str]:
 
 
 def made(folder: Path, kind: str) -> list[Path]:
-    suffix = models.find_part(kind.capitalize()).suffixes[0]
+    suffix = kind_class(kind).suffixes[0]
     return sorted(path for path in folder.glob(f"*{suffix}"))
 
 
@@ -142,7 +147,7 @@ def test_it_draws_and_every_file_tells_what_made_it(kind: str, trained, works):
 
 def test_a_file_that_was_changed_is_found_out(kind: str, trained, works):
     works("generate", trained(kind), "--seed", 5)
-    modality, path = models.find_part(kind.capitalize())(), made(Path("made"), kind)[0]
+    modality, path = kind_class(kind)(), made(Path("made"), kind)[0]
     record, stream = modality.record(path), np.random.default_rng(1)
     assert record is not None
     modality.write(example(kind, stream), path, record)
@@ -151,7 +156,7 @@ def test_a_file_that_was_changed_is_found_out(kind: str, trained, works):
 
 def test_what_is_given_comes_back_exactly_around_the_part_drawn_anew(kind: str, data, trained, works):
     given = sorted(data(kind).iterdir())[3]
-    modality = models.find_part(kind.capitalize())()
+    modality = kind_class(kind)()
     works("generate", trained(kind), "--given", given, "--where", PARTS[kind], "--count", 2)
     before = modality.read(given)
     where = modality.region(PARTS[kind], before)
@@ -164,7 +169,7 @@ def test_what_is_given_comes_back_exactly_around_the_part_drawn_anew(kind: str, 
 def test_content_that_is_gone_on_from_is_kept_exactly(trained, data, works):
     given = sorted(data("tones").iterdir())[3]
     works("generate", trained("tones"), "--given", given)
-    modality = models.find_part("Tones")()
+    modality = kind_class("tones")()
     before, after = modality.read(given), modality.read(made(Path("made"), "tones")[0])
     assert len(after) >= len(before) and (after[: len(before)] == before).all()  # the codec keeps eight levels alone
 

@@ -1,4 +1,5 @@
-"""The examples of CONTRIBUTING.md run as they stand: a modality, and a process, in two files each."""
+"""The examples of CONTRIBUTING.md run as they stand: a modality, and a process, in two files each; and the modality
+goes through every command once its files lie where those that ship do."""
 
 import re
 import subprocess
@@ -6,6 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from septet import modalities, models, recipes
 
 ROOT = Path(__file__).parents[2]
 NAMES = ["anna", "hannah", "ana", "nana", "johanna", "susanna", "joanna", "diana", "ada", "dana", "nadja", "hanna"]
@@ -44,3 +47,33 @@ def test_two_files_are_enough(what: str, suffix: str, tmp_path: Path):
     assert len(made) == 4
     letters = set("".join(path.read_text() for path in made))
     assert letters and letters <= set("".join(NAMES))
+
+
+def test_a_kind_that_ships_is_trained_audited_and_served(tmp_path: Path, monkeypatch, septet):
+    from fastapi.testclient import TestClient
+
+    from septet.serve.api import Server, application
+    from septet.serve.engine import Engine
+
+    for package, name in ((modalities, "names"), (recipes, "names_gpt")):
+        folder = tmp_path / package.__name__
+        folder.mkdir()
+        (block,) = [b for b in blocks("Add a modality in two files") if b.startswith(f"# {name}.py")]
+        (folder / f"{name}.py").write_text(block.replace("from names import", "from septet.modalities.names import"))
+        monkeypatch.setattr(package, "__path__", [*package.__path__, str(folder)])
+    monkeypatch.chdir(tmp_path)
+    Path("data").mkdir()
+    Path("data/list.txt").write_text("\n".join(NAMES))
+    for words in (
+        ("train", "data", "--recipe", "names_gpt", "--steps", "5", "--out", "models/names"),
+        ("audit", "data", "--kind", "names"),
+        ("audit", "models/names", "--count", "12"),
+        ("generate", "models/names", "an", "--seed", "3"),
+        ("audit", "made/names-3.txt"),
+    ):
+        code, _, error = septet(*words)
+        assert code == 0, error
+    assert Path("made/names-3.txt").read_text().startswith("an")
+    with TestClient(application(Server(Engine(models.load), lambda: ["models/names"], {}))) as client:
+        answer = client.post("/v1/generations", json={"model": "models/names", "n": 2, "seed": 3})
+    assert answer.status_code == 200 and len(answer.json()["data"]) == 2

@@ -130,7 +130,7 @@ def _seen(model: Generator, latents: torch.Tensor) -> Iterator[Any]:
 
 def _drawn(model: Generator, record: Mapping[str, Any], prompts: Sequence[Prompt], tile: int) -> Iterator[Any]:
     settings = record["settings"]
-    if settings.get("given") and not model.modality.spans:
+    if settings.get("given") and not model.modality.begins:
         raise Refusal("its record has a beginning that was given, and its model writes no texts; draw it anew")
     given = Given(settings["given"]["text"]) if settings.get("given") else None
     asked = {name: value for name, value in settings.items() if name not in ABOUT}

@@ -88,7 +88,7 @@ class Levels(Codec):
     def __init__(self):
         super().__init__()
         plain = LEVELS**2
-        markers = dict(zip(("end", "prefix", "suffix", "middle"), range(plain, plain + 4), strict=True))
+        markers = {"end": plain, "prefix": plain + 1, "suffix": plain + 2, "middle": plain + 3}
         self.space = Space((LONGEST + 8,), symbols=plain + 4, markers=markers)
 
     def symbols_of(self, datum: np.ndarray) -> Tensor:
