@@ -1,7 +1,7 @@
-"""The contracts: what a Modality, Codec, Backbone, Process, Conditioner and Learner promise to each other.
+"""The interfaces of Modality, Codec, Backbone, Process, Conditioner and Learner.
 
-Over 250 lines because whoever adds a part finds all that is asked of it on one page.
-Shapes: B batch, N sites, M context tokens, D width, K noise levels a sample.
+Over 250 lines because everything that a new part has to implement is on one page.
+Shapes: B batch, N sites, M context tokens, D width, K noise levels per sample.
 """
 
 from abc import abstractmethod
@@ -21,14 +21,17 @@ from .folders.records import read_record
 from .part import Part
 from .space import Known, Refusal, Space
 
-Prompt = str | Mapping[str, Any] | None  # words, or values by name: words, and data that Conditioner.contents names
-Prepared = Tensor | dict[str, Tensor]  # prompts as tensors of a row each; of several conditioners, by name
+Prompt = str | Mapping[str, Any] | None  # text, or named values: text, and data for the names in Conditioner.contents
+Prepared = Tensor | dict[str, Tensor]  # a batch of prompts as a tensor; of several conditioners, one tensor per name
 
 
 @dataclass(frozen=True)
 class Context:
-    """What a prompt says to a backbone; each field may be absent. `aligned_BND` is added to the sites that the backbone
-    is given. `symbols_BM` is the prompt as prepared, for a process that keeps a table by label instead of a network."""
+    """An encoded prompt, the conditioning input of a backbone; each field may be absent.
+
+    `tokens_BMD`, valid where `valid_BM` is true, are attended to. `vector_BD` modulates. `aligned_BND` has one value
+    per site and is added to the backbone's input. `symbols_BM` is the prepared prompt itself, for a process that keeps
+    a table per label instead of a network."""
 
     tokens_BMD: Tensor | None = None
     valid_BM: Tensor | None = None
@@ -44,11 +47,11 @@ class Context:
         return self._map(lambda t: t.to(device))
 
     def rows(self, index) -> "Context":
-        """The context of some samples of the batch."""
+        """The context of the samples at `index`."""
         return self._map(lambda t: t[index])
 
     def at(self, sites: Tensor) -> "Context":
-        """The context of a backbone that is given these sites alone, (n,) or (B, n), in this order."""
+        """The context for an input that consists of these sites only, (n,) or (B, n), in this order."""
         if self.aligned_BND is None:
             return self
         index = sites.to(self.aligned_BND.device).expand(len(self.aligned_BND), -1)
@@ -56,13 +59,13 @@ class Context:
 
     @property
     def width(self) -> int:
-        """D, 0 where nothing is said."""
+        """D; 0 if all fields are absent."""
         found = (t for t in (self.aligned_BND, self.tokens_BMD, self.vector_BD) if t is not None)
         return next((t.shape[-1] for t in found), 0)
 
     def joined(self, other: "Context") -> "Context":
-        """This context's rows followed by the other's, tokens padded to the longer. What one of the two lacks is filled
-        up with zeros, which say nothing."""
+        """Concatenates two contexts along the batch, tokens padded to the longer. A field that only one of them has is
+        filled with zeros for the other."""
 
         def join(a: Tensor | None, b: Tensor | None, rows: tuple[int, int]) -> Tensor | None:
             if a is None or b is None:
@@ -81,11 +84,11 @@ class Context:
 
     @property
     def batch(self) -> int:
-        """B, 0 where nothing is said."""
+        """B; 0 if all fields are absent."""
         return next((len(t) for t in vars(self).values() if t is not None), 0)
 
     def _told(self) -> "Context":
-        """The context with each token marked as valid, if they all are."""
+        """The same context with an explicit `valid_BM`."""
         if self.tokens_BMD is None or self.valid_BM is not None:
             return self
         return replace(self, valid_BM=self.tokens_BMD.new_ones(self.tokens_BMD.shape[:2], dtype=torch.bool))
@@ -93,8 +96,8 @@ class Context:
 
 @dataclass(frozen=True)
 class Places:
-    """Where the sites of x_BND are: coordinates_NA, (N, axes) or (B, N, axes); which document each belongs to, (B, N)
-    with -1 for padding, sites of other documents being invisible; and whether a site sees only those before it."""
+    """Positions of the sites of x_BND: their coordinates, (N, axes) or (B, N, axes); the document that each belongs to,
+    (B, N) with -1 for padding, beyond which attention does not reach; and whether attention is causal."""
 
     coordinates_NA: Tensor
     documents_BN: Tensor | None = None
@@ -103,7 +106,7 @@ class Places:
 
 @dataclass(frozen=True)
 class State:
-    """One moment of a draw: `latents` so far, and the `guess` at the finished latents."""
+    """One step of sampling: the current `latents`, and `guess`, the current estimate of the final latents."""
 
     step: int
     steps: int
@@ -112,31 +115,32 @@ class State:
 
 
 class Backbone(Part, nn.Module):
-    """(B, N, D) to (B, N, D). Knows neither data nor loss; `width` is D."""
+    """A neural network from (B, N, D) to (B, N, D), without a loss, for any kind of data. `width` is D."""
 
     width: int
 
     @abstractmethod
     def forward(self, x_BND: Tensor, places: Places, context: Context, levels=None, cache=None) -> Tensor:
-        """`levels` = (level_BK, which_BN): K noise levels in [0, 1] a sample, and which of them each site has."""
+        """`levels` = (level_BK, which_BN): K noise levels in [0, 1] per sample, and for each site the index of its
+        level. `cache` holds the keys and values of earlier steps."""
 
 
 class Conditioner(Part, nn.Module):
-    """Prompts to Context. `prepare` runs where data are loaded; the module runs where the model is."""
+    """Encodes prompts to a Context. `prepare` runs on the CPU with the data, `forward` on the model's device."""
 
-    modality: "Modality | None" = None  # of which its prompts are data; None where they are words
-    length = 0  # context tokens that it gives at most
+    modality: "Modality | None" = None  # of its prompts, where they are data; None for text
+    length = 0  # maximum number of context tokens
 
     @abstractmethod
     def prepare(self, prompts: Sequence[Prompt]) -> Prepared:
-        """(B, M, ...), int64 symbols or numbers, 0 for padding; a prompt of None, or "", says nothing. Several
-        conditioners have a tensor each, by name."""
+        """Converts prompts to a tensor (B, M, ...) of int64 symbols or floats, 0 for padding; composed conditioners to
+        a dict of them. None and "" are the empty prompt."""
 
     @abstractmethod
     def forward(self, prepared: Prepared) -> Context: ...
 
     def nothing(self, batch: int) -> Prepared:
-        """`batch` prepared prompts that say nothing."""
+        """`batch` prepared empty prompts, for unconditional sampling."""
         return self.prepare([None] * batch)
 
     @property
@@ -146,80 +150,80 @@ class Conditioner(Part, nn.Module):
 
     @property
     def contents(self) -> "dict[str, Modality]":
-        """The names in a prompt whose values are data, and of which modality each is."""
+        """The names in a prompt whose values are data, each with its modality."""
         return {}
 
     def heard(self, prompts: Sequence[Prompt]) -> list[Prompt]:
-        """The prompts, or as many that say nothing where none are taken."""
+        """The prompts if this conditioner takes any, else as many empty ones."""
         return list(prompts) if self.takes_prompts else [None] * len(prompts)
 
     def examples(self) -> Sequence[Prompt]:
-        """Prompts in the words of training, the commonest first, for who has no data at hand."""
+        """Example prompts in the vocabulary of the training data, most frequent first."""
         return [None]
 
     def unseen(self, prompt: Prompt) -> list[str]:
-        """Words of the prompt that training never saw, but for articles, prepositions and the like."""
+        """Words of the prompt that did not occur in training, without function words (articles, prepositions, ...)."""
         return []
 
     def unread(self, prompt: Prompt) -> list[str]:
-        """Words at the end of a prompt that is longer than the conditioner reads."""
+        """Words at the end of a prompt that is longer than the maximum length, which are ignored."""
         return []
 
 
 class Codec(Part, nn.Module):
-    """Data to latents of `space` and back."""
+    """Encodes data to latents in `space`, and decodes them."""
 
     space: Space
 
     @abstractmethod
     def encode(self, data: Any) -> Tensor:
-        """A list of data (uint8 (B, H, W, C) for pictures) to latents that `space` holds."""
+        """Encodes a list of data, or a batched array (uint8 (B, H, W, C) for pictures), to latents in `space`."""
 
     @abstractmethod
     def decode(self, latents: Tensor) -> Any: ...
 
     def known(self, given: Any, where: Any = None) -> Known:
-        """What a given datum fixes among the latents, as a Known of one sample. `where` marks the given part: for
-        pictures a bool (H, W) array, true where it is to be kept."""
+        """The latents that a given datum determines, as a Known with one sample. `where` marks the given part, for
+        pictures a bool (H, W) array that is true where the picture is kept."""
         raise Refusal(f"{type(self).__name__}: nothing can be given beforehand; leave out the given content")
 
 
 class Learner(nn.Module):
-    """All that the training loop sees."""
+    """The interface between a model and the training loop."""
 
     players: tuple[str, ...] = ("model",)
     averaged: tuple[str, ...] = ("model",)  # the players whose weights are averaged and saved
 
     def parameters_of(self, player: str) -> list[nn.Parameter]:
-        """What this player trains; frozen parameters stay out."""
+        """The trainable parameters of this player."""
         return [p for p in self.parameters() if p.requires_grad]
 
     @abstractmethod
     def forward(self, batch: dict[str, Any], player: str, progress: float) -> tuple[Tensor, dict[str, Tensor]]:
-        """The loss of one player, and named figures to log. `progress` runs from 0 to 1 over the stage."""
+        """The loss of one player, and named values to log. `progress` runs from 0 to 1 over the stage."""
 
     def validation(self, batch: dict[str, Any]) -> dict[str, Tensor] | None:
-        """{"loss": mean a unit, "weight": units} on one batch; None where no validation loss exists."""
+        """{"loss": mean per unit, "weight": number of units} of one batch; None if no validation loss is defined."""
         total, _ = self(batch, self.players[0], 1.0)
         return {"loss": total, "weight": torch.ones(())}
 
 
 class Process(Part, nn.Module):
-    """How latents are drawn: loss, noise and draws in one file, so that training and sampling cannot drift."""
+    """A generative process over latents: training loss, noise and sampler in one class, so that they always agree."""
 
     space: Space
     players: tuple[str, ...] = ("model",)
     averaged: tuple[str, ...] = ("model",)
     known: frozenset[str] = frozenset()  # the kinds of Known it was trained for
-    noises = "normal"  # how its noise is distributed: "normal", or "uniform" in [0, 1)
+    noises = "normal"  # the distribution of its noise: "normal", or "uniform" in [0, 1)
 
     def parameters_of(self, player: str) -> list[nn.Parameter]:
         return [p for p in self.parameters() if p.requires_grad]
 
     @abstractmethod
     def loss(self, latents: Tensor, context: Context, player: str, progress: float) -> tuple[Tensor, dict[str, Tensor]]:
-        """The loss to train `player` by, a mean a unit (nats a symbol for discrete Spaces), and figures to log.
-        Randomness comes from torch's global stream, which the training loop seeds at every step."""
+        """The training loss of `player`, a mean per unit (nats per symbol in discrete Spaces), and values to log. Uses
+        torch's global random generator, which the training loop seeds at every step."""
 
     def validation(self, latents: Tensor, context: Context) -> dict[str, Tensor] | None:
         """As Learner.validation, on latents."""
@@ -228,23 +232,24 @@ class Process(Part, nn.Module):
 
     @abstractmethod
     def noise(self, seeds: Sequence[int]) -> Tensor:
-        """All randomness of a draw, one row a sample, keyed by seed and site, made on the CPU."""
+        """All random numbers that sampling needs, one row per sample, generated on the CPU from seed and site."""
 
     @abstractmethod
     def draws(self, noise: Tensor, context: Context, known: Known | None = None, **settings) -> Iterator[State]:
-        """One State after each step. Its keyword arguments are the process's sampling settings; the one named
-        `guidance` is a guidance.Guidance or None."""
+        """Samples, and yields a State after each step. The keyword arguments are the process's sampling settings; the
+        one named `guidance` is a guidance.Guidance or None."""
 
     def sample(self, noise: Tensor, context: Context, known: Known | None = None, **settings) -> Tensor:
-        """The last latents of `draws`."""
+        """The latents of the last State of `draws`."""
         return deque(self.draws(noise, context, known, **settings), maxlen=1)[0].latents
 
     def varied(self, latents: Tensor, strength: float) -> dict[str, Any]:
-        """Arguments of `draws` that make it vary each of some latents, above 0 hardly, 1 beyond recognition."""
+        """Arguments of `draws` that generate variations of `latents`: `strength` near 0 hardly changes them, 1 ignores
+        them."""
         raise Refusal(f"strength={strength}: a {type(self).__name__} cannot vary given content")
 
     def accept(self, known: Known | None) -> None:
-        """Refuse a kind of Known that this process was not trained for."""
+        """Raises Refusal for a kind of Known that this process was not trained for."""
         if known is not None and known.kind not in self.known:
             can = ", ".join(sorted(self.known)) or "none"
             raise Refusal(
@@ -253,92 +258,92 @@ class Process(Part, nn.Module):
 
 
 class Modality(Part):
-    """What one datum is: read and written in standard files, previewed, composed, compared."""
+    """A kind of content: how a datum is read from and written to standard files, shown, edited and compared."""
 
     name: str
     extensions: tuple[str, ...]  # of the files it reads, lower case, with the dot
-    suffixes: tuple[str, ...]  # of the files it can write, the usual one first
-    captioned = True  # whether captions are looked for: file names, tables, a text beside
-    spans = False  # whether copies are told by the spans that its strings share with those of training
-    begins = False  # whether a prompt can be the beginning of a datum, which is gone on from
-    tracked = False  # whether what a repository ignores is left out of a folder
-    listed = False  # whether a datum is an item of a list, whole in itself, that is learned as often as it stands there
+    suffixes: tuple[str, ...]  # of the files it writes, the default first
+    captioned = True  # whether data have captions: in file names, tables or text files beside them
+    spans = False  # whether copying is measured by spans of text shared with the training data
+    begins = False  # whether a prompt can be the beginning of a datum, which the model continues
+    tracked = False  # whether files that .gitignore names are left out
+    listed = False  # whether a datum is an item of a list; repeated items are kept as often as they occur
 
     @abstractmethod
     def read(self, path: Path) -> Any:
-        """One datum; a file that does not hold one is a Refusal that says why."""
+        """Reads one datum; raises Refusal with the reason if the file holds none."""
 
     @abstractmethod
     def write(self, datum: Any, path: Path, record: dict[str, Any]) -> None:
-        """A finished file with its record inside, or in `path` + ".json" where the format has no room for one."""
+        """Writes a file with its record inside, or in `path` + ".json" if the format cannot hold one."""
 
     @abstractmethod
     def preview(self, datum: Any, size: int = 128) -> Any:
-        """A PIL picture, RGBA, of at most size x size."""
+        """A PIL picture, RGBA, at most size x size."""
 
     def player(self, datum: Any, size: int = 160) -> str:
-        """HTML that shows or plays a datum, about `size` pixels large and complete in itself: what a datum holds is
-        escaped, and nothing is fetched."""
+        """HTML that shows or plays a datum, about `size` pixels large: self-contained, with all content escaped. The
+        preview by default."""
         return shown(self.preview(datum, size))
 
     def record(self, path: Path) -> dict[str, Any] | None:
-        """The record in, or beside, a file that `write` wrote; None where there is none."""
+        """The record in, or beside, a file written by `write`; None if there is none."""
         return read_record(path)
 
     def region(self, text: str, datum: Any) -> Any:
-        """The `where` of `compose` and Codec.known by which the part of a given datum that `text` names ("frame 1",
-        "1.2-2.0 s") is drawn anew, and all else kept."""
+        """Parses a part of a given datum ("frame 1", "1.2-2.0 s"). Returns the `where` for `compose` and Codec.known
+        with which that part is regenerated and the rest is kept."""
         raise Refusal(f"--where {text}: {self.name} has no parts with names; leave it out")
 
     def compose(self, drawn: Any, given: Any, where: Any = None) -> Any:
-        """The drawn datum with the given one exactly back where `where` says; without it, drawn on from the given one,
-        which a modality may put back at the beginning."""
+        """The drawn datum with the given one restored exactly where `where` marks it. Without `where`, `drawn`
+        continues `given`, which a modality may restore at the beginning."""
         if where is None:
             return drawn
         raise Refusal(f"{self.name}: filling in around a given part is not defined for this kind of content")
 
     @abstractmethod
     def features(self, data: Sequence[Any]) -> Tensor:
-        """float32 (n, F): frozen features in which Euclidean distance means likeness."""
+        """float32 (n, F): fixed (not learned) features in which near data look alike, by Euclidean distance."""
 
     def views(self, data: Sequence[Any]) -> list[Iterator[Tensor]]:
-        """For each way of looking for copies (in colour, by shape): features of the data as they are, then under each
-        change that leaves a copy a copy (mirrored, moved)."""
+        """For each way of detecting copies (by colour, by shape): features of the data as they are, then under each
+        transformation that still counts as a copy (mirrored, shifted)."""
         return [iter([self.features(data)])]
 
     def extent(self, datum: Any) -> dict[str, float]:
-        """How large a datum is, by measures that have names: pixels, characters, seconds."""
+        """The size of a datum in named measures: pixels, characters, seconds."""
         return {}
 
     def canary(self, seed: int) -> Any:
-        """A random datum that nobody would make, to be planted among training data."""
+        """A random datum to insert into the training data, to measure memorisation."""
         raise Refusal(f"{self.name}: no canaries are made for this kind of content; leave them out")
 
     def fit(self, datum: Any) -> Any:
-        """A datum as it was read, brought to the form that models of this modality know."""
+        """Converts a datum as read to the form that models are trained on."""
         return datum
 
     def take(self, value: Any) -> Any:
-        """One datum from a value in memory (a PIL picture, an array, a string)."""
+        """Converts a value in memory (a PIL picture, an array, a string) to a datum."""
         return value
 
     def pieces(self, datum: Any) -> list[tuple[Any, tuple[str, ...]]]:
-        """What training takes of one datum (the picture at its one size, the tiles of a sheet), each with remarks that
-        the report on the data counts."""
+        """Splits a datum into training items (a picture at the training size, the tiles of a sheet), each with remarks
+        that the data report counts."""
         return [(datum, ())]
 
     def cut(self, datum: Any, share: float) -> tuple[Any, Any] | None:
-        """A datum that can be parted (a long text) without its last `share`, and that last share; None for others."""
+        """Splits a long datum (a text) into its beginning and its last `share`; None if it cannot be split."""
         return None
 
     def sketch(self, datum: Any) -> np.ndarray:
-        """uint32 (n,) hashes of what a datum is made of: near duplicates share most of them. Empty: not compared."""
+        """uint32 (n,) hashes of parts of a datum: near duplicates share most of them. Empty if it cannot be compared."""
         return np.zeros(0, np.uint32)
 
     def learned(self, data: Sequence[Any]) -> tuple["Modality", list[str]]:
-        """This modality with what a whole set teaches it (a palette), and sentences that say so."""
+        """This modality with properties learned from a data set (a palette), and sentences that describe them."""
         return self, []
 
     def finish(self, datum: Any) -> Any:
-        """What a codec gave back as this kind of datum, set right by what was learned."""
+        """Applies the learned properties (snaps colours to the palette) to a decoded datum."""
         return datum
