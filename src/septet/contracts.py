@@ -153,7 +153,7 @@ class Conditioner(Part, nn.Module):
         """The names in a prompt whose values are data, each with its modality."""
         return {}
 
-    def heard(self, prompts: Sequence[Prompt]) -> list[Prompt]:
+    def accepted(self, prompts: Sequence[Prompt]) -> list[Prompt]:
         """The prompts if this conditioner takes any, else as many empty ones."""
         return list(prompts) if self.takes_prompts else [None] * len(prompts)
 

@@ -137,7 +137,7 @@ def odd_sound_gpt(source, seed=0, start=None, seconds=None, width: int = 32, lay
     conditioner = Text.learned(width, data.prompts) if any(data.prompts) else Nothing()
     model = start or Generator(OddSound(), codec, process, conditioner)
     latents = model.codec.encode([item.datum for item in data])
-    prompts = model.conditioner.prepare(model.conditioner.heard(data.prompts))
+    prompts = model.conditioner.prepare(model.conditioner.accepted(data.prompts))
     held_out = Batches(latents, prompts, batch, index=data.validation)
     batches = Batches(latents, prompts, batch, seed, held_out=held_out, index=data.training)
     return Plan(model, [Stage("gpt", model, lambda: batches, Settings())], data, previews=data.prompts[:2])

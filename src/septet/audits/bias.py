@@ -67,7 +67,7 @@ def _said(audited: Audited, name: str) -> list[Prompt] | None:
     None."""
     index = audited.dataset.validation or audited.dataset.training
     conditioner = audited.model.conditioner
-    prompts = conditioner.heard([audited.dataset.prompts[i] for i in index])
+    prompts = conditioner.accepted([audited.dataset.prompts[i] for i in index])
     left = [{n: v for n, v in p.items() if n != name} for p in prompts if isinstance(p, Mapping)]
     return [prompt for prompt in left if prompt] or (
         [None] if name == "label" or not conditioner.takes_prompts else None

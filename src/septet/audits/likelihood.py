@@ -69,7 +69,7 @@ def _batches(model: Generator, dataset: Dataset, index: Sequence[int]) -> Iterat
     few = [i for i in evenly(index, MOST) if fits(model, dataset[i].datum)]
     for begin in range(0, len(few), BATCH):
         items = [dataset[i] for i in few[begin : begin + BATCH]]
-        prompts = model.conditioner.prepare(model.conditioner.heard([item.prompt for item in items]))
+        prompts = model.conditioner.prepare(model.conditioner.accepted([item.prompt for item in items]))
         data = [model.modality.finish(item.datum) for item in items]
         yield {"latents": model.encode(data), "prompt": prompts}
 

@@ -16,7 +16,7 @@ from ..space import Refusal
 def hear(model: Generator, prompts: Sequence[Prompt]) -> Context:
     """The model's Context of prompts, one row each; of empty prompts if the model is unconditional."""
     conditioner = model.conditioner
-    return conditioner(moved(conditioner.prepare(conditioner.heard(prompts)), model.device))
+    return conditioner(moved(conditioner.prepare(conditioner.accepted(prompts)), model.device))
 
 
 def item_loss(model: Generator, datum: Any, prompt: Prompt, looks: int) -> dict[str, Tensor]:

@@ -121,7 +121,7 @@ def _drawn(model: Generator, dataset: Dataset, request: AuditCommand, settings: 
     """Outputs for held-out prompts, over and over, or without data for such as training heard; for nothing where the
     model takes no prompts."""
     told = [dataset.prompts[i] for i in dataset.validation or dataset.training]
-    prompts = model.conditioner.heard(told or model.conditioner.examples())
+    prompts = model.conditioner.accepted(told or model.conditioner.examples())
     count = request.count or COUNT
     rows = [(prompts[k % len(prompts)], request.seed + k) for k in range(count)]
     outputs: list[Output] = []

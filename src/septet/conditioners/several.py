@@ -63,7 +63,7 @@ class Several(Conditioner):
         kinds = (f"{n} ({'words' if p.modality is None else p.modality.name})" for n, p in self._each())
         return f"values by name: {', '.join(kinds)}"
 
-    def heard(self, prompts: Sequence[Prompt]) -> list[Prompt]:
+    def accepted(self, prompts: Sequence[Prompt]) -> list[Prompt]:
         """The prompts, without their words where no part takes any."""
         if self.words is not None:
             return list(prompts)

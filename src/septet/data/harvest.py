@@ -55,7 +55,8 @@ class Harvest:
         for name, size in self.modality.extent(whole).items():
             self.extents[name].append(size)
         for number, (datum, remarks) in enumerate(pieces):
-            own, given = digest(datum), {n: prompt[n] for n in self.contents if prompt and n in prompt}
+            own, named = digest(datum), prompt if isinstance(prompt, Mapping) else {}
+            given = {name: named[name] for name in self.contents if name in named}
             key = own + digest(given) if given else own  # the same datum for other content is another pair
             if key in self.place_of:
                 place = self.place_of[key]

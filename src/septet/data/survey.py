@@ -99,5 +99,5 @@ def sentences(figures: dict[str, Any]) -> Iterator[str]:
 
 def unread(dataset: Dataset, conditioner: Conditioner) -> list[str]:
     """How many prompts are longer than a model reads, in a sentence; nothing where none is."""
-    long = [prompt for prompt in conditioner.heard(dataset.prompts) if conditioner.unread(prompt)]
+    long = [prompt for prompt in conditioner.accepted(dataset.prompts) if conditioner.unread(prompt)]
     return [f"{len(long):,} prompts are longer than the model reads; the ends of these are left out."] if long else []

@@ -47,19 +47,19 @@ class Gathered:
 
     def previews(self, conditioner: Conditioner) -> list[Prompt]:
         """The prompts of eight held-out items."""
-        said = conditioner.heard(self.prompts)
+        said = conditioner.accepted(self.prompts)
         return [said[i] for i in (self.dataset.validation or self.dataset.training)[:8]]
 
     def batches(self, conditioner: Conditioner, views: View | None = None) -> Batches:
         """Batches of the data with their prompts."""
-        prompts, data = conditioner.prepare(conditioner.heard(self.prompts)), self.dataset.data
+        prompts, data = conditioner.prepare(conditioner.accepted(self.prompts)), self.dataset.data
         validation = Batches(data, prompts, self.batch, name="data", index=self.held_out)
         return Batches(data, prompts, self.batch, self.seed, views, validation, "data", self.dataset.training)
 
     def latents(self, conditioner: Conditioner, codec: Codec) -> Batches:
         """Batches of the data's latents with their prompts. A variational codec's are drawn from their distribution,
         those of training anew at every step, those of validation once."""
-        prompts = conditioner.prepare(conditioner.heard(self.prompts))
+        prompts = conditioner.prepare(conditioner.accepted(self.prompts))
         if not isinstance(codec, Variational):
             rows = encoded(codec.eval().encode, self.dataset.data)
             validation = Batches(rows, prompts, self.batch, name="latents", index=self.held_out)
@@ -74,7 +74,7 @@ class Gathered:
         """One batch of latents, of a codec that has learned nothing yet: to see how long a step takes."""
         codec, some = generator.codec, self.dataset.training[: self.batch]
         rows = encoded(codec.eval().encode, self.dataset.data[some])
-        said = generator.conditioner.heard([self.prompts[i] for i in some])
+        said = generator.conditioner.accepted([self.prompts[i] for i in some])
         return Batches(rows, generator.conditioner.prepare(said), len(rows), self.seed)
 
     def measuring(self) -> list[Any]:

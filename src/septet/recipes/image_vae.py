@@ -49,7 +49,7 @@ def image_vae(
         alpha = channels == 4
         codec = Variational((size, size), channels, latent, width, vector=True, hidden=hidden, alpha=alpha)
         conditioner = conditioner_for(prompts if prompts == "nothing" else "labels", 8, pictures.prompts)
-        said = conditioner.heard(pictures.prompts)
+        said = conditioner.accepted(pictures.prompts)
         labels = conditioner.prepare([said[i] for i in pictures.dataset.training])
         process = Gaussian(codec.space, different(labels))
         start = Generator(pictures.dataset.modality, codec, process, conditioner, prompt_dropout=0.0)
@@ -58,7 +58,7 @@ def image_vae(
     codec, process = model.codec, model.process
     if not isinstance(codec, Variational) or not isinstance(process, Gaussian):
         raise Refusal(f"start={model.name}: image_vae goes on only from a VAE")
-    said = model.conditioner.heard(pictures.prompts)
+    said = model.conditioner.accepted(pictures.prompts)
     index = fair(pictures.dataset.training, [str(said[i]) for i in pictures.dataset.training], seed)
     symbols = model.conditioner.prepare([said[i] for i in index])
 

@@ -70,7 +70,7 @@ def vector_gpt(
         return Generator(dataset.modality, codec, process, conditioner, settings=settings)
 
     def batches(model: Generator, batch: int) -> Batches:
-        said = model.conditioner.heard(prompts)
+        said = model.conditioner.accepted(prompts)
         symbols_BM = model.conditioner.prepare([said[i] for i in kept])
         held_out = Batches(rows, symbols_BM, batch, index=validation) if validation else None
         return Batches(rows, symbols_BM, batch, seed, held_out=held_out, index=training)
@@ -89,6 +89,6 @@ def vector_gpt(
     settings = Settings(rate=options["rate"], average=options["average"], compile=False)
     stage = Stage("gpt", model, lambda: batches(model, options["batch"]), settings)
     facts = {"drawings": len(training), "too_long": len(dataset) - len(kept)}
-    said = model.conditioner.heard(prompts)
+    said = model.conditioner.accepted(prompts)
     previews = [said[i] for i in (dataset.validation or dataset.training)[:8]]
     return Plan(model, [stage], dataset, facts, previews, options if chosen.why else {}, chosen.why)
