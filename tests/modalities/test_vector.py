@@ -164,6 +164,9 @@ def test_given_figures_come_back_exactly():
     assert vector.compose(Drawing((rough, three)), Drawing((one,))).figures == (one, three)
     assert vector.compose(Drawing((rough, three, rough)), Drawing((one, two)), 1).figures == (one, three, two)
     assert vector.compose(Drawing((rough,)), Drawing((one, four)), 2).figures == (one, four)
+    speck, new = Figure((("M", 20 + 20j), ("L", 20.01 + 20j))), Figure((("M", 2 + 18j), ("L", 9 + 20j)))
+    given = Drawing((one, speck, three))
+    assert vector.compose(Drawing((rough, three, new)), given).figures == (*given.figures, new)
 
 
 def test_a_preview_is_a_picture_of_its_size():

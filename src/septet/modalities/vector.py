@@ -33,6 +33,7 @@ __all__ = ["Drawing", "Figure", "Vector", "arrange", "render", "shades"]
 Box = tuple[float, float, float, float]  # left, top, right, bottom
 MOST_TRIALS = 64  # figures whose fill rule is tried alone
 PNG_SIDE = 512
+NEAR = 1.5  # units of the box by which a codec moves the sides of a figure at most
 COLOURED_SIDE = 48  # pixels of the rendering in colours that features look at
 FEW_COLOURED = 0.1  # the share of drawings in other colours than the set's from which a set is learned in colours
 
@@ -106,6 +107,16 @@ def arrange(drawing: Drawing) -> Drawing:
 def plain(drawing: Drawing) -> Drawing:
     """The drawing in one colour, arranged."""
     return arrange(Drawing(tuple(replace(figure, colour=None) for figure in drawing.figures)))
+
+
+def _stand_for(drawn: Sequence[Figure], given: Sequence[Figure]) -> int:
+    """How many of the first drawn figures stand for given ones, of which a codec leaves out what covers nothing."""
+    count = 0
+    for figure in given:
+        if count < len(drawn):
+            pairs = zip(bounds(list(drawn[count].segments)), bounds(list(figure.segments)), strict=True)
+            count += all(abs(one - two) <= NEAR for one, two in pairs)
+    return count
 
 
 def _main_colour(data: Sequence[Drawing]) -> str | None:
@@ -184,7 +195,8 @@ class Vector(Modality):
         after the first `where` given figures, the first `where` and the last."""
         before = given.figures if where is None else given.figures[:where]
         after = given.figures[len(before) :]
-        return Drawing(before + drawn.figures[len(before) : max(len(before), len(drawn.figures) - len(after))] + after)
+        rest = drawn.figures[_stand_for(drawn.figures, before) :]
+        return Drawing(before + rest[: len(rest) - _stand_for(rest[::-1], after[::-1])] + after)
 
     def take(self, value: Any) -> Drawing:
         """A Drawing as it is, or the one in the text of an SVG file."""
