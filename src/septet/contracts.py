@@ -337,7 +337,7 @@ class Modality(Part):
         return None
 
     def sketch(self, datum: Any) -> np.ndarray:
-        """uint32 (n,) hashes of parts of a datum: near duplicates share most of them. Empty if it cannot be compared."""
+        """uint32 (n,) hashes of parts of a datum: near duplicates share most. Empty if it cannot be compared."""
         return np.zeros(0, np.uint32)
 
     def learned(self, data: Sequence[Any]) -> tuple["Modality", list[str]]:

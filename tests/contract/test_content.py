@@ -97,7 +97,7 @@ def test_names_are_kept_apart_and_others_refused():
         with pytest.raises(Refusal, match="expected"):
             conditioner.prepare([prompt])  # pyright: ignore
     alone = Several({"style": Content.tiny()})
-    assert alone.heard(["a hat", {"text": "a hat", "style": 1}]) == [None, {"style": 1}]
+    assert alone.accepted(["a hat", {"text": "a hat", "style": 1}]) == [None, {"style": 1}]
 
 
 def test_a_share_of_the_prompts_and_of_each_part_is_left_out():
