@@ -25,11 +25,11 @@ ASKED = {"width": 0, "batch": 0, "average": 0.0}
 class Machine:
     """Takes `seconds` for a step of a network of width 64, and longer for wider ones."""
 
-    def __init__(self, seconds: float):
-        self.seconds, self.tried = seconds, []
+    def __init__(self, seconds: float, most: int = sizes.MOST):
+        self.seconds, self.most, self.tried = seconds, most, []
 
     def choose(self, budget: float | None, network: str = "auto", **asked: Any) -> Choice:
-        return choose(FAMILY, network, ASKED | asked, budget, self.trial, self.timed)
+        return choose(FAMILY, network, ASKED | asked, budget, self.trial, self.most, self.timed)
 
     def trial(self, options: dict[str, Any]) -> Trial:
         self.tried.append(options["width"])
@@ -63,6 +63,12 @@ def test_weights_are_averaged_over_a_share_of_the_steps():
     short, long = Machine(0.1).choose(20), Machine(0.1).choose(2000)
     assert short.options["average"] < long.options["average"] < 1
     assert Machine(0.1).choose(20, average=0.5).options["average"] == 0.5
+
+
+def test_few_data_afford_a_larger_network_for_the_fewer_steps_that_help():
+    found = Machine(0.1, most=100).choose(60)
+    assert found.options["width"] == 256 and found.steps == 100
+    assert Machine(0.1, most=100).choose(20).options["width"] == 64
 
 
 def test_what_is_asked_for_is_not_chosen():

@@ -105,3 +105,13 @@ def test_gaussian_given_a_coordinate():
 
 def _height(x: float, mean: float, variance: float) -> float:
     return float(torch.distributions.Normal(mean, variance**0.5).log_prob(torch.tensor(x)).exp())
+
+
+@pytest.mark.parametrize("mean,deviation", [(1.0, 0.5), (-0.5, 1.0)])
+def test_a_flow_is_validated_at_the_levels_of_its_training(mean: float, deviation: float):
+    torch.manual_seed(0)
+    backbone = Transformer(width=32, layers=1, heads=2, modulated=True)
+    process = Flow(SPACE, backbone, level_mean=mean, level_deviation=deviation)
+    latents = MODES.data(20_000)
+    trained = float(process.loss(latents, NOTHING, "generator", 0.0)[0].detach())
+    assert float(process.validation(latents, NOTHING)["loss"].detach()) == pytest.approx(trained, rel=0.1)

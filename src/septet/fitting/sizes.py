@@ -22,6 +22,7 @@ TIMED = 3  # steps, of which the shortest counts, after a first that loads much
 USABLE = 0.85  # of a budget: the rest goes into reading, validating, previews and saving
 HORIZON = 0.05  # of the steps, over which weights are averaged
 LEAST_AVERAGE = 0.9
+MOST = 10**9  # steps
 
 Trial = tuple[Learner, Batches, Settings]
 _device: ContextVar[torch.device | None] = ContextVar("device", default=None)
@@ -74,11 +75,12 @@ def choose(
     asked: Mapping[str, Any],
     seconds: float | None,
     trial: Callable[[dict[str, Any]], Trial],
+    most: int = MOST,
     timed: Callable[[Trial], float] | None = None,
 ) -> Choice:
     """The largest size that has room for its `steps` in `seconds`; the smallest, if none has. `network` names a size or
     is "auto". An option `asked` for replaces the size's own, unless it is 0. `trial` makes what is trained of options,
-    `timed` tells how long a step of it takes."""
+    `timed` tells how long a step of it takes; no size takes more than `most` steps."""
     given = {name: value for name, value in asked.items() if value}
     sizes, left = family.sizes, family.differing - set(given)
     if network != "auto" or seconds is None or not left:
@@ -88,21 +90,22 @@ def choose(
         return Choice({**sizes[0].options, **given})
     room, best = seconds * USABLE, None
     for size in sizes:
-        if best is not None and room < size.steps * best[2]:
+        least = min(size.steps, most)
+        if best is not None and room < least * best[2]:
             break  # it takes longer than the size before: no need to try
         options = {**size.options, **given}
         took = (timed or seconds_a_step)(trial(options))
-        if best is not None and room < size.steps * took:
+        if best is not None and room < least * took:
             break
         best = size, options, took
     assert best is not None
     size, options, took = best
-    steps = max(1, int(room / took))
+    steps = max(1, min(most, int(room / took)))
     if averaged:
         options["average"] = round(max(LEAST_AVERAGE, 1 - 1 / max(1.0, HORIZON * steps)), 5)
     name = f"network {size.name}" if left else "the network asked for"
     shape = ", ".join(f"{name} {value:g}" for name, value in options.items())
-    return Choice(options, f"{name} ({shape}): at {took:.2g} s a step, room for about {steps:,} steps", steps)
+    return Choice(options, f"{name} ({shape}): at {took:.2g} s a step, about {steps:,} steps", steps)
 
 
 def seconds_a_step(trial: Trial) -> float:
