@@ -27,6 +27,8 @@ class Several(Conditioner):
         super().__init__()
         if not parts:
             raise Refusal("parts={}: expected at least one conditioner, by name")
+        if any(isinstance(part, Several) for part in parts.values()):
+            raise Refusal("Several among the parts of Several: give all parts to one")
         self.parts = nn.ModuleDict(parts)
         self.words = next((name for name, part in parts.items() if part.modality is None), None)
         self.length = sum(part.length for part in parts.values())
