@@ -1,7 +1,7 @@
 """The sizes in which each recipe's network comes. `l` is the one for `--steps`, where no time is told.
 
-A size is worth its cost from about as many steps as its line says. For pictures and drawings they were measured (see
-"sizes" in the log); for texts they follow from twenty symbols a parameter (Hoffmann et al. 2022), a third of which do
+A size is worth its cost from about as many steps as its line says. For pictures they were tried (see "sizes" in
+the log); for the rest they follow from twenty symbols a parameter (Hoffmann et al. 2022), a third of which do
 better than a smaller network.
 """
 
@@ -66,4 +66,4 @@ LISTS = Family(
 )
 DEPTHS = {"xs": (0, 96, 4), "s": (600, 128, 6), "m": (2000, 192, 6), "l": (4000, 256, 6), "xl": (8000, 384, 8)}
 CODE = MASKED = GRIDS = _family(DEPTHS, rate=0.02)
-DRAWINGS = _family(DEPTHS | {"l": (4000, 256, 8)}, batch=32, rate=0.02, average=0.998)
+DRAWINGS = _family({n: DEPTHS[n] for n in ("xs", "s", "m")} | {"l": (4000, 256, 8)}, batch=32, rate=0.02, average=0.998)

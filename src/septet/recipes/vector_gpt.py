@@ -19,8 +19,8 @@ from ..space import Refusal
 from . import Enough, Plan, Stage, recipe
 from ._families import DRAWINGS
 
-FEW, DROPOUT = 2000, 0.2  # drawings that a budget has time to learn by heart, and what is dropped for them
-BATCH, PASSES = 32, 12  # through so few; the rate falls to nothing by then
+BATCH = 32
+FEW, PASSES = 2000, 9  # so few drawings are learned by heart in more passes; the rate falls to 0 by then
 
 
 @recipe(Vector, default=True, few=2000, enough=Enough("drawings", train=50_000, adapt=10))
@@ -41,10 +41,10 @@ def vector_gpt(
     average: float = 0.0,
 ) -> Plan:
     """A GPT over the drawing commands of SVG files, with captions as free text. Drawings of over `length` symbols are
-    left out; sets in several colours are kept to `palette` of them. `network`: "xs", "s", "m", "l", "xl", or "auto" for
+    left out; sets in several colours are kept to `palette` of them. `network`: "xs", "s", "m", "l", or "auto" for
     the largest that the budget has time for ("l" with --steps); `width`, `layers`, `batch`, `rate` and `average` above
-    0 replace its own. On a budget, fewer than 2000 drawings are learned with a dropout
-    of 0.2 unless told otherwise, and in 12 passes: more would learn them by heart."""
+    0 replace its own. On a budget, fewer than 2000 drawings are learned in 9 passes:
+    more would learn them by heart."""
     if start is not None and not isinstance(start.codec, Paths):
         raise Refusal(f"start={start.name}: vector_gpt goes on only from a model of drawings; choose another")
     dataset = read(source, start.modality if start else Vector(palette), seed=seed)
@@ -60,7 +60,6 @@ def vector_gpt(
     if not training:
         raise Refusal(f"{source}: no drawing of at most {codec.length} symbols; simplify them")
     few = seconds is not None and len(training) < FEW
-    dropout = dropout or (DROPOUT if few else 0.0)
 
     def begun(options: dict[str, Any]) -> Generator:
         torch.manual_seed(seed)
