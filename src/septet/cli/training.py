@@ -189,7 +189,7 @@ def follow(run: Any) -> runs.Progress:
     with live(*columns, transient=False) as bar:
         task = bar.add_task("reading", total=1.0, figures="")
         for last in run:
-            if last.message and last.step is None and last.stage == "data":
+            if last.message and last.step is None and last.stage != "saved":
                 tell(last.message, error=True)
             if last.step is None:
                 continue

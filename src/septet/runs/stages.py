@@ -118,7 +118,8 @@ class StageRun:
                 self._commit(count, step.capture(), pace)
             self.stepped = time.monotonic()  # what was done since the step is no part of the next
         if pace.most and count >= pace.most:
-            yield Progress(stage.name, None, self.begun + self.whole, f"ended after {count} steps: more would not help")
+            remarks.append(f"ended after {count} steps: more would not help")
+            yield Progress(stage.name, None, self.begun + self.whole, remarks[-1])
         if not count:
             raise Refusal(f"budget {course.seconds:g}s: no time was left for the {stage.name}; give more")
         loss = validate(stage.learner, batches, 64 if pace.steps else 16, precision)
