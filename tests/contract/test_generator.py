@@ -62,7 +62,7 @@ def picture(seed: int = 0) -> np.ndarray:
 def test_parts_of_different_spaces_are_refused():
     codec = Patches(8, 2, 4)
     flow = Flow(Space((4,), channels=3), Transformer(32, 1, 2, modulated=True))
-    with pytest.raises(Refusal, match=r"Patches makes Space.*Flow draws Space"):
+    with pytest.raises(Refusal, match=r"Patches encodes to Space.*Flow samples Space"):
         Generator(Image(8), codec, flow, Nothing())
 
 
