@@ -31,7 +31,7 @@ from septet.processes.gaussian import Gaussian
 from septet.processes.guidance import Guidance, doubled
 from septet.processes.masked import Masked
 from septet.processes.permuted import Permuted
-from septet.space import Refusal, Space
+from septet.space import Known, Refusal, Space
 
 
 def picture(seed: int) -> np.ndarray:
@@ -184,6 +184,23 @@ def test_a_draw_symbol_by_symbol_hears_at_each_site_what_training_does(kind: str
     drawn = latents[:, begin:]
     assert torch.equal(told[drawn >= 0].argmax(-1), drawn[drawn >= 0])
     assert (told - untold).abs().max() > 1e-3
+
+
+def test_around_a_known_region_sites_keep_what_is_aligned_with_them():
+    process: Any = symbols_process("permuted")
+    where = (torch.arange(16) >= 10).expand(2, -1)
+    known = Known(torch.full((2, 16), 2), where)
+    latents = process.sample(process.noise([1, 2]), ALIGNED, known, temperature=0.0)
+    order = (~where).long().argsort(dim=1, stable=True)
+    scores = process._score(latents.gather(1, order), order, ALIGNED)
+    assert torch.equal(scores[:, 6:].argmax(-1), latents[:, :10])
+
+
+def test_a_masked_process_hears_it_at_every_site():
+    process: Any = symbols_process("masked")
+    latents, hidden = torch.zeros(2, 16, dtype=torch.int64), torch.zeros(2, 16, dtype=torch.bool)
+    told, untold = (process.predict(latents, hidden, context) for context in (ALIGNED, Context()))
+    assert (told - untold).abs().amax(-1).min() > 1e-4
 
 
 def test_a_draw_past_what_is_aligned_and_rows_arranged_anew_are_refused():
