@@ -1,4 +1,7 @@
-"""Content as a prompt: prepared by name, composed, and heard at the sites that it is aligned with."""
+"""Content as a prompt: prepared by name, composed, and added to the sites that it is aligned with.
+
+Over 250 lines because each form of content meets each process.
+"""
 
 from pathlib import Path
 from typing import Any

@@ -215,7 +215,9 @@ def main(arguments: list[str] | None = None) -> None:
         arguments = sys.argv[1:] if arguments is None else arguments
         if ranks.world() > 1 and arguments[:1] != ["train"]:
             _fail("only train runs under torchrun; start other commands without it")
-        sys.exit(app(arguments or ["--help"], prog_name="septet", standalone_mode=False))
+        code = app(arguments or ["--help"], prog_name="septet", standalone_mode=False)
+        ranks.leave(int(code or 0))
+        sys.exit(code)
     except UsageError as error:
         _fail(f"{error.format_message().rstrip('.')}; see septet --help")
     except (KeyboardInterrupt, typer.Abort):
