@@ -50,7 +50,7 @@ def take_turns(options: dict[str, Any]) -> None:
     """What a process does where speed is measured: at each line that it hears, so many samples; it tells the processor
     time that all ranks have taken."""
     letters = random.Random(0).choices("abcdefghij klmnop\n", k=100_000)
-    stage = stage_of("".join(letters), {"tokens": "bytes", "seconds": 180.0} | options)
+    stage = stage_of("".join(letters), {"tokens": "bytes", "network": "s"} | options)
     steps = fit(stage.learner, stage.batches(), stage.settings, Pace(steps=10**9))
     count = WARM
     while True:
