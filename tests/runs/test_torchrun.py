@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from running import TINY, finish, log, same
 
 from septet import models
+from septet.runs import checkpoints, run_folder
 from septet.space import Refusal
 
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
@@ -62,7 +64,16 @@ def kill_after(arguments: dict[str, Any], steps: int, folder: Path) -> list[str]
     for process in (job.pid, *(process for process, _ in found)):
         os.kill(process, signal.SIGKILL)
     assert job.wait() == -signal.SIGKILL
+    wait_until_free(run_folder(Path(arguments["out"])))
     return [digest for _, digest in found]
+
+
+def wait_until_free(root: Path) -> None:
+    """A process that was killed holds its lock until the system has taken it apart."""
+    while True:
+        with suppress(Refusal), checkpoints.lock(root):
+            return
+        time.sleep(0.05)
 
 
 def words(recipe: str, source: Path, out: Path, steps: int) -> list[object]:
