@@ -18,7 +18,7 @@ from septet.audits import origin, provenance
 from septet.audits.page import TILE
 from septet.conditioners.attributes import Attributes
 from septet.folders.pictures import uri
-from septet.modalities.records import read_record
+from septet.folders.records import read_record
 
 TINY: dict[str, Any] = {"width": 32, "layers": 1, "batch": 8}
 

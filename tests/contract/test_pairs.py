@@ -19,9 +19,9 @@ from septet.conditioners.text import Text
 from septet.data.batches import Batches
 from septet.data.dataset import read
 from septet.fitting import Settings
+from septet.folders.records import read_record
 from septet.generator import Generator
 from septet.modalities.image import Image
-from septet.modalities.records import read_record
 from septet.processes.flow import Flow
 from septet.recipes import Plan, Stage
 

@@ -12,8 +12,8 @@ import torch
 from PIL import Image as Pillow
 
 from septet.folders.pictures import FORMATS
+from septet.folders.records import read_record
 from septet.modalities.image import Image
-from septet.modalities.records import read_record
 from septet.space import Refusal
 
 MNIST = Path(__file__).parents[3] / "shared" / "data" / "mnist.npz"

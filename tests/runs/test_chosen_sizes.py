@@ -68,9 +68,9 @@ def test_what_was_chosen_is_made_again_by_its_options(source: Path):
     texts = [(source / "prose.txt").read_text()]
     options = {"tokens": "bytes", "layers": 1, "batch": 2, "length": 16}
     first = text_gpt(texts, seed=3, seconds=20.0, **options)
-    second = text_gpt(texts, seed=3, **options | first.chosen)
+    second = text_gpt(texts, seed=3, **options | first.choice.chosen)
     pairs = zip(first.generator.parameters(), second.generator.parameters(), strict=True)
-    assert all(torch.equal(a, b) for a, b in pairs) and first.why and not second.why
+    assert all(torch.equal(a, b) for a, b in pairs) and first.choice.why and not second.choice.why
 
 
 def noise(folder: Path) -> Path:

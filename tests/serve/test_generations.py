@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from serving import MODELS, Running
 
-from septet.modalities.records import read_record
+from septet.folders.records import read_record
 from septet.serve import routes
 
 

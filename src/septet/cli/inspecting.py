@@ -5,7 +5,6 @@ from pathlib import Path
 
 from .. import recipes
 from ..audits import collection, page
-from ..contracts import Modality
 from ..data.dataset import read
 from ..data.listed import read_texts
 from ..modalities.text import Text
@@ -16,7 +15,9 @@ from .terminal import cost, say, tell
 def examine(folder: Path, kind: str | None, seed: int, out: Path | None) -> None:
     """Print what a folder holds, and write a page that shows it."""
     began = time.time()
-    kind, modality = _kind(folder) if kind is None else (kind, recipes.default_modality(checked(kind).modality.name))
+    kind = kind or _kind(folder)
+    checked(kind)
+    modality = recipes.default_modality(kind)
     tell(f"Reading the {kind} files of {folder} ...", error=True)
     dataset = read_texts(folder, seed=seed) if kind == Text.name else read(folder, modality, seed=seed)
     lead, sections = collection.look(dataset, folder)
@@ -26,13 +27,12 @@ def examine(folder: Path, kind: str | None, seed: int, out: Path | None) -> None
     say(f"\nMade {written}.\nCost: {cost(began)}.", "train", kind, folder, "--budget", "20m")
 
 
-def _kind(folder: Path) -> tuple[str, Modality]:
-    """The kind of content that most files of a folder are of, and its modality as the recipe for it has it; of mixed
-    kinds, which others there are is said."""
+def _kind(folder: Path) -> str:
+    """The kind of content of most files in a folder; prints which other kinds there are."""
     counts = counted(folder)
     kind = max(counts, key=lambda kind: counts[kind])
     others = ", ".join(f"{n:,} {other} files" for other, n in counts.items() if other != kind)
     if others:
         left = "a model is trained on one kind, so these are left out"
         tell(f"Besides {counts[kind]:,} {kind} files there are {others}: {left}.")
-    return kind, recipes.default_modality(kind)
+    return kind

@@ -68,6 +68,11 @@ class Choice:
     why: str = ""
     steps: int | None = None
 
+    @property
+    def chosen(self) -> dict[str, Any]:
+        """The options that a budget chose, to be recorded; none without a budget, which needs no choice again."""
+        return self.options if self.why else {}
+
 
 def choose(
     family: Family,

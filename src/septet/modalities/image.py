@@ -20,8 +20,8 @@ from ..folders.pictures import PIXELS, opened, png
 from ..folders.records import ASCII, EXIF, USER_COMMENT
 from ..space import Refusal
 from .descriptors import picture_features, picture_views
+from .picture_sizes import sized
 from .pixels import fit, palette, snapped, tiles
-from .records import sized
 
 ORIENTATION = 0x0112
 CANARY = 4  # blocks a side

@@ -24,8 +24,8 @@ from ..folders.pictures import png
 from ..space import Refusal
 from .descriptors import SIDE, likeness, picture_features, picture_views
 from .drawing import Drawing, Figure, bounds, nearest, outlines, rgb, to_svg
+from .picture_sizes import size_of, sized
 from .pixels import palette
-from .records import size_of, sized
 from .svg import MOST_BYTES, parse_svg
 
 __all__ = ["Drawing", "Figure", "Vector", "arrange", "render", "shades"]

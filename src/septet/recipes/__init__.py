@@ -13,6 +13,7 @@ from ..contracts import Learner, Modality
 from ..data.advice import Enough, advice
 from ..data.dataset import Dataset
 from ..fitting import Batches, Settings
+from ..fitting.sizes import Choice
 from ..generator import Generator
 from ..processes.settings import pairs, typed
 from ..space import Refusal
@@ -46,16 +47,15 @@ class Stage:
 @dataclass
 class Plan:
     """What a recipe returns. The last stage trains the generator; the stages before, its codec. `facts` go on
-    the model's card; `previews` are the prompts that are drawn again and again while it trains. `chosen` are options
-    that it chose for the time there is, and `why`."""
+    the model's card; `previews` are the prompts that are drawn again and again while it trains. `choice` is the
+    network's size, where a budget chose it."""
 
     generator: Generator
     stages: list[Stage]
     dataset: Dataset
     facts: dict[str, Any] = field(default_factory=dict)
     previews: list[Any] = field(default_factory=list)
-    chosen: dict[str, Any] = field(default_factory=dict)
-    why: str = ""
+    choice: Choice = field(default_factory=lambda: Choice({}))
 
 
 @dataclass(frozen=True)

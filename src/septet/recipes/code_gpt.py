@@ -66,8 +66,8 @@ def code_gpt(
         chosen = Choice({"rate": rate or 0.01})
     settings = Settings(rate=chosen.options["rate"], average=0.99, compile=seconds is not None and seconds >= 600)
     facts = {"characters": sum(map(len, texts[1])), "held_out_characters": sum(map(len, texts[2]))}
-    stage, options = Stage("gpt", start, lambda: passages, settings), chosen.options if chosen.why else {}
-    return Plan(start, [stage], dataset, facts, [None] * 2, options, chosen.why)
+    stage = Stage("gpt", start, lambda: passages, settings)
+    return Plan(start, [stage], dataset, facts, [None] * 2, chosen)
 
 
 def begun(

@@ -1,21 +1,17 @@
 """Pictures by a BERT: an FSQ codec's symbols, masked and guessed, the surest first."""
 
-from dataclasses import replace
 from typing import Any
 
 import torch
 
 from ..backbones.transformer import Transformer
 from ..codecs.quantised import Quantised
-from ..fitting import Settings
-from ..fitting.sizes import Choice, Trial, choose
 from ..generator import Generator
 from ..modalities.image import Image
 from ..processes.masked import Masked
 from . import Plan, recipe
-from ._families import GRIDS
-from ._grids import coded_plan, conditioner_for
-from ._pictures import gather
+from ._grids import conditioner_for
+from ._pictures import gather, symbols_plan
 
 
 @recipe(Image)
@@ -45,7 +41,6 @@ def image_bert(
     "auto" for the largest that the budget has time for ("l" with --steps); `width`, `layers` and `rate` above 0
     replace its own."""
     pictures = gather(source, size, palette, tile, batch, seed, start)
-    trained = start is not None
 
     def begun(options: dict[str, Any]) -> Generator:
         torch.manual_seed(seed)
@@ -58,16 +53,5 @@ def image_bert(
         settings = {"guidance": 1.5, "steps": min(12, codec.space.sites)}
         return Generator(pictures.dataset.modality, codec, process, conditioner, settings=settings)
 
-    def trial(options: dict[str, Any]) -> Trial:
-        model = begun(options)
-        return model, pictures.few_latents(model), Settings(options["rate"])
-
-    if start is None:
-        share = None if seconds is None else seconds * (1 - codec_share)
-        chosen = choose(GRIDS, network, {"width": width, "layers": layers, "rate": rate}, share, trial)
-        start = begun(chosen.options)
-    else:
-        chosen = Choice({"rate": rate or 0.02})
-    fits = (Settings(rate=0.002, optimiser="adamw"), Settings(rate=chosen.options["rate"], average=0.998))
-    plan = coded_plan(pictures, start, Quantised, fits, codec_share, trained)
-    return replace(plan, chosen=chosen.options, why=chosen.why) if chosen.why else plan
+    asked = {"width": width, "layers": layers, "rate": rate}
+    return symbols_plan(pictures, start, begun, network, asked, seconds, codec_share)

@@ -69,5 +69,4 @@ def image_diffusion(
     fit = Settings(rate=chosen.options["rate"], average=chosen.options["average"], compile=compiled, best=False)
     stage = Stage("diffusion", model, lambda: pictures.batches(model.conditioner), fit)
     facts = {"pictures": len(pictures.dataset.training)}
-    shown = pictures.previews(model.conditioner)
-    return Plan(model, [stage], pictures.dataset, facts, shown, chosen.options if chosen.why else {}, chosen.why)
+    return Plan(model, [stage], pictures.dataset, facts, pictures.previews(model.conditioner), chosen)

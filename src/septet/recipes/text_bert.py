@@ -61,4 +61,4 @@ def text_bert(
         chosen = Choice({"rate": rate or 0.02})
     stage = Stage("bert", start, lambda: windows, Settings(rate=chosen.options["rate"], average=0.998))
     facts = {"symbols": len(learned), "held_out_symbols": len(held)}
-    return Plan(start, [stage], dataset, facts, [None], chosen.options if chosen.why else {}, chosen.why)
+    return Plan(start, [stage], dataset, facts, [None], chosen)

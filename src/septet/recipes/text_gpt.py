@@ -78,7 +78,7 @@ def text_gpt(
     settings = Settings(rate=chosen.options["rate"], compile=compiled, precision=precision)
     stage = Stage("gpt", start, lambda: batches, settings)
     facts = encoded.facts(start.codec.space.sites)
-    return Plan(start, [stage], dataset, facts, [None] * 2, chosen.options if chosen.why else {}, chosen.why)
+    return Plan(start, [stage], dataset, facts, [None] * 2, chosen)
 
 
 def _items(items: str, start: Generator | None) -> str:

@@ -95,4 +95,4 @@ def vector_gpt(
     facts = {"drawings": len(training), "too_long": len(dataset) - len(kept)}
     said = model.conditioner.accepted(prompts)
     previews = [said[i] for i in (dataset.validation or dataset.training)[:8]]
-    return Plan(model, [stage], dataset, facts, previews, options if chosen.why else {}, chosen.why)
+    return Plan(model, [stage], dataset, facts, previews, chosen)

@@ -147,13 +147,13 @@ class Run:
             kept, remark = self._evidence(plan)
         told = [*plan.dataset.report, *survey.sentences(survey.survey(plan.dataset)), recipes.advised(plan.dataset)]
         told += survey.unread(plan.dataset, plan.generator.conditioner)
-        told.append(plan.why and f"{plan.why[0].upper()}{plan.why[1:]}.")
+        told.append(plan.choice.why and f"{plan.choice.why[0].upper()}{plan.choice.why[1:]}.")
         for sentence in filter(None, [*told, *remark]):
             yield Progress("data", None, 0.0, sentence)
         if self.resume:
             resuming.same_data(begun, plan.dataset.fingerprint, self.source)
         else:
-            begun |= {"fingerprint": plan.dataset.fingerprint, "chosen": plan.chosen, "why": plan.why}
+            begun |= {"fingerprint": plan.dataset.fingerprint, "chosen": plan.choice.chosen, "why": plan.choice.why}
             if ranks.first():
                 resuming.record(self.root, begun)
         keep, steps, clock = begun.get("keep"), begun["steps"], self.clock

@@ -12,7 +12,7 @@ from fastapi.concurrency import run_in_threadpool
 from ...folders.references import starters
 from ...generator import Generator
 from ...modalities.image import Image
-from ...modalities.records import size_of
+from ...modalities.picture_sizes import size_of
 from ...space import Refusal
 from ..bodies import Images, seed_of
 from ..outputs import drawn, file

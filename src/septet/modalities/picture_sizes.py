@@ -1,4 +1,4 @@
-"""Records of what is written, and pictures at the size that a record names."""
+"""The size in pixels at which a picture is written, where its record names one."""
 
 import re
 from collections.abc import Mapping
@@ -7,10 +7,7 @@ from typing import Any
 from PIL import Image as Pillow
 from PIL import ImageOps
 
-from ..folders.records import read_record
 from ..space import Refusal
-
-__all__ = ["read_record", "size_of", "sized"]
 
 SIDES = 16, 2048  # pixels of a picture that is written at a size of its own
 
