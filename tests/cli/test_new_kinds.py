@@ -6,22 +6,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from odd_kinds import RECIPE, SOUND, TUNE, TUNE_RECIPE, installed
+from installed import installed
 
 from septet import models, recipes
 from septet.folders.references import find_part
-
-LACKING = "import nowhere_to_be_had\n"
 
 
 @pytest.fixture(scope="module")
 def sounds(tmp_path_factory) -> Iterator[Path]:
     """A folder of twelve sounds with captions beside them, while their kind is installed."""
-    root = tmp_path_factory.mktemp("odd")
-    files = {"odd_sound": SOUND, "odd_tune": TUNE}, {"odd_sound_gpt": RECIPE, "odd_tune_gpt": TUNE_RECIPE}
-    files[1]["lacking_gan"] = LACKING
-    with installed(root, *files):
-        folder = root / "noises"
+    with installed(Path(__file__).parent / "odd"):
+        folder = tmp_path_factory.mktemp("odd") / "noises"
         folder.mkdir()
         stream = np.random.default_rng(0)
         for number in range(12):

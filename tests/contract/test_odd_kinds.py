@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from installed import installed
 
-from septet import modalities, models, recipes, runs
+from septet import models, runs
 from septet.folders import references
 from septet.modalities.digests import digest
 
@@ -26,9 +27,7 @@ COUNT = 60
 @pytest.fixture(scope="module", autouse=True)
 def shelf() -> Iterator[None]:
     """The two files of each kind lie where septet's own do."""
-    with pytest.MonkeyPatch.context() as patch:
-        for package in (modalities, recipes):
-            patch.setattr(package, "__path__", [*package.__path__, str(ODD / package.__name__.rpartition(".")[2])])
+    with installed(ODD):
         yield
 
 

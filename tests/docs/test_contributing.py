@@ -7,8 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from installed import installed
 
-from septet import modalities, models, recipes
+from septet import models
 
 ROOT = Path(__file__).parents[2]
 NAMES = ["anna", "hannah", "ana", "nana", "johanna", "susanna", "joanna", "diana", "ada", "dana", "nadja", "hanna"]
@@ -50,18 +51,22 @@ def test_two_files_are_enough(what: str, suffix: str, tmp_path: Path):
 
 
 def test_a_kind_that_ships_is_trained_audited_and_served(tmp_path: Path, monkeypatch, septet):
+    for package, name in (("modalities", "names"), ("recipes", "names_gpt")):
+        (tmp_path / package).mkdir()
+        (block,) = [b for b in blocks("Add a modality in two files") if b.startswith(f"# {name}.py")]
+        own = block.replace("from names import", "from septet.modalities.names import")
+        (tmp_path / package / f"{name}.py").write_text(own)
+    monkeypatch.chdir(tmp_path)
+    with installed(tmp_path):
+        _goes_through_every_command(septet)
+
+
+def _goes_through_every_command(septet) -> None:
     from fastapi.testclient import TestClient
 
     from septet.serve.api import Server, application
     from septet.serve.engine import Engine
 
-    for package, name in ((modalities, "names"), (recipes, "names_gpt")):
-        folder = tmp_path / package.__name__
-        folder.mkdir()
-        (block,) = [b for b in blocks("Add a modality in two files") if b.startswith(f"# {name}.py")]
-        (folder / f"{name}.py").write_text(block.replace("from names import", "from septet.modalities.names import"))
-        monkeypatch.setattr(package, "__path__", [*package.__path__, str(folder)])
-    monkeypatch.chdir(tmp_path)
     Path("data").mkdir()
     Path("data/list.txt").write_text("\n".join(NAMES))
     for words in (
