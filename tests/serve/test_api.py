@@ -144,7 +144,7 @@ def schema_of(schema: dict) -> dict:
 
 REFUSED = {
     "no such model": ({"model": "gpt-9"}, 404, "expected one of talker, long, filler, letters, coder, icons, painter"),
-    "a model that does not converse": ({"model": "filler"}, 400, "was not taught to converse"),
+    "a model that does not converse": ({"model": "filler"}, 400, "is not a chat model"),
     "a model without words": ({"model": "icons"}, 400, "converse|no language model"),
     "too many choices": ({"n": 1000}, 400, "n: "),
     "more than the context holds": ({"max_tokens": 4000}, 400, "the model reads 256"),

@@ -13,6 +13,7 @@ from torch import Tensor
 from ...folders.references import starters
 from ...generator import Generator
 from ...language.conversation import MODEL, converses, prompt_of
+from ...modalities.text import NO_CHAT
 from ...processes.decoding import AHEAD
 from ...space import Refusal
 from ..answers import DONE, Answer, error, event
@@ -46,7 +47,7 @@ def routes(server: Server) -> APIRouter:
 
         def given(model: Generator) -> list[Tensor]:
             if not converses(model):
-                raise Refusal(f"{model.name} was not taught to converse; use /v1/completions")
+                raise Refusal(f"{model.name} {NO_CHAT}; use /v1/completions")
             return [prompt_of(model, messages, reserved(model, body.length))]
 
         alternatives = body.top_logprobs if body.logprobs else None
