@@ -114,7 +114,7 @@ def test_a_foreign_record_shows_nothing_but_what_was_learned_from(shop, said, se
     said("audit", "made/painter-0.png", "--model", copy, "--data", private)
     assert not seen(private)
     code, _, error = septet("audit", "made/painter-0.png", "--model", copy, "--influence")
-    assert code == 2 and f"give it with --data {private}" in error
+    assert code == 2 and f"add --data {private}" in error
     said("audit", "made/painter-0.png", "--model", copy, "--influence", "--data", private)
     assert seen(private)
 
