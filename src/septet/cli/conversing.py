@@ -19,7 +19,7 @@ from ..space import Refusal
 from .terminal import cost, say, tell
 
 HELP = (
-    "Ctrl-C stops an answer; Ctrl-D, or Ctrl-C at the prompt, quits. /new starts anew, /again repeats the last answer."
+    "Ctrl-C stops an answer; Ctrl-D, or Ctrl-C at the prompt, quits. /new restarts, /again regenerates the last answer."
 )
 
 

@@ -139,7 +139,7 @@ class Batches:
 
 
 class Windows:
-    """Random windows of `length` symbols of one long sequence, without prompts: {"latents": (B, N), "prompt": (B, 0)}.
+    """Random windows of `length` tokens of one long sequence, without prompts: {"latents": (B, N), "prompt": (B, 0)}.
 
     `tokens` is a 1-D tensor, array or memmap of integers; `held_out` provides the batches of `validation`.
     """

@@ -1,6 +1,6 @@
 """Passages of files for fill-in-the-middle training, split at any character, as by a cursor.
 
-Shapes: B batch, N symbols.
+Shapes: B batch, N tokens.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,12 +18,12 @@ LINES = 0.75  # share of gaps that end at the end of a line; the others end anyw
 MORE_LINES = 0.3  # probability that such a gap extends over one more line, applied repeatedly
 WIDEST = 400  # most characters of the other gaps
 AFTER = 0.3  # largest share of a row for the text after a gap
-SHORTEST = 16  # least symbols of a row: a gap of one character takes less than half
+SHORTEST = 16  # least tokens of a row: a gap of one character takes less than half
 HELD_OUT = 16  # batches of held-out passages
 
 
 class Passages:
-    """Batches {"latents": (B, N), "prompt": (B, 0)} of rows of at most `length` symbols. The share `fill` of rows is
+    """Batches {"latents": (B, N), "prompt": (B, 0)} of rows of at most `length` tokens. The share `fill` of rows is
     fill-in-the-middle: half as prefix, suffix, middle, half with the suffix first (Bavarian et al. 2022); the prefix
     gets the room that the rest leaves. The others are plain passages. Cursors are uniform over all characters; a text
     ends with its end marker. `held_out` provides the batches of `validation`."""
