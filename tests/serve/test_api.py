@@ -134,7 +134,7 @@ def test_embeddings_are_those_of_the_library(running: Running):
     points = torch.tensor([entry.embedding for entry in found.data])
     assert torch.allclose(points, embed(talker(256), ["one", "another text"]), atol=1e-4)
     assert found.usage.prompt_tokens == 15
-    with pytest.raises(openai.BadRequestError, match="makes 32; leave it out"):
+    with pytest.raises(openai.BadRequestError, match="have 32; leave it out"):
         running.client.embeddings.create(model="talker", input="one", dimensions=4)
 
 
