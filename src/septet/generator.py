@@ -1,6 +1,6 @@
-"""Generator: a modality, codec, process and conditioner composed into one model that is trained and drawn from.
+"""Generator: a modality, codec, process and conditioner composed into one model that trains and generates.
 
-Shapes: B batch, M symbols of a prompt.
+Shapes: B batch, N sites.
 """
 
 import time
@@ -27,8 +27,7 @@ from .space import Known, Refusal
 
 @dataclass(frozen=True)
 class Moment:
-    """A step of generating: how many of `total` outputs are finished, the state of those in the making, and the
-    outputs that this step finished."""
+    """One step of generation: `done` of `total` outputs are finished, `outputs` those finished by this step."""
 
     done: int
     total: int
@@ -37,13 +36,13 @@ class Moment:
 
 
 class Generator(Part, Learner):
-    """Parts whose Spaces agree. `settings` are the sampling settings used where a call gives none (guidance, steps,
-    temperature and so on); `prompt_dropout` is the share of training rows whose prompt is left out."""
+    """A model composed of parts whose Spaces agree. `settings` are the default sampling settings (guidance, steps,
+    temperature, ...); `prompt_dropout` is the probability that a training prompt is replaced by the empty prompt."""
 
     name, digest = "unsaved", ""  # of the model folder it was loaded from
-    reference = ""  # by which it was loaded
+    reference = ""  # the reference by which it was loaded
     grid: Callable[[str], Any] | None = None  # of weights that were published in 4 bits, see Incremental
-    base: dict[str, Any] | None = None  # of a model with adapters: what they belong to, see openweights.adapted
+    base: dict[str, Any] | None = None  # describes the base model of adapters, see openweights.adapted
 
     def __init__(
         self,
@@ -63,11 +62,11 @@ class Generator(Part, Learner):
         self.players, self.averaged = process.players, process.averaged
         codec.requires_grad_(False)  # a codec is trained in a stage of its own
         if any(part is codec for part in conditioner.modules()):
-            raise Refusal("the conditioner holds the very codec of the model: give it a copy (copy.deepcopy)")
-        assets(self)  # refuses two files of one name
+            raise Refusal("the conditioner shares the model's codec: give it a copy (copy.deepcopy)")
+        assets(self)  # refuses two files with the same name
 
     def parameters_of(self, player: str) -> list[nn.Parameter]:
-        # the generator's loss alone updates the conditioner
+        # only the generator's loss updates the conditioner
         shared = self.conditioner.parameters() if player in self.averaged else []
         return [p for p in [*self.process.parameters_of(player), *shared] if p.requires_grad]
 
@@ -86,13 +85,13 @@ class Generator(Part, Learner):
 
     @property
     def size(self) -> int:
-        """How many numbers it has learned; with adapters, those of their base too."""
+        """The number of parameters; with adapters, including those of the base model."""
         learned = [*self.parameters(), *(self.buffers() if self.base is not None else ())]
-        return sum(t.numel() for t in {t.data_ptr(): t for t in learned}.values())  # tied ones once
+        return sum(t.numel() for t in {t.data_ptr(): t for t in learned}.values())  # tied weights once
 
     @property
     def begins(self) -> bool:
-        """Whether a prompt is the beginning of what is drawn, which goes on from it."""
+        """Whether a prompt is the beginning of the output, which the model continues."""
         return self.modality.begins and not self.conditioner.takes_prompts
 
     @property
@@ -104,14 +103,14 @@ class Generator(Part, Learner):
 
     @torch.no_grad()
     def decode(self, latents: Tensor) -> list[Any]:
-        """Latents as data, as the codec gives them back; arrays, and never tensors."""
+        """Decodes latents to a list of data, with arrays in place of tensors."""
         weights = next(self.codec.parameters(), None)
         drawn = self.codec.decode(latents.to("cpu" if weights is None else weights.device))
         return [untensored(datum) for datum in drawn]
 
     @torch.no_grad()
     def score(self, data: Sequence[Any], prompts: Sequence[Prompt] | None = None) -> float:
-        """The validation loss of some data: nats a symbol for discrete Spaces."""
+        """The validation loss of `data`, in nats per symbol for discrete Spaces; Refusal if the process has none."""
         told = self.conditioner.prepare(fitted(prompts or [None] * len(data), self.conditioner.contents))
         batch = moved({"latents": self.encode(data), "prompt": told}, self.device)
         figures = self.eval().validation(batch)
@@ -128,7 +127,7 @@ class Generator(Part, Learner):
         tile: int = 8,
         **settings: Any,
     ) -> Outputs:
-        """`count` outputs for each prompt, with seeds `seed`, `seed` + 1, ... See `generating`."""
+        """Generates `count` outputs for each prompt, with seeds `seed`, `seed` + 1, ... See `generating`."""
         if not 1 <= count <= 1_000_000:
             raise Refusal(f"count={count}: expected 1 to 1,000,000")
         prompts: list[Any] = list(prompt) if isinstance(prompt, list | tuple) else [prompt]
@@ -138,9 +137,9 @@ class Generator(Part, Learner):
     def generating(
         self, requests: Sequence[tuple[Prompt, int]], /, given: Given | None = None, tile: int = 8, **settings: Any
     ) -> Iterator[Moment]:
-        """Draw (prompt, seed) pairs in tiles of `tile` at a time, a Moment after each step. Short tiles are padded, so
-        that an output's bits depend on its seed, the tile size, threads and versions, and not on its companions. Where
-        prompts are beginnings, those that follow each other and are alike are drawn together."""
+        """Generates an output for each (prompt, seed) pair, in batches of `tile`; yields a Moment after each step.
+        Short batches are padded, so that an output's bits depend on its seed, `tile`, threads and library versions, but
+        not on the other outputs. Where prompts are beginnings, consecutive equal prompts are sampled together."""
         if not self.begins or given is not None:
             yield from self._drawing(requests, given, tile, settings)
             return
@@ -182,9 +181,9 @@ class Generator(Part, Learner):
     def interpolate(
         self, prompts: tuple[Prompt, Prompt], seeds: tuple[int, int], frames: int = 8, **settings: Any
     ) -> Outputs:
-        """`frames` outputs from one prompt and seed to another."""
+        """Generates `frames` outputs that interpolate from one prompt and seed to another."""
         if frames < 2:
-            raise Refusal(f"frames={frames}: an interpolation takes at least 2")
+            raise Refusal(f"frames={frames}: expected at least 2 for an interpolation")
         settings = chosen(self.process, settings, self.settings)
         guidance, started = settings.pop("guidance", 1.0), time.monotonic()
         told = fitted(prompts, self.conditioner.contents)
@@ -206,13 +205,13 @@ class Generator(Part, Learner):
         return Outputs(self._outputs(state, rows, None, facts, time.monotonic() - started))
 
     def _facts(self, guidance: float) -> dict[str, Any]:
-        """What a record says besides the process's settings."""
+        """Settings in a record that are not the process's."""
         return {"device": self.device.type} | ({"guidance": guidance} if takes(self.process, "guidance") else {})
 
     @torch.no_grad()
     def _context(self, prompts: list[Prompt], weight: float) -> tuple[Context, dict[str, Any]]:
         if not 0 <= weight <= 50:
-            raise Refusal(f"guidance={weight}: expected 0 to 50, 1 being plain")
+            raise Refusal(f"guidance={weight}: expected 0 to 50; 1 means no guidance")
         context = self.conditioner(moved(self.conditioner.prepare(prompts), self.device))
         if weight == 1 or not any(prompts):
             return context, {}
@@ -235,7 +234,7 @@ class Generator(Part, Learner):
         return {"known": Known(values, known.where_BN.repeat(batch, 1))}
 
     def shown(self, latents: Tensor) -> list[Any]:
-        """Latents as data, set right by what was learned; those of an unfinished draw may be refused."""
+        """Decodes latents and applies what the modality learned (a palette). Unfinished latents may raise Refusal."""
         return [self.modality.finish(datum) for datum in self.decode(latents)]
 
     def _outputs(self, state: State, rows: Sequence, given: Given | None, facts: dict, seconds: float) -> list[Output]:

@@ -1,4 +1,4 @@
-"""What a model made: one datum with its record. Saving it is the only way content leaves septet."""
+"""Outputs: a generated datum with its record. Generated files are written by Output.save only."""
 
 import math
 import os
@@ -22,8 +22,8 @@ from .modalities.image import Image as Picture
 from .space import Refusal
 
 MADE = Path("made")
-CPU = torch.backends.cpu.get_cpu_capability()  # the instructions in use, by which rounding differs
-PREVIEW_PIXELS = 512  # of what has no size of its own
+CPU = torch.backends.cpu.get_cpu_capability()  # the instruction set in use; rounding depends on it
+PREVIEW_PIXELS = 512  # of data without a size in pixels
 
 
 def version() -> str:
@@ -35,8 +35,8 @@ def version() -> str:
 
 
 def record(model: str, model_sha256: str, prompt: Any, seed: int, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """What is written with an output: enough to draw it again. `prompt` is as conditioners.prompts.recorded gives it;
-    `settings` are the draw's, and its `seconds`."""
+    """The record of an output, from which it can be generated again. `prompt` is as conditioners.prompts.recorded
+    returns it; `settings` are the sampling settings, and the `seconds` that sampling took."""
     used = {key: value for key, value in settings.items() if key != "seconds"}
     return {
         "septet": version(),
@@ -51,7 +51,7 @@ def record(model: str, model_sha256: str, prompt: Any, seed: int, settings: Mapp
 
 
 def untensored(value: Any) -> Any:
-    """A datum as a codec made it, with arrays in place of tensors."""
+    """A decoded datum with arrays in place of tensors."""
     if isinstance(value, torch.Tensor):
         return value.cpu().numpy()
     if isinstance(value, dict):
@@ -61,8 +61,8 @@ def untensored(value: Any) -> Any:
 
 @dataclass(frozen=True)
 class Given:
-    """What a draw is told besides its prompt. `content` with `where` (true where it is kept) is filled in around, or
-    gone on from. With `strength`, `content` is varied instead: above 0 hardly, 1 beyond recognition."""
+    """Given content. With `where`, true where it is kept, the rest is filled in; without, `content` is continued. With
+    `strength`, `content` is varied instead: near 0 hardly, at 1 it is ignored."""
 
     content: Any
     where: Any = None
@@ -70,16 +70,24 @@ class Given:
 
 
 def told(given: Given | None) -> dict[str, Any]:
-    """What a record says of given content: a text whole, other content only that it was there."""
+    """The entry of a record for given content: the whole of a text, only the strength of other content."""
     if given is None:
         return {}
     whole = isinstance(given.content, str) and given.where is None
     return {"given": {"text": given.content} if whole else {"strength": given.strength}}
 
 
+def checked_suffix(suffix: str | None, modality: Modality) -> str:
+    """`suffix`, or the modality's first one if it is None; raises Refusal if the modality does not write such files."""
+    suffix = suffix or modality.suffixes[0]
+    if suffix not in modality.suffixes:
+        raise Refusal(f"format {suffix}: {modality.name} is written as {', '.join(modality.suffixes)}")
+    return suffix
+
+
 @dataclass
 class Output:
-    """One datum, its record, the modality that knows how to show and write it, and the prompt, content included."""
+    """One datum, its record, the modality that shows and writes it, and the prompt, including content."""
 
     datum: Any
     record: dict[str, Any]
@@ -88,7 +96,7 @@ class Output:
 
     @property
     def image(self) -> Image.Image:
-        """The datum as a picture: itself where it is one, else its preview."""
+        """The datum as a PIL picture; its preview if it is not a picture."""
         if isinstance(self.datum, Image.Image):
             return self.datum
         if isinstance(self.modality, Picture):
@@ -97,24 +105,22 @@ class Output:
 
     @property
     def text(self) -> str:
-        """The datum where it is text."""
+        """The datum if it is text; raises Refusal otherwise."""
         if not isinstance(self.datum, str):
             raise Refusal(f"this output is {self.modality.name}, not text; use .image, .datum or .save()")
         return self.datum
 
     def save(self, path: str | Path | None = None, suffix: str | None = None) -> Path:
-        """Writes the datum with its record and returns where. Nothing is ever overwritten: without `path`, or with a
-        folder, the next free NAME-SEED is taken; a `path` that exists is refused. `suffix` is that of the file, one of
-        modality.suffixes, where `path` has none."""
-        suffix = suffix or self.modality.suffixes[0]
-        if suffix not in self.modality.suffixes:
-            raise Refusal(f"format {suffix}: {self.modality.name} is written as {', '.join(self.modality.suffixes)}")
+        """Writes the datum with its record and returns the path. Never overwrites: without `path`, or with a folder,
+        the next free MODEL-SEED is taken; a `path` that exists raises Refusal. `suffix`, one of modality.suffixes, is
+        used if `path` has none."""
+        suffix = checked_suffix(suffix, self.modality)
         given = None if path is None else Path(path)
         if given is None or given.is_dir():
             return self._save_free(given or MADE, suffix)
         target = given if given.suffix else given.with_name(given.name + suffix)
         if not self._place(target):
-            raise Refusal(f"{target} exists and is not overwritten; give another name")
+            raise Refusal(f"{target} exists and is never overwritten; choose another name")
         return target
 
     def _save_free(self, folder: Path, suffix: str) -> Path:
@@ -127,7 +133,7 @@ class Output:
             repeat += 1
 
     def _place(self, target: Path) -> bool:
-        """Writes beside `target` first, then moves the finished files; False where a name is taken."""
+        """Writes to a temporary folder beside `target`, then moves the finished files; False if a name is taken."""
         if any(os.path.lexists(p) for p in (target, target.with_name(target.name + ".json"))):
             return False
         with whole.refusing(target):
@@ -140,7 +146,7 @@ class Output:
                 for file in written:
                     whole.sync(file)
                 try:
-                    os.close(os.open(target, os.O_CREAT | os.O_EXCL))  # the name is ours from here on
+                    os.close(os.open(target, os.O_CREAT | os.O_EXCL))  # reserves the name
                 except FileExistsError:
                     return False
                 try:
@@ -165,7 +171,7 @@ class Outputs(list[Output]):
     """The outputs of one call, in the order of their seeds."""
 
     def save(self, folder: str | Path = MADE) -> list[Path]:
-        """Saves each under its own free name in `folder`."""
+        """Saves each output under a free name in `folder`; returns the paths."""
         with whole.refusing(Path(folder)):
             Path(folder).mkdir(parents=True, exist_ok=True)
         return [output.save(folder) for output in self]
@@ -173,7 +179,7 @@ class Outputs(list[Output]):
     def sheet(self, size: int = 128, columns: int | None = None) -> Image.Image:
         """A contact sheet, RGBA, of previews of at most size x size."""
         if not self:
-            raise Refusal("a contact sheet of no outputs: generate at least one")
+            raise Refusal("there are no outputs for a contact sheet; generate at least one")
         columns = min(columns or math.ceil(math.sqrt(len(self))), len(self))
         gap = max(1, size // 16)
         rows = math.ceil(len(self) / columns)

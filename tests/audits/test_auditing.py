@@ -57,8 +57,8 @@ def test_pictures_are_audited_into_the_model_folder(painter, capsys):
     assert found["originality"]["honest"]["copy"] <= 0.01
     assert set(found["fidelity"]["floor"]) == set(found["fidelity"]["generated"])
     assert found["likelihood"]["unit"] == "validation loss"
-    assert re.search(r"^Of 12 drawn, \d+ are new", said, re.M) and "never to be compared with a published FID" in said
-    assert said.index("Of 12 drawn") < said.index("frechet distance") < said.index("Made ") < said.index("Cost: ")
+    assert re.search(r"^Of 12 outputs, \d+ are new", said, re.M) and "not comparable with any published FID" in said
+    assert said.index("Of 12 outputs") < said.index("frechet distance") < said.index("Made ") < said.index("Cost: ")
     assert said.splitlines()[-1].startswith("Next: septet ")
     report = json.loads((painter / "audit" / "report.json").read_text())
     assert set(report) >= {"drawn", "training", "map", "between", "pairs", "adherence", "bias", "cost"}
@@ -80,7 +80,7 @@ def test_text_is_audited_by_spans_and_bits_a_byte(writer, capsys):
     assert bits == pytest.approx(nats / torch.log(torch.tensor(2.0)).item(), rel=0.01)  # one byte a character here
     assert found["originality"]["counts"]["copy"] == 0
     assert found["originality"]["spans"]["held_out"]["longest"] > 20
-    assert "bits a byte" in said and "tales.txt" in said
+    assert "bits per byte" in said and "tales.txt" in said
     report = json.loads((writer / "audit" / "report.json").read_text())
     assert set(report) >= {"drawn", "training", "quality"} and not {"between", "map"} & set(report)
 
@@ -103,9 +103,9 @@ def test_a_starter_without_evidence_and_data_is_audited_as_far_as_that_goes(writ
     models.attach(copy, "run.json", json.dumps({"sources": ["tales"]}))
     auditing.audit(asked(copy, count=3, out=tmp_path / "page"))
     said = capsys.readouterr().out
-    assert "does not tell what folder it was trained on; give it with --data DIR" in said
-    assert "; septet show tells where its data came from. Left out is" in said
-    assert "Originality was not judged: that takes the data, or a model trained with --evidence" in said
+    assert "does not record the folder of its training data; give it with --data DIR" in said
+    assert "; septet show lists the sources of its data. Omitted is" in said
+    assert "Originality was not judged: this needs the data, or a model trained with --evidence" in said
     report = json.loads((tmp_path / "page" / "report.json").read_text())
     assert set(report) >= {"drawn", "training", "cost", "expects", "attention", "quality"}
     auditing.compare([str(copy), str(copy)], asked(copy, count=2, out=tmp_path / "both"))
@@ -121,11 +121,11 @@ def test_data_that_moved_or_changed(painter, tmp_path, capsys):
     models.attach(copy, "run.json", json.dumps(run | {"source": str(tmp_path / "gone")}))
     auditing.audit(asked(copy, out=tmp_path / "without"))
     said = capsys.readouterr().out
-    assert re.search(r"without the data: .*gone, on which .* is not there; give its place with --data DIR\. Left", said)
+    assert re.search(r"without the data: .*gone, the training data .* does not exist; .* --data DIR\. Omitted", said)
     found = json.loads((tmp_path / "without" / "audit.json").read_text())
     assert sum(found["originality"]["counts"].values()) == 12 and "gone" in found["without_data"]
     assert found["same_data"] is None and "fidelity" not in found and found["likelihood"] is None
-    assert "The evidence in the model's folder judged them" in said
+    assert "Judged by the evidence in the model's folder" in said
     report = json.loads((tmp_path / "without" / "report.json").read_text())
     assert report["sentences"][0] in said and auditing.SHARED not in report["sentences"]
     assert set(report) >= {"drawn", "training", "between", "pairs", "cost", "noise", "quality"}
@@ -135,7 +135,7 @@ def test_data_that_moved_or_changed(painter, tmp_path, capsys):
     shutil.copytree(source, moved)
     next(iter(sorted(moved.iterdir()))).unlink()
     auditing.audit(asked(copy, data=moved, out=tmp_path / "figures"))
-    assert "These are not the very data" in capsys.readouterr().out
+    assert "These data differ from the training data" in capsys.readouterr().out
     found = json.loads((tmp_path / "figures" / "audit.json").read_text())
     assert (tmp_path / "figures" / "index.html").exists()
     assert not found["same_data"] and (copy / "audit.json").read_text() == "{}"
@@ -154,9 +154,9 @@ def test_what_a_foreign_record_names_is_not_taken_for_the_data(painter, tmp_path
     run = json.loads((copy / "run.json").read_text()) | {"source": str(private)}
     models.attach(copy, "run.json", json.dumps(run))
     model = models.load(copy)
-    with pytest.raises(Refusal, match=rf"not hold the very data .* was trained on.* give it with --data {private}"):
+    with pytest.raises(Refusal, match=rf"differ from the training data of .* add --data {private}"):
         trained_on.data_of(model, run, private, named=False)
-    with pytest.raises(Refusal, match="is not there"):
+    with pytest.raises(Refusal, match="does not exist"):
         trained_on.source_of({"source": "a\0b"}, None, "copy")
 
     def seen(out: Path) -> bool:
@@ -168,7 +168,7 @@ def test_what_a_foreign_record_names_is_not_taken_for_the_data(painter, tmp_path
         auditing.audit(asked(copy, out=tmp_path / "unnamed"))
     assert not seen(tmp_path / "unnamed")
     auditing.audit(asked(copy, data=private, out=tmp_path / "named"))  # what the user named is taken as it is
-    assert seen(tmp_path / "named") and "These are not the very data" in capsys.readouterr().out
+    assert seen(tmp_path / "named") and "These data differ" in capsys.readouterr().out
 
 
 def test_drawings_that_are_learned_in_one_colour_are_known_again(tmp_path, monkeypatch, capsys):
@@ -185,4 +185,4 @@ def test_drawings_that_are_learned_in_one_colour_are_known_again(tmp_path, monke
     assert not model.modality.colours and trained_on.data_of(model, run, Path("leaves"), named=False).fingerprint
     runs.train("leaves", "vector_gpt", "again", steps=1, start=model, batch=4)
     assert trained_on.data_of(models.load("again"), trained_on.run_of(Path("again")), Path("leaves"), named=False)
-    assert "not the very data" not in capsys.readouterr().out
+    assert "data differ" not in capsys.readouterr().out

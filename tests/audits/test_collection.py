@@ -70,7 +70,7 @@ def test_texts_have_sizes_and_no_words(tmp_path, septet, monkeypatch):
 
 @pytest.mark.parametrize(
     "names, expected",
-    [([], "is empty"), (["a.exe", "b.exe"], "holds nothing that can be learned from (2 .exe)")],
+    [([], "is empty"), (["a.exe", "b.exe"], "holds nothing to train on (2 .exe)")],
 )
 def test_folders_that_hold_nothing(names, expected, tmp_path, septet):
     (tmp_path / "data").mkdir()
@@ -86,6 +86,6 @@ def test_attributes_are_counted_and_unevenness_is_said():
     figures = survey.survey(dataset)
     assert figures["balance"] == {"colour": {"red": 30, "blue": 2}, "shape": {"round": 30, "square": 2}}
     assert any(
-        "30 of 'red' down to 2 of 'blue'; a model will draw the rare ones badly" in s for s in survey.sentences(figures)
+        "30 of 'red' down to 2 of 'blue'; a model will generate the rare ones" in s for s in survey.sentences(figures)
     )
     assert list(survey.sentences(survey.survey(Dataset([], [], [], Image(16))))) == []

@@ -27,7 +27,7 @@ def test_five_technologies_are_trained_and_compared(shapes, septet, tmp_path, mo
     made = [f"models/shapes-{name}" for name in RECIPES]
     assert said.splitlines()[-1] == f"Next: septet audit {' '.join(made)}"
     code, said, error = septet(*words, "--resume")
-    assert code == 0 and said.count("is there already.") == 5
+    assert code == 0 and said.count("exists already.") == 5
 
     code, said, error = septet("audit", *made, "--count", 12)
     assert code == 0, error
@@ -46,8 +46,8 @@ def test_what_cannot_be_compared_or_trained_together(shapes, septet, tmp_path, m
     assert septet("train", "text", "tales.txt", "tokens=characters", "length=32", *tiny)[0] == 0
     assert septet("train", "image", shapes, "size=8", *tiny, "--from", "nothing")[0] == 0
     code, _, error = septet("audit", "models/tales", "models/shapes", "--count", 4)
-    assert code == 2 and "these models make image and text: compare models of one kind" in error
+    assert code == 2 and "these models generate image and text: compare models of one kind" in error
     code, _, error = septet("train", "image", shapes, "--recipe", "gpt,wings", "--steps", 1)
     assert code == 2 and "'wings'" in error and not Path("models/shapes-gpt").exists()
     code, _, error = septet("train", "image", shapes, "--recipe", "gpt,gan", "--from", "models/shapes", "--steps", 1)
-    assert code == 2 and "several recipes begin from nothing" in error
+    assert code == 2 and "several recipes all start from random weights" in error

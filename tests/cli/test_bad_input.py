@@ -108,7 +108,7 @@ def test_pictures_that_cannot_be_read(kind: str, refused, tmp_path: Path, pictur
     else:
         (folder / "bad.png").write_bytes(b"no picture at all" if kind == "corrupt" else whole[: len(whole) // 2])
     said = refused("train", "image", "bad", "--steps", 1)
-    assert "nothing could be read" in said and ("pixels" in said) == (kind == "huge")
+    assert "could be read; first: " in said and ("pixels" in said) == (kind == "huge")
 
 
 def test_a_bad_picture_among_good_ones_is_named_and_skipped(pictures: Path, tmp_path: Path, capsys):
@@ -167,8 +167,8 @@ def test_an_unknown_part(refused, copied: Path):
         (["train", "image", "PICTURES", "rate=nan", "--steps", 1], "rate=nan"),
         (["train", "image", "PICTURES", "palette=1", "--steps", 1], "palette=1"),
         (["train", "image", "PICTURES", "prompts=songs", "--steps", 1], "prompts='songs'"),
-        (["train", "image", "PICTURES", "--steps", 1, "--out", "."], "a folder of the model's own"),
-        (["train", "image", "PICTURES", "--steps", 1, "--out", ".."], "a folder of the model's own"),
+        (["train", "image", "PICTURES", "--steps", 1, "--out", "."], "a folder for the model only"),
+        (["train", "image", "PICTURES", "--steps", 1, "--out", ".."], "a folder for the model only"),
         (["train", "image", "PICTURES", "--steps", 0], "steps=0"),
         (["train", "image", "PICTURES", "--steps", -5], "steps=-5"),
         (["train", "image", "PICTURES", "--steps", "many"], "--steps"),
@@ -195,7 +195,7 @@ def test_an_unknown_part(refused, copied: Path):
         (["generate", "MODEL", "red", "--to", "blue", "frames=3"], "frames=3"),
         (["generate", "MODEL", "red", "apple"], "setting 'apple'"),
         (["generate", "MODEL", "red", "lines=2"], "lines=2"),
-        (["generate", "MODEL", "red", "lines=yes"], "lines are of texts"),
+        (["generate", "MODEL", "red", "lines=yes"], "lines=yes is for texts"),
         (["generate", "MODEL", "x" * 100_000], "100,000 characters"),
         (["generate", "MODEL", "--mask", "mask.png"], "--where"),
         (["generate", "MODEL", "--given", "PICTURE", "--where", "nonsense"], "--where nonsense"),

@@ -43,7 +43,7 @@ def sections(folder: Path) -> dict[str, str]:
 def test_it_shows_sixteen_icons_and_one_finished_in_several_ways(gallery: Path):
     found = sections(gallery)
     icons, finished = (
-        found[title] for title in ("Icons, one for each of sixteen prompts", "An icon finished from its first half")
+        found[title] for title in ("Icons, one for each of sixteen prompts", "An icon continued from its first half")
     )
     assert icons.count('.svg"') == 16 and finished.count('.svg"') == 4
     assert found["Interpolation from bell, outline to clock, outline"].count('.svg"') == 8
@@ -52,7 +52,7 @@ def test_it_shows_sixteen_icons_and_one_finished_in_several_ways(gallery: Path):
 def test_it_shows_emoji_by_a_model_trained_on_the_spot_and_one_painted_in(gallery: Path):
     found = sections(gallery)
     learned, emoji, painted = (
-        next(found[t] for t in found if word in t) for word in ("Learned", "Emoji", "In-painting")
+        next(found[t] for t in found if word in t) for word in ("that a model is trained on", "Emoji", "Inpainting")
     )
     assert [part.count('.png"') for part in (learned, emoji, painted)] == [8, 8, 4]
     face, moods = (
@@ -90,10 +90,10 @@ def test_it_shows_an_answer_with_its_record(gallery: Path):
     assert record["prompt"] == QUESTION and record["settings"]["temperature"] == 0
 
 
-def test_without_a_network_it_says_that_a_text_must_do(monkeypatch, capsys):
+def test_without_a_network_it_says_that_the_answer_is_missing(monkeypatch, capsys):
     monkeypatch.setattr(page_of, "MODEL", "pypi:unheard-of")
     assert list(page_of._answered()) == []
-    assert "No chat answer, but a text by the starter 'prose'" in capsys.readouterr().out
+    assert "The gallery has no chat answer: " in capsys.readouterr().out
 
 
 @pytest.mark.skipif(not SHIPPED, reason="no starter is in this checkout")

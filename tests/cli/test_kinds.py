@@ -65,7 +65,7 @@ def test_one_file_tells_its_kind(folder):
 
 
 def test_what_holds_nothing_is_refused(folder):
-    with pytest.raises(Refusal, match=r"mine holds nothing that can be learned from \(1 \.exe\); give another"):
+    with pytest.raises(Refusal, match=r"mine holds nothing to train on \(1 \.exe\); give another"):
         kind_of(folder("a.exe"))
     with pytest.raises(Refusal, match="no such file or folder"):
         kind_of(Path("nowhere"))
@@ -80,9 +80,9 @@ def test_a_kind_that_is_named_stays(folder):
 def test_a_folder_named_like_a_kind_is_found(folder, capsys):
     folder("a.svg", inside="text")
     assert named("text", None, [], None) == ("vector", Path("text"), [])
-    assert "text is taken for vector, as in septet train vector text." in capsys.readouterr().out
+    assert "text is read as vector, as with septet train vector text." in capsys.readouterr().out
     assert named("text", Path("width=32"), ["layers=1"], None) == ("vector", Path("text"), ["width=32", "layers=1"])
-    with pytest.raises(Refusal, match="train image: give the files too"):
+    with pytest.raises(Refusal, match="train image: the files are missing"):
         named("image", Path("width=32"), [], None)
 
 
@@ -95,7 +95,7 @@ def test_a_folder_with_an_equals_sign_is_no_option(folder):
 def test_a_recipe_tells_the_kind(folder):
     root = str(folder("a.svg", "b.png"))
     assert named(root, None, [], "image_gan,image_vae")[0] == "image"
-    with pytest.raises(Refusal, match="a model learns one kind"):
+    with pytest.raises(Refusal, match="a model is trained on one kind"):
         named(root, None, [], "gan")
 
 
@@ -105,6 +105,6 @@ def test_a_model_is_trained_from_a_folder_alone(septet, tmp_path: Path, monkeypa
     for number in range(10):
         Image.new("RGB", (8, 8), (number * 20, 0, 90)).save(f"photos/red-{number}.png")
     code, said, _ = septet("train", "photos", "size=8", "width=32", "layers=1", "batch=4", "--steps", 1)
-    assert not code and "photos is taken for image" in said and models.card("models/photos")["training"] == 9
+    assert not code and "photos is read as image" in said and models.card("models/photos")["training"] == 9
     code, _, error = septet("train", "photos", "--recipe", "nonsense")
     assert code == 2 and "recipe 'nonsense'" in error

@@ -44,13 +44,13 @@ def test_items_that_are_drawn_are_new_and_keep_their_seeds(said, shelf: Path):
     known = set((shelf / "names.txt").read_text().split())
     raw = said("generate", shelf / "names", "new=no", "--count", 24, "--out", "raw")
     assert {item: mark == "in your data" for item, mark in marks(raw).items()} == {m: m in known for m in marks(raw)}
-    assert known & set(marks(raw)) and "left out" not in raw
+    assert known & set(marks(raw)) and "new=no keeps" not in raw
     told = said("generate", shelf / "names", "temperature=1.5", "--count", 12)
     drawn = {path: path.read_text() for path in Path("made").glob("*.txt")}
     assert (
         len(set(drawn.values())) == 12 and not known & set(drawn.values()) and set(marks(told)) == set(drawn.values())
     )
-    assert "left out; new=no keeps them." in told
+    assert "were generated before; new=no keeps them." in told
     records = {path: json.loads(Path(f"{path}.json").read_text()) for path in drawn}
     last = max(record["seed"] for record in records.values())
     following = int(told.split("--seed ")[1].split()[0])
@@ -130,4 +130,4 @@ def test_an_audit_of_data_sees_a_list(said, shelf: Path):
     Path("lists").mkdir()
     Path("lists/names.txt").write_text("\n".join(sorted(NAMES)))
     told = said("audit", "lists")
-    assert "A list, by its many short lines" in told and "67 items to train on, 8 held out." in told
+    assert "Read as a list, for its many short lines" in told and "67 training items, 8 held out." in told

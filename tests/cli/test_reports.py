@@ -10,5 +10,5 @@ def test_precision_is_told_as_what_it_is_and_never_as_looking_real():
     rest = {"originality": {"refused": "too few"}, "drawn": 9, "likelihood": None}
     _, told = reports.sentences(rest | figures)
     assert "look real" not in told.replace("Whether they look real is not measured.", "")
-    assert "98% of the drawn stand among the training data (precision; held-out data 93%)" in told
-    assert "reach 46% of the training data (coverage; held-out data 97%)" in told and "frozen features" in told
+    assert "98% of outputs lie among the training data (precision; held-out data 93%)" in told
+    assert "cover 46% of the training data (coverage; held-out data 97%)" in told and "own fixed features" in told

@@ -46,7 +46,7 @@ def told(shop: Path, monkeypatch, tmp_path: Path, capsys):
 
 def test_few_pictures_start_from_the_starter_by_its_recipe(told):
     said, card = told("--steps", 1, "batch=4")
-    assert "10 files are few: starting from the starter 'pictures'; --from nothing begins anew." in said
+    assert "10 files are few: fine-tuning the starter 'pictures'; --from nothing starts from random weights." in said
     assert (card["started_from"], card["recipe"]) == ("pictures", "image_gpt")
     assert models.load("mine").modality.size == 8  # of the starter, not the recipe's own
 
@@ -112,7 +112,7 @@ def test_drawings_start_from_the_starter_that_has_their_colours(
     monkeypatch.chdir(tmp_path)
     code, said, error = septet("train", "vector", drawing_shop / folder, "--steps", 1, "batch=4", "--out", "mine")
     assert code == 0, error
-    assert f"starting from the starter {starter!r}" in said and models.card("mine")["started_from"] == starter
+    assert f"fine-tuning the starter {starter!r}" in said and models.card("mine")["started_from"] == starter
     assert set(models.load("mine").modality.colours or []) == ({"#ff0000", "#00ff00"} if folder == "bright" else set())
 
 

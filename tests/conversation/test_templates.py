@@ -96,5 +96,5 @@ def test_a_template_travels_with_the_model():
 
 
 def test_without_a_template_there_is_no_conversation():
-    with pytest.raises(Refusal, match="was not taught to converse"):
+    with pytest.raises(Refusal, match="is not a chat model"):
         Text().conversation(SAID)

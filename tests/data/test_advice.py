@@ -24,9 +24,9 @@ def said(count: int, known: advice.Enough, monkeypatch: pytest.MonkeyPatch, star
 def test_it_tells_training_from_adapting_from_too_few(monkeypatch: pytest.MonkeyPatch):
     known = advice.Enough("pictures", train=40, adapt=12)
     assert "40 pictures: enough to train" in said(40, known, monkeypatch, ["pets"])
-    assert "enough to adapt from the starter 'pets'" in said(12, known, monkeypatch, ["pets"])
+    assert "enough to fine-tune the starter 'pets'" in said(12, known, monkeypatch, ["pets"])
     assert "--like" in said(11, known, monkeypatch, ["pets"])
-    assert "few to train from nothing" in said(12, known, monkeypatch, [])
+    assert "few to train from random weights" in said(12, known, monkeypatch, [])
 
 
 def test_texts_are_counted_in_characters():

@@ -81,7 +81,5 @@ def test_content_of_the_wrong_kind_skips_the_item_by_name():
 
 def test_prompts_longer_than_a_model_reads_are_counted():
     found = Dataset([], ["red " * 30, "red"], ["", ""], Image(8))
-    assert survey.unread(found, Text.tiny()) == [
-        "1 prompts are longer than the model reads; the ends of these are left out."
-    ]
+    assert survey.unread(found, Text.tiny()) == ["1 prompts are longer than the model's limit; their ends are ignored."]
     assert survey.unread(found, Attributes.tiny()) == []

@@ -77,7 +77,7 @@ def test_a_list_is_said_and_held_out_by_item(names: Path):
     assert len(held_out) == 6 and not held_out & training and held_out | training == set(NAMES)
     assert held_out != set(sorted(NAMES)[-6:])  # nor by position
     assert any("items=texts" in sentence for sentence in dataset.report)
-    assert "7 exact duplicates say how often an item is learned." in dataset.report
+    assert "7 exact duplicates are trained on as often as they occur." in dataset.report
     assert len(read_texts(names, "texts")) == 2  # the first nine tenths of the text, and the last
 
 

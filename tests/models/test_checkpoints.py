@@ -160,8 +160,8 @@ try:
 except ValueError as error: print(error)
 """
     with checkpoints.lock(tmp_path / "run"):
-        assert f"process {os.getpid()} trains here" in child(code, tmp_path / "run").stdout
-        with pytest.raises(Refusal, match="trains here"), checkpoints.lock(tmp_path / "run"):
+        assert f"process {os.getpid()} is training here" in child(code, tmp_path / "run").stdout
+        with pytest.raises(Refusal, match="is training here"), checkpoints.lock(tmp_path / "run"):
             pass
     assert child(code, tmp_path / "run").stdout == "locked\n"
 

@@ -51,7 +51,7 @@ def test_nothing_is_overwritten(tmp_path: Path):
     (tmp_path / "a.png").write_text("mine")
     (tmp_path / "b.png").symlink_to(tmp_path / "nowhere")
     for name in ("a.png", "a", "b.png"):
-        with pytest.raises(Refusal, match=r"\.png exists and is not overwritten"):
+        with pytest.raises(Refusal, match=r"\.png exists and is never overwritten"):
             dot().save(tmp_path / name)
     assert (tmp_path / "a.png").read_text() == "mine" and len(list(tmp_path.iterdir())) == 2
 
@@ -94,7 +94,7 @@ def test_a_name_taken_meanwhile_is_left_alone(tmp_path: Path):
             (tmp_path / "a.png").write_text("mine")
             super().write(datum, path, record)
 
-    with pytest.raises(Refusal, match="exists and is not overwritten"):
+    with pytest.raises(Refusal, match="exists and is never overwritten"):
         Output("red", {"seed": 1}, Slow()).save(tmp_path / "a.png")
     assert (tmp_path / "a.png").read_text() == "mine" and len(list(tmp_path.iterdir())) == 1
 

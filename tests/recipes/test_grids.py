@@ -132,7 +132,7 @@ def test_data_of_several_shapes_are_refused_where_one_is_needed():
     with pytest.raises(Refusal, match="clips data of several shapes or types"):
         gathered(ragged, Clips(), 8, 0)
     for items in (ragged, [torch.zeros(3), torch.zeros(2)], [torch.zeros(2, 2).long()]):
-        with pytest.raises(Refusal, match="items of several shapes: expected one tensor or array"):
+        with pytest.raises(Refusal, match="items differ in shape: expected one tensor or array"):
             Batches(items, torch.zeros(len(items), 0).long(), 4)  # pyright: ignore[reportArgumentType]
 
 

@@ -52,7 +52,7 @@ def test_a_text_goes_on_from_its_prompt(running: Running):
     [
         ({"model": "painter", "format": "exe"}, "image is written as .png, .webp"),
         ({"prompt": "x"}, "name one of talker"),
-        ({"model": "sentences"}, "which makes nothing"),
+        ({"model": "sentences"}, "which cannot generate"),
         ({"model": "painter", "n": 99}, "n: "),
     ],
 )

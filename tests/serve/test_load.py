@@ -156,7 +156,7 @@ def test_who_finds_no_place_is_told_to_come_back_and_leaving_frees_it():
         wait_until(lambda: server.engine.taken == 0)
         assert server.chat(max_tokens=40).choices
         server.engine.close()
-        with pytest.raises(openai.InternalServerError, match="closing down"):
+        with pytest.raises(openai.InternalServerError, match="shutting down"):
             server.chat(max_tokens=40)
     finally:
         server.stop()

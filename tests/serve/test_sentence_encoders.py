@@ -27,9 +27,9 @@ def test_a_sentence_encoder_embeds_where_no_model_is_named_and_makes_nothing(run
     points = torch.tensor([entry["embedding"] for entry in found["data"]])
     assert torch.allclose(points, embed(encoder(), ["a cat", "the market"]), atol=1e-5)
     assert "sentences" in {model.id for model in running.client.models.list()}
-    with pytest.raises(openai.BadRequestError, match="sentences is a sentence encoder, which makes nothing"):
+    with pytest.raises(openai.BadRequestError, match="sentences is a sentence encoder, which cannot generate"):
         running.chat("sentences")
-    with pytest.raises(openai.BadRequestError, match="which makes nothing: it is for embeddings"):
+    with pytest.raises(openai.BadRequestError, match="which cannot generate; use /v1/embeddings"):
         running.client.images.generate(model="sentences", prompt="a cat")
 
 

@@ -14,42 +14,42 @@ from .terminal import tell
 app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="Train on your own files, generate new content, audit what was learned and made.",
+    help="Train generative models on your own files, generate new content, audit models, data and outputs.",
 )
-MODEL_FILES = ("manifest.json", "config.json", "model.safetensors")  # a folder with any of these is meant as a model
+MODEL_FILES = ("manifest.json", "config.json", "model.safetensors")  # a folder with any of these is treated as a model
 Model = Annotated[str | None, typer.Option(help="A starter's name, a model folder, or hf:owner/name.")]
-Device = Annotated[str, typer.Option(help="auto (a GPU where there is one), cpu, or cuda:0.")]
-Seed = Annotated[int, typer.Option(help="Same seed, same result.")]
+Device = Annotated[str, typer.Option(help="auto (a GPU if there is one), cpu, or cuda:0.")]
+Seed = Annotated[int, typer.Option(help="The same seed gives the same result.")]
 
 
 @app.command()
 def train(
     kind: Annotated[
-        str, typer.Argument(help="text, image, ...: see `septet recipes`; may be left out where files are of one kind.")
+        str, typer.Argument(help="text, image, ...: see `septet recipes`; optional if all files are of one kind.")
     ],
     source: Annotated[Path | None, typer.Argument(help="A folder of files, or one file.")] = None,
     options: Annotated[
-        list[str] | None, typer.Argument(help="option=value of the recipe; see `septet recipes`.")
+        list[str] | None, typer.Argument(help="Options of the recipe, as option=value; see `septet recipes`.")
     ] = None,
     recipe: Annotated[
-        str | None, typer.Option(help="See `septet recipes`; the kind may be left out. Several: gpt,diffusion,gan.")
+        str | None, typer.Option(help="See `septet recipes`; the kind may be omitted. Several: gpt,diffusion,gan.")
     ] = None,
-    start: Annotated[str | None, typer.Option("--from", help="Go on from this model; `nothing` for none.")] = None,
-    budget: Annotated[str | None, typer.Option(help="Time for everything: 90s, 20m, 1h30m. Default 20m.")] = None,
-    steps: Annotated[int | None, typer.Option(help="Steps instead of a time; resumes bit for bit.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Same seed, same result. Default 0.")] = None,
-    out: Annotated[Path | None, typer.Option(help="The model's folder. Default models/NAME.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
-    canaries: Annotated[int | None, typer.Option(help="Plant so many random items, to see what is kept.")] = None,
+    start: Annotated[str | None, typer.Option("--from", help="Model to fine-tune; `nothing`: random weights.")] = None,
+    budget: Annotated[str | None, typer.Option(help="Time for everything: 90s, 20m, 1h30m. Default: 20m.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Number of steps, instead of a time; resumes bit for bit.")] = None,
+    seed: Annotated[int | None, typer.Option(help="The same seed gives the same result. Default: 0.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the model. Default: models/NAME.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Resume an interrupted run.")] = False,
+    canaries: Annotated[int | None, typer.Option(help="Random items to insert, to measure memorisation.")] = None,
     keep: Annotated[
-        str | None, typer.Option(help="best, by the held-out loss (default; not of diffusion), or last.")
+        str | None, typer.Option(help="Weights to save: best, by validation loss (default, except diffusion), or last.")
     ] = None,
     evidence: Annotated[
-        bool | None, typer.Option(help="Keep what tells new from copied: features and file names; on by default.")
+        bool | None, typer.Option(help="Store features and file names of the data, to detect copies. Default: on.")
     ] = None,
     device: Device = "auto",
 ) -> None:
-    """Learn a model from your files."""
+    """Train a model on your files."""
     from . import training
 
     learned = (*training.named(kind, source, options or [], recipe), recipe, start)
@@ -60,35 +60,36 @@ def train(
 @app.command()
 def generate(
     what: Annotated[
-        str, typer.Argument(help="A model's name or folder; or a kind of content, as text or image, for its starter.")
+        str, typer.Argument(help="A model's name or folder, or a kind of content (text, image, ...) for its starter.")
     ],
-    prompt: Annotated[str | None, typer.Argument(help="What to make; for text, how it begins.")] = None,
+    prompt: Annotated[str | None, typer.Argument(help="What to generate; for text, its beginning.")] = None,
     options: Annotated[
-        list[str] | None, typer.Argument(help="setting=value of the process; name=@FILE of the prompt.")
+        list[str] | None, typer.Argument(help="Sampling settings, setting=value; files of the prompt, name=@FILE.")
     ] = None,
     model: Model = None,
-    count: Annotated[int, typer.Option(help="How many; seeds count up.")] = 1,
+    count: Annotated[int, typer.Option(help="Number of outputs; the seed counts up.")] = 1,
     seed: Seed = 0,
-    guidance: Annotated[float | None, typer.Option(help="How strongly the prompt pulls; 1 is plain.")] = None,
-    steps: Annotated[int | None, typer.Option(help="Steps of a draw, where the process has any.")] = None,
-    prompts: Annotated[Path | None, typer.Option(help="CSV with columns prompt, name, count, seed.")] = None,
+    guidance: Annotated[float | None, typer.Option(help="Strength of classifier-free guidance; 1 means none.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Number of sampling steps, for processes that have them.")] = None,
+    prompts: Annotated[Path | None, typer.Option(help="CSV file with columns prompt, name, count, seed.")] = None,
     out: Annotated[Path, typer.Option(help="Folder for the files.")] = Path("made"),
     given: Annotated[
-        Path | None, typer.Option("--given", "--image", help="A file to go on from or, with the next two, to change.")
+        Path | None,
+        typer.Option("--given", "--image", help="A file to continue; with the next two options, to change."),
     ] = None,
     where: Annotated[
         str | None,
-        typer.Option("--where", "--mask", help="What of --given is drawn anew: of a picture x,y,w,h or a mask file."),
+        typer.Option("--where", "--mask", help="The part of --given to regenerate; of a picture x,y,w,h or a mask."),
     ] = None,
-    strength: Annotated[float | None, typer.Option(help="How far --given is varied, above 0 to 1.")] = None,
-    like: Annotated[Path | None, typer.Option(help="More like this file.")] = None,
+    strength: Annotated[float | None, typer.Option(help="How much to vary --given, above 0 to 1.")] = None,
+    like: Annotated[Path | None, typer.Option(help="Generate variations of this file.")] = None,
     end_prompt: Annotated[str | None, typer.Option("--to", help="Interpolate from the prompt to this one.")] = None,
     end_seed: Annotated[int | None, typer.Option("--to-seed", help="Interpolate from the seed to this one.")] = None,
-    form: Annotated[str | None, typer.Option("--format", help="Of the files: svg, png, webp or txt.")] = None,
-    tile: Annotated[int, typer.Option(help="Outputs drawn at a time; bits depend on it.")] = 8,
+    form: Annotated[str | None, typer.Option("--format", help="File format: svg, png, webp or txt.")] = None,
+    tile: Annotated[int, typer.Option(help="Outputs per batch; the exact bits depend on it.")] = 8,
     device: Device = "auto",
 ) -> None:
-    """Make new content."""
+    """Generate new content."""
     from . import editing, generating
     from .prompts import GenerateCommand
 
@@ -101,14 +102,14 @@ def generate(
 
 @app.command()
 def chat(
-    options: Annotated[list[str] | None, typer.Argument(help="setting=value, such as temperature=0.")] = None,
-    model: Annotated[str | None, typer.Option(help="Taught to converse. Default: SmolLM2, fetched, 93 MB.")] = None,
-    system: Annotated[str | None, typer.Option(help="What the model is told before all else.")] = None,
-    length: Annotated[int | None, typer.Option(help="Symbols of an answer at most. Default 512.")] = None,
+    options: Annotated[list[str] | None, typer.Argument(help="Sampling settings, such as temperature=0.")] = None,
+    model: Annotated[str | None, typer.Option(help="A chat model. Default: SmolLM2, downloaded once, 93 MB.")] = None,
+    system: Annotated[str | None, typer.Option(help="The system prompt.")] = None,
+    length: Annotated[int | None, typer.Option(help="Most tokens of an answer. Default: 512.")] = None,
     seed: Seed = 0,
-    save: Annotated[Path | None, typer.Option(help="Keep the conversation in this JSON file.")] = None,
+    save: Annotated[Path | None, typer.Option(help="Save the conversation to this JSON file.")] = None,
 ) -> None:
-    """Talk with a language model; lines from a pipe are answered one after another."""
+    """Chat with a language model; lines from a pipe are answered one after another."""
     from . import conversing
     from .prompts import options_of
 
@@ -120,22 +121,22 @@ def chat(
 def audit(
     what: Annotated[
         list[str],
-        typer.Argument(help="A model (or several), a folder of data, or a file septet made."),
+        typer.Argument(help="A model (or several), a folder of data, or a file that septet generated."),
     ],
-    data: Annotated[Path | None, typer.Option(help="What it was trained on, where that has moved.")] = None,
+    data: Annotated[Path | None, typer.Option(help="For a model: its training data, if they have moved.")] = None,
     kind: Annotated[
-        str | None, typer.Option(help="Of a folder: the kind of its files. Default: that of most of them.")
+        str | None, typer.Option(help="For a folder: the kind of files to audit. Default: the most frequent.")
     ] = None,
-    count: Annotated[int | None, typer.Option(help="How many to draw. Default 200, fewer if slow.")] = None,
+    count: Annotated[int | None, typer.Option(help="Outputs to generate. Default: 200, fewer if slow.")] = None,
     seed: Seed = 0,
-    model: Annotated[str | None, typer.Option(help="Of a file: the model that drew it, where that has moved.")] = None,
+    model: Annotated[str | None, typer.Option(help="For a file: the model that generated it, if it has moved.")] = None,
     influence: Annotated[
-        bool, typer.Option("--influence", help="Of a file: what it was learned from, slowly.")
+        bool, typer.Option("--influence", help="For a file: the training items that influenced it most (slow).")
     ] = False,
-    out: Annotated[Path | None, typer.Option(help="Folder for what is found. Default beside what is audited.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the report. Default: beside what is audited.")] = None,
 ) -> None:
-    """Of a model: is it good, does it copy? Of several: which is best? Of a file: where did it come from? Of a folder:
-    what does it hold?"""
+    """For a model: is it good, does it copy? For several: which is best? For a file: where does it come from? For a
+    folder: what does it contain?"""
     first = what[0]
     if os.path.isfile(first) and all("=@" in word for word in what[1:]):
         from . import tracing
@@ -153,7 +154,7 @@ def audit(
 
 
 def _holds_data(path: str) -> bool:
-    """Whether it is a folder, and no model's."""
+    """Whether `path` is a folder, but not a model."""
     from ..folders.references import starters
 
     model = any(os.path.exists(f"{path}/{name}") for name in MODEL_FILES)
@@ -162,7 +163,7 @@ def _holds_data(path: str) -> bool:
 
 @app.command()
 def check(file: Annotated[Path, typer.Argument(help="Any file.")]) -> None:
-    """Tell what wrote a file, by its record."""
+    """Show the record in a file: which model generated it, and how."""
     from . import tracing
 
     tracing.check(file)
@@ -170,7 +171,7 @@ def check(file: Annotated[Path, typer.Argument(help="Any file.")]) -> None:
 
 @app.command()
 def models() -> None:
-    """List the models at hand: starters, and those in ./models."""
+    """List the available models: starters, and those in ./models."""
     from . import listing
 
     listing.models()
@@ -186,7 +187,7 @@ def recipes() -> None:
 
 @app.command()
 def show(reference: Annotated[str, typer.Argument(help="A starter's name or a model folder.")]) -> None:
-    """Tell what a model is, what it was trained on and how it did."""
+    """Show a model's parts, training data and results."""
     from . import listing
 
     listing.show(reference)
@@ -195,9 +196,9 @@ def show(reference: Annotated[str, typer.Argument(help="A starter's name or a mo
 @app.command()
 def demo(
     out: Annotated[Path, typer.Option(help="Folder for the gallery.")] = Path("made/demo"),
-    budget: Annotated[str, typer.Option(help="Time for the model that is trained for it.")] = "150s",
+    budget: Annotated[str, typer.Option(help="Time for training the gallery's own model.")] = "150s",
 ) -> None:
-    """Draw a gallery with the starters and with a model trained on the spot, and a page that shows it."""
+    """Generate a gallery with the starters and with a newly trained model, and a page that shows it."""
     from . import gallery
 
     gallery.demo(out, budget)
@@ -208,8 +209,7 @@ app.add_typer(serving.app, name="serve")
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """The entry point. What a user did wrong is one sentence and exit code 2; nothing shows a traceback but our own
-    mistakes."""
+    """The entry point. A user's error gives one sentence and exit code 2; only bugs in septet show a traceback."""
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # read when torch loads: bounded spinning of its threads
     try:
         arguments = sys.argv[1:] if arguments is None else arguments
@@ -221,7 +221,7 @@ def main(arguments: list[str] | None = None) -> None:
     except UsageError as error:
         _fail(f"{error.format_message().rstrip('.')}; see septet --help")
     except (KeyboardInterrupt, typer.Abort):
-        tell("\nInterrupted. A training that was under way goes on with --resume.", error=True)
+        tell("\nInterrupted. To continue a training run, add --resume.", error=True)
         sys.exit(130)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -236,12 +236,12 @@ def main(arguments: list[str] | None = None) -> None:
         _fail(str(error) if isinstance(error, Refusal) else NO_MEMORY)
 
 
-UsageError: Any = typer.BadParameter.__base__  # click's, of which some versions of typer have a copy of their own
-NO_MEMORY = "there is not enough memory for this; ask for less at a time, or a smaller model"
+UsageError: Any = typer.BadParameter.__base__  # click's; some versions of typer bundle a copy of it
+NO_MEMORY = "not enough memory for this; ask for less at a time, or use a smaller model"
 
 
 def _fail(sentence: str) -> NoReturn:
     ranks.wait_for_rank_0()
-    line = f"septet: {' '.join(sentence.splitlines())}"  # a line of its own would look like ours
+    line = f"septet: {' '.join(sentence.splitlines())}"  # one line, so that no message can imitate another
     tell(line, error=True, rank=ranks.rank())
     sys.exit(2)

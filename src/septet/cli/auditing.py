@@ -25,16 +25,16 @@ from . import reports
 from .terminal import cost, live, say, tell
 from .trained_on import data_of, run_of, same_data, source_of
 
-SHARED = "The page shows items of the training data: think of it before you share it."
-COUNT, COMPARED = 200, 100  # outputs that are drawn of a model, and of each of several
+SHARED = "The page shows items of the training data: check them before you share it."
+COUNT, COMPARED = 200, 100  # outputs of one model, and of each of several
 TILE = 16
-LENGTH = 256  # symbols of a text at most: published models would go on for minutes
-PATIENCE_SECONDS, ENOUGH = 300, 50  # drawing ends after so long, once there are so many
+LENGTH = 256  # most tokens of a text: published models would generate for minutes
+PATIENCE_SECONDS, ENOUGH = 300, 50  # sampling ends after this time, once there are this many outputs
 
 
 @dataclass(frozen=True)
 class AuditCommand:
-    """What was asked for on the command line."""
+    """The arguments of the command."""
 
     model: str
     data: Path | None
@@ -44,13 +44,13 @@ class AuditCommand:
 
 
 def audit(request: AuditCommand) -> None:
-    """Print what the model drew is worth and whether it copies; write the figures to audit.json and a page."""
+    """Prints how good the model's outputs are and whether they are copies; writes audit.json and a page."""
     began = time.time()
     audited = measured(request)
     lead, table = list(reports.sentences(audited.figures)), list(reports.table(audited.figures))
     tell("\n".join([*lead, "", *table]))
     target = _write(audited.folder, audited.figures, request.out)
-    tell("Drawing the page ...", error=True)
+    tell("Writing the page ...", error=True)
     shared = SHARED if len(audited.dataset) else ""
     written = page.write(
         target, f"What {audited.folder.name} learned", [*lead, *filter(None, [shared])], report.sections(audited, table)
@@ -59,11 +59,11 @@ def audit(request: AuditCommand) -> None:
 
 
 def compare(references: list[str], request: AuditCommand) -> None:
-    """Audit several models alike, and write one page on all."""
+    """Audits several models in the same way, and writes one page about all."""
     began = time.time()
     kinds = {_kind(models.resolve(reference)) for reference in references}
     if len(kinds) > 1:
-        raise Refusal(f"these models make {' and '.join(sorted(kinds))}: compare models of one kind")
+        raise Refusal(f"these models generate {' and '.join(sorted(kinds))}: compare models of one kind")
     alike = replace(request, count=request.count or COMPARED)
     found = [(models.resolve(ref).name, measured(replace(alike, model=ref))) for ref in references]
     lead, sections = comparison.look(found)
@@ -81,7 +81,7 @@ def _kind(folder: Path) -> str:
 
 
 def measured(request: AuditCommand) -> Audited:
-    """A model with what it drew, and all figures on that."""
+    """A model, its outputs, and all figures."""
     if request.count is not None and not 1 <= request.count <= 1_000_000:
         raise Refusal(f"count={request.count}: expected 1 to 1,000,000")
     folder = models.resolve(request.model)
@@ -106,20 +106,20 @@ def measured(request: AuditCommand) -> Audited:
 
 
 def _data(model: Generator, run: dict[str, Any], request: AuditCommand) -> tuple[Path | None, Dataset, str | None]:
-    """The folder of a model's data, and these; where they are not to be had, none of them, and why."""
+    """The folder of a model's data, and the data; if they are not available, no items, and the reason."""
     try:
         source = source_of(run, request.data, request.model)
         return source, data_of(model, run, source, named=request.data is not None), None
     except Refusal as error:
         if request.data is not None:
             raise
-        known = "; septet show tells where its data came from" if run.get("sources") else ""
+        known = "; septet show lists the sources of its data" if run.get("sources") else ""
         return None, Dataset([], [], [], model.modality), f"{error}{known}"
 
 
 def _drawn(model: Generator, dataset: Dataset, request: AuditCommand, settings: dict[str, Any]) -> list[Output]:
-    """Outputs for held-out prompts, over and over, or without data for such as training heard; for nothing where the
-    model takes no prompts."""
+    """Outputs for held-out prompts, repeated as often as needed; without data, for prompts in the vocabulary of
+    training. A model that takes no prompts gets empty ones."""
     told = [dataset.prompts[i] for i in dataset.validation or dataset.training]
     prompts = model.conditioner.accepted(told or model.conditioner.examples())
     count = request.count or COUNT
@@ -127,16 +127,16 @@ def _drawn(model: Generator, dataset: Dataset, request: AuditCommand, settings: 
     outputs: list[Output] = []
     began = said = time.monotonic()
     with live() as bar:
-        task = bar.add_task("drawing", total=count)
+        task = bar.add_task("generating", total=count)
         for moment in model.generating(rows, tile=TILE, **settings):
             outputs += moment.outputs
             bar.update(task, completed=len(outputs))
             if not sys.stderr.isatty() and time.monotonic() - said > 10:
                 said = time.monotonic()
-                tell(f"drawn {len(outputs)} of {count}", error=True)
+                tell(f"generated {len(outputs)} of {count}", error=True)
             slow = time.monotonic() - began > PATIENCE_SECONDS and len(outputs) >= ENOUGH
             if slow and request.count is None:
-                tell(f"Drawing is slow: {len(outputs)} instead of {count}; ask for more with --count.")
+                tell(f"Sampling is slow: {len(outputs)} outputs instead of {count}; use --count for more.")
                 break
     return outputs
 
@@ -144,10 +144,10 @@ def _drawn(model: Generator, dataset: Dataset, request: AuditCommand, settings: 
 def _figures(
     model: Generator, dataset: Dataset, outputs: list[Output]
 ) -> tuple[dict[str, Any], list[Verdict], Evidence | None]:
-    """All figures, the verdict on each output, and by what these were judged."""
+    """All figures, the verdict on each output, and the evidence behind the verdicts."""
     made = [output.datum for output in outputs]
     finish, sides = model.modality.finish, (dataset.training, dataset.validation)
-    training, held_out = ([finish(dataset.data[i]) for i in side] for side in sides)  # in the colours that were learned
+    training, held_out = ([finish(dataset.data[i]) for i in side] for side in sides)  # in the palette that was learned
     names = [dataset.sources[i] for i in dataset.training]
     figures: dict[str, Any] = {"likelihood": likelihood.measure(model, dataset)}
     if model.modality.listed:
@@ -176,7 +176,7 @@ def _figures(
 def _by_evidence(
     model: Generator, folder: Path, outputs: list[Output]
 ) -> tuple[dict[str, Any], list[Verdict], Evidence | None]:
-    """What can be told without the data: verdicts, where the model's folder keeps what they need."""
+    """The figures that are known without the data: verdicts, if the model's folder holds evidence."""
     judge = evidence.load(folder, model.modality)
     if judge is None:
         return {"likelihood": None, "originality": {"refused": reports.NO_EVIDENCE}}, [], None
@@ -210,7 +210,7 @@ def _lengths(found: list[spans.Span]) -> dict[str, float]:
 
 
 def _told(outputs: list[Output], verdicts: list[Verdict]) -> dict[str, Any]:
-    """How many verdicts of each word, and those that are not "new", nearest first."""
+    """The number of verdicts of each kind, and those that are not "new", nearest first."""
     counts = {word: sum(v.word == word for v in verdicts) for word in ("new", "close", "copy")}
     pairs = sorted(zip(verdicts, outputs, strict=True), key=lambda pair: pair[0].p)
     listed = [
@@ -222,7 +222,7 @@ def _told(outputs: list[Output], verdicts: list[Verdict]) -> dict[str, Any]:
 
 
 def _of_sets(model: Generator, made: list[Any], training: list[Any], held_out: list[Any]) -> dict[str, Any]:
-    """AuthPct and C_T, which need data to compare with."""
+    """AuthPct and C_T, which need the data."""
     if len(training) < 2 or not held_out:
         return {}
     drawn, unseen, seen = (model.modality.features(data) for data in (made, held_out, training))
@@ -234,8 +234,8 @@ def _of_sets(model: Generator, made: list[Any], training: list[Any], held_out: l
 
 
 def _write(folder: Path, figures: dict[str, Any], out: Path | None) -> Path:
-    """audit.json into the model's folder; elsewhere if asked to, or where that cannot be written. Gives the folder for
-    the page."""
+    """Writes audit.json into the model's folder, or into `out`, or into made/ if the model's folder is not writable.
+    Returns the folder for the page."""
     text = json.dumps(figures, indent=1) + "\n"
     ours = folder.parent != references.STARTERS and not openweights.published(folder)
     own = ours and os.access(folder, os.W_OK)

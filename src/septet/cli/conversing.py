@@ -19,18 +19,17 @@ from ..space import Refusal
 from .terminal import cost, say, tell
 
 HELP = (
-    "An empty line does nothing; Ctrl-C stops an answer; Ctrl-D, or Ctrl-C instead of a line, ends. /new begins anew, "
-    "/again answers once more."
+    "Ctrl-C stops an answer; Ctrl-D, or Ctrl-C at the prompt, quits. /new restarts, /again regenerates the last answer."
 )
 
 
 def converse(reference: str | None, system: str | None, seed: int, settings: dict[str, Any], save: Path | None) -> None:
-    """Lines from the terminal, or from a pipe, answered one after another."""
+    """Answers lines from the terminal, or from a pipe, one after another."""
     began = time.time()
     model = models.load(reference or MODEL)
     _check(model, settings)
     if isinstance(sys.stdin, io.TextIOWrapper):
-        sys.stdin.reconfigure(errors="replace")  # bytes that are no UTF-8 do not end a conversation
+        sys.stdin.reconfigure(errors="replace")  # bytes that are not UTF-8 do not end a conversation
     opening = [{"role": "system", "content": system}] if system else []
     terminal, turn = sys.stdin.isatty(), 0
     talk = Conversation(model, list(opening), long=terminal)
@@ -49,7 +48,7 @@ def converse(reference: str | None, system: str | None, seed: int, settings: dic
             if said:
                 _answer(talk, said, seed + turn, settings)
                 turn += 1
-    finally:  # what was said is kept however it ends
+    finally:  # the conversation is saved however it ends
         if save is not None and talk.messages:
             record = {"septet": version(), "model": model.name, "digest": model.digest, "seed": seed}
             record |= {"settings": settings, "messages": talk.messages}
@@ -59,17 +58,17 @@ def converse(reference: str | None, system: str | None, seed: int, settings: dic
 
 
 def _check(model: Generator, settings: dict[str, Any]) -> None:
-    """A setting that no answer can go by is refused before anything is said."""
+    """Raises Refusal for settings that no answer can use, before the conversation begins."""
     for name, value in settings.items():
         if name not in (*FILTER, "length"):
-            raise Refusal(f"{name}={value}: a conversation takes {', '.join(sorted(FILTER))}, length; leave it out")
+            raise Refusal(f"{name}={value}: expected one of {', '.join(sorted(FILTER))}, length; leave it out")
     Filter(**{name: value for name, value in chosen(model.process, settings, {}).items() if name in FILTER})
     if (length := settings.get("length", REPLY)) < 1:
-        raise Refusal(f"length={length}: expected at least 1 symbol of an answer")
+        raise Refusal(f"length={length}: expected at least 1 token")
 
 
 def _make_room(save: Path) -> None:
-    """The folder of a file that is to be written later; what cannot be written is refused now."""
+    """Makes the folder of a file that is written later; raises Refusal now if it cannot be written."""
     if save.is_dir():
         raise Refusal(f"--save {save} is a folder; name a file in it, such as {save / 'chat.json'}")
     with whole.refusing(save):
@@ -78,7 +77,7 @@ def _make_room(save: Path) -> None:
 
 
 def _line(terminal: bool) -> str | None:
-    """The next line; None at the end, and where it is interrupted."""
+    """The next line; None at the end of input, or if interrupted."""
     try:
         return input("\n> " if terminal else "")
     except (EOFError, KeyboardInterrupt):
@@ -86,7 +85,7 @@ def _line(terminal: bool) -> str | None:
 
 
 def _answer(talk: Conversation, said: str, seed: int, settings: dict[str, Any]) -> None:
-    """Prints an answer as it comes; stopped half-way, what was said until then counts."""
+    """Prints an answer while it is generated; if interrupted, the part so far joins the conversation."""
     told = []
     try:
         for piece in talk.reply(said, seed, **settings):
@@ -95,6 +94,6 @@ def _answer(talk: Conversation, said: str, seed: int, settings: dict[str, Any]) 
     except KeyboardInterrupt:
         talk.messages += [{"role": "user", "content": said}, {"role": "assistant", "content": "".join(told)}]
         tell(" [stopped]", end="")
-    except Refusal as error:  # of this line alone
+    except Refusal as error:  # concerns this line only
         tell(f"septet: {error}", end="")
     tell()

@@ -1,4 +1,4 @@
-"""Pictures for the demo to learn from: faces put together from a colour, eyes, a mouth and something worn."""
+"""Training pictures for the demo: faces composed of a colour, a mouth, eyes and something worn."""
 
 import io
 from collections.abc import Sequence
@@ -34,7 +34,7 @@ WORN = {
 }
 FRAME = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><g transform="translate({x} {y})">{body}</g></svg>'
 HEAD = '<circle cx="16" cy="18" r="12.5" fill="{fill}"/>'
-ASKED = (  # of which no picture is drawn: what a model makes of them it cannot have seen
+ASKED = (  # prompts that are excluded from the training pictures
     "yellow face, smiling, heart eyes, crown",
     "blue face, sad, open eyes, top hat",
     "pink face, laughing, closed eyes, bow",
@@ -47,12 +47,12 @@ ASKED = (  # of which no picture is drawn: what a model makes of them it cannot 
 
 
 def caption(parts: Sequence[str]) -> str:
-    """Of a colour, a mouth, eyes and what is worn."""
+    """The caption of a face: colour, mouth, eyes, something worn."""
     return ", ".join([f"{parts[0]} face", *filter(None, parts[1:])])
 
 
 def face(parts: Sequence[str], x: float = 0.0, y: float = 0.0) -> Image.Image:
-    """RGBA on nothing, moved by x, y pixels."""
+    """A picture of a face, RGBA with a transparent background, moved by x, y units of its 32 x 32 grid."""
     skin, mouth, eyes, worn = parts
     body = HEAD.format(fill=SKINS[skin]) + EYES[eyes] + MOUTHS[mouth] + WORN[worn]
     source = FRAME.format(x=round(x, 2), y=round(y, 2), body=body)
@@ -61,7 +61,8 @@ def face(parts: Sequence[str], x: float = 0.0, y: float = 0.0) -> Image.Image:
 
 
 def write(folder: Path) -> int:
-    """Two pictures of every face but those in ASKED, each at a place of its own, named by their captions; how many."""
+    """Writes two pictures of every face except those in ASKED, at random positions, named by their captions; returns
+    their number."""
     stream, count = np.random.default_rng(0), 0
     folder.mkdir(parents=True, exist_ok=True)
     for parts in product(SKINS, MOUTHS, EYES, WORN):

@@ -1,4 +1,4 @@
-"""What `septet generate` changes or goes on from: a given file, and which part of it is drawn anew."""
+"""Given content of `septet generate`: a file to continue, fill in or vary."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +11,7 @@ LIKE = 0.6  # the strength of "more like this"
 
 @dataclass(frozen=True)
 class Edit:
-    """A given file, the part of it that is drawn anew, as the modality reads it, and what else is to become of it."""
+    """The options that concern a given file or an interpolation. `where` names a part, see Modality.region."""
 
     given: Path | None
     where: str | None
@@ -22,18 +22,18 @@ class Edit:
 
 
 def given_of(model: Generator, edit: Edit, prompt: str | None) -> Given | None:
-    """What the draws are told besides their prompts."""
+    """The given content; None if there is none. Raises Refusal if options do not go together."""
     path, where, strength = edit.given, edit.where, edit.strength
     if edit.like is not None:
         if path is not None or where is not None:
-            raise Refusal("--like goes without --given and --where: give one file to go by")
+            raise Refusal("--like cannot be combined with --given or --where; give one file")
         path, strength = edit.like, LIKE if strength is None else strength
     if path is None:
         if where is not None or strength is not None:
-            raise Refusal("--where and --strength need --given FILE, the file to change")
+            raise Refusal("--where and --strength change a given file; add --given FILE")
         return None
     if where is not None and strength is not None:
-        raise Refusal("--where and --strength: give one of the two")
+        raise Refusal("--where and --strength cannot be combined; give one of the two")
     if model.begins and prompt and strength is None:
         raise Refusal(f"--given {path} and the prompt {prompt[:40]!r}: each is a beginning; give one of the two")
     content = model.modality.fit(model.modality.read(path))
@@ -49,5 +49,5 @@ def given_of(model: Generator, edit: Edit, prompt: str | None) -> Given | None:
 
 
 def beginning(given: Given | None, prompt: str | None) -> str | None:
-    """The text that the outputs go on from, which is not the model's own."""
+    """The text that the outputs continue, which the model did not generate."""
     return given.content if given is not None and isinstance(given.content, str) and given.strength is None else prompt

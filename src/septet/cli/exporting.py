@@ -8,11 +8,11 @@ import typer
 
 
 def export(
-    reference: Annotated[str, typer.Argument(help="A language model: one made personal, or a published one.")],
+    reference: Annotated[str, typer.Argument(help="A language model: fine-tuned or published.")],
     out: Annotated[Path, typer.Option(help="The new folder.")],
     precision: Annotated[str, typer.Option(help="bfloat16, float16 or float32.")] = "bfloat16",
 ) -> None:
-    """Write a language model as a folder that transformers and other programs read; adapters are merged into it."""
+    """Export a language model to a folder that transformers and other programs load; adapters are merged into it."""
     import torch
 
     from .. import models

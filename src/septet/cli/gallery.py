@@ -1,5 +1,5 @@
-"""septet demo: a gallery of what the starters make, and of what a model makes that is trained on the spot; and a page
-that shows it with its records."""
+"""septet demo: a gallery of samples from the starters and from a newly trained model, and a page that shows it with
+its records."""
 
 import html
 import json
@@ -29,15 +29,15 @@ ICONS = [
     *("camera, duotone", "truck, outline", "trash, filled", "music note, outline"),
 ]
 BETWEEN = ("bell, outline", "clock, outline")
-REAL = 8  # faces that are shown of those it learns from
+REAL = 8  # training faces that are shown
 SHOWN_ABOVE, OTHERS = {"icons", "python", "prose"}, 8  # starters with a section of their own; samples of each other one
 FACE = ("yellow", "smiling", "open eyes", "crown")
 MOODS = [f"yellow face, {mood}, open eyes, crown" for mood in ("smiling", "laughing", "sad", "surprised")]
 SMALL = {"size": demo_pictures.SIDE, "patch": 6, "width": 192, "layers": 4, "batch": 32, "average": 0.99, "fill": 0.1}
-MOUTH = 14  # the row of pixels from which a face is painted anew
+MOUTH = 14  # the row of pixels from which a face is inpainted
 OPENING = "It was a bright morning, and "
 QUESTION = "Give me three names for a small boat, with a word on each."
-ANSWER = 96  # symbols at most
+ANSWER = 96  # tokens at most
 BEFORE = '''class Boat:
     """A boat with a name and a length in metres."""
 
@@ -51,9 +51,9 @@ PAGE = """<!doctype html><meta charset="utf-8"><title>septet demo</title>
 figure{{margin:0;padding:.5rem;border:1px solid #ddd;border-radius:.5rem}}
 img{{width:100%;max-width:8rem;display:block;margin:auto;image-rendering:pixelated}}figcaption{{font-size:.85rem}}
 pre{{white-space:pre-wrap}}details pre{{font-size:.7rem;overflow-wrap:anywhere}}</style>
-<h1>Made by septet</h1><p>Every file below was drawn on this machine by a model that ships with septet, or that it
-fetched. None was picked; unfold a record to see the model, prompt and seed that make it again.
-The emoji are by a model that was trained on the spot.</p>{sections}
+<h1>Made by septet</h1><p>Every file below was generated on this machine by a model that ships with septet, or that was
+downloaded. None was picked; unfold a record to see the model, prompt and seed that generate it again.
+The emoji are by a model that was trained for this page.</p>{sections}
 """
 
 
@@ -84,7 +84,7 @@ def _drawn() -> Iterator[tuple[str, Outputs]]:
     if "icons" in ready:
         icons = models.load("icons")
         yield "Icons, one for each of sixteen prompts", icons.generate(ICONS, seed=0, tile=16)
-        yield "An icon finished from its first half", _finished(icons)
+        yield "An icon continued from its first half", _finished(icons)
         yield f"Interpolation from {' to '.join(BETWEEN)}", icons.interpolate(BETWEEN, (0, 0), frames=8)
     yield from _answered()
     if "python" in ready:
@@ -97,11 +97,11 @@ def _drawn() -> Iterator[tuple[str, Outputs]]:
 
 
 def _answered() -> Iterator[tuple[str, Outputs]]:
-    """An answer of the model that converses; without a network, a text by the starter must do, and that is said."""
+    """An answer of the chat model; if it cannot be downloaded, a message, and no answer."""
     try:
         model = models.load(MODEL)
     except Refusal as error:
-        tell(f"No chat answer, but a text by the starter 'prose' ({error})")
+        tell(f"The gallery has no chat answer: {error}")
         return
     began, messages = time.time(), [{"role": "user", "content": QUESTION}]
     answer = "".join(replying(model, decoding_of(model), messages, 0, ANSWER, temperature=0.0))
@@ -111,7 +111,7 @@ def _answered() -> Iterator[tuple[str, Outputs]]:
 
 
 def _completed(python: Generator) -> Outputs:
-    """What stands between BEFORE and AFTER."""
+    """A completion between BEFORE and AFTER."""
     began, completer = time.time(), Completer(python, Index(python.codec))
     found = completer.complete(BEFORE, AFTER, "boat.py", block=True)
     settings = {
@@ -124,7 +124,7 @@ def _completed(python: Generator) -> Outputs:
 
 
 def _learned(out: Path, budget: str) -> Iterator[tuple[str, Outputs | str]]:
-    """What a model draws that learns from a folder here and now; first, some of what it learned from."""
+    """Some training pictures, then samples of a model that is trained on them now."""
     folder = out / "faces"
     count, began = demo_pictures.write(folder), time.time()
     options = " ".join(f"{name}={value}" for name, value in SMALL.items())
@@ -133,14 +133,17 @@ def _learned(out: Path, budget: str) -> Iterator[tuple[str, Outputs | str]]:
     model = models.load(str(out / "faces-model"))
     names = [path.name for path in sorted(folder.glob("*.png"))[:: count // REAL]][:REAL]
     real = "".join(f'<figure><img src="faces/{n}" alt=""><figcaption>{n}</figcaption></figure>' for n in names)
-    yield f"Learned from {count} pictures in {budget}, these among them", f'<div class="grid">{real}</div>'
+    yield (
+        f"{len(names)} of the {count} pictures that a model is trained on in {budget}",
+        f'<div class="grid">{real}</div>',
+    )
     drawn = model.generate(
         list(demo_pictures.ASKED), seed=0, guidance=1.0
-    )  # more pulls it apart, so early in its training
-    yield "Emoji, one for each of eight prompts; it saw none of these faces", drawn
+    )  # after so little training, guidance distorts faces
+    yield "Emoji, one for each of eight prompts; none of these faces was in the training data", drawn
     above = np.arange(demo_pictures.SIDE)[:, None].repeat(demo_pictures.SIDE, 1) < MOUTH
     yield (
-        f"In-painting: a {', '.join(FACE)} keeps its upper half, its mouth is painted anew",
+        f"Inpainting: a {', '.join(FACE)} keeps its upper half, its mouth is regenerated",
         model.generate(MOODS, seed=1, guidance=1.0, given=Given(np.asarray(demo_pictures.face(FACE)), where=above)),
     )
 
@@ -152,7 +155,7 @@ def _finished(icons: Generator) -> Outputs:
 
 
 def _beginning(output: Output, count: int) -> Given:
-    """The first `count` figures of a drawing, to go on from."""
+    """The first `count` figures of a drawing, to be continued."""
     return Given(type(output.datum)(output.datum.figures[:count]))
 
 
@@ -165,7 +168,7 @@ def _figure(output: Output, path: Path) -> str:
     record = html.escape(json.dumps(output.record, indent=1))
     prompt = html.escape(str(output.record["prompt"] or ""))
     if isinstance(output.datum, str) and output.datum.startswith(str(output.record["prompt"])):
-        prompt = ""  # it is seen in the text
+        prompt = ""  # the text shows it
     shown = f'{output.modality.player(output.datum)}<a href="{html.escape(path.name)}">{html.escape(path.name)}</a>'
     details = f"<details><summary>record</summary><pre>{record}</pre></details>"
     return f"<figure>{shown}<figcaption>{prompt}{details}</figcaption></figure>"

@@ -23,7 +23,7 @@ from .prompts import GenerateCommand, Row, options_of, parted, rows_of, with_con
 from .redrawing import Fresh, fresh_of, moments
 from .terminal import cost, live, say, tell
 
-SHOWN = 3  # texts that are printed as well
+SHOWN = 3  # texts that are also printed
 MARKS = ("new", "in your data")
 LISTED = 16  # outputs whose verdicts are printed one by one
 
@@ -40,8 +40,8 @@ def generate(request: GenerateCommand, settings: dict[str, Any], edit: Edit) -> 
     listed = model.modality.listed
     made = Made(_by_line(model, settings.pop("lines", "yes" if listed else "no")))
     if listed:
-        judge = None if made.by_line else judge  # the mark on an item is the verdict on it
-        one = "yes" if request.prompts is None else "no"  # of a table each row has the seed that it says
+        judge = None if made.by_line else judge  # an item's mark is its verdict
+        one = "yes" if request.prompts is None else "no"  # each row of a table keeps its own seed
         made.fresh = fresh_of(model, settings.pop("new", one), kept, request.seed + request.count)
     settings = chosen(model.process, settings, {})
     if edit.end_prompt is not None or edit.end_seed is not None:
@@ -50,7 +50,7 @@ def generate(request: GenerateCommand, settings: dict[str, Any], edit: Edit) -> 
     rows = rows_of(request, model)
     left = [row for row in rows if row.path is None or not row.path.exists()]
     if len(left) < len(rows):
-        tell(f"{len(rows) - len(left)} of {len(rows)} are there already and stay as they are.")
+        tell(f"{len(rows) - len(left)} of {len(rows)} files exist already and are skipped.")
     _tell_unseen(model, left)
     _draw(model, judge, left, edit, request, settings, made)
     for text in made.texts:
@@ -65,8 +65,8 @@ def generate(request: GenerateCommand, settings: dict[str, Any], edit: Edit) -> 
 
 @dataclass
 class Made:
-    """What was drawn: the files, by what they were judged, the first few texts, or `by_line` the lines of all. With
-    `fresh`, only what is new."""
+    """The outputs so far: files, verdicts, and the first few texts or, with `by_line`, the lines of all. With `fresh`,
+    only new items."""
 
     by_line: bool
     fresh: Fresh | None = None
@@ -87,7 +87,7 @@ def _draw(
 ) -> None:
     listed = model.modality.listed
     with live() as bar:
-        task = bar.add_task("drawing", total=max(1, len(rows)))
+        task = bar.add_task("generating", total=max(1, len(rows)))
         for prompt, group in _by_given(model, rows):
             given = given_of(model, edit, prompt)
             begun = beginning(given, prompt)
@@ -108,7 +108,7 @@ def _draw(
 
 
 def _setting_first(request: GenerateCommand, model: Generator) -> GenerateCommand:
-    """A first word that names a setting, as in `lines=yes`, or a file is no prompt."""
+    """Moves a prompt that is a setting, such as `lines=yes`, or a file to the options."""
     name, equals, value = (request.prompt or "").partition("=")
     given = value.startswith("@") and name in model.conditioner.contents
     own = name == "lines" or (name == "new" and model.modality.listed)
@@ -118,7 +118,7 @@ def _setting_first(request: GenerateCommand, model: Generator) -> GenerateComman
 
 
 def _kept(folder: Path, model: Generator) -> Evidence | None:
-    """What the model keeps of its data; what cannot be used is said and left, since drawing needs none of it."""
+    """The evidence stored with the model. If it cannot be read, prints why, since sampling does not need it."""
     try:
         return evidence.read(folder, model.modality)
     except Refusal as error:
@@ -130,26 +130,26 @@ def _by_line(model: Generator, asked: Any) -> bool:
     if asked not in ("yes", "no"):
         raise Refusal(f"lines={asked}: expected yes or no")
     if asked == "yes" and not model.modality.spans:
-        raise Refusal(f"lines=yes: {model.name} draws {model.modality.name}, and lines are of texts; leave it out")
+        raise Refusal(f"lines=yes is for texts, and {model.name} generates {model.modality.name}; leave it out")
     return asked == "yes"
 
 
 def _tell_lines(kept: Evidence | None, items: list[str]) -> None:
-    """Lines of texts, each with whether it stands in the texts that the model learned from."""
+    """Prints lines of texts, each marked by whether it occurs in the training data."""
     known = evidence.lines_marked(kept, items)
     if known is None:
-        tell("Which lines are new cannot be told: the model keeps no hashes of those that it learned from.\n")
+        tell("Whether lines are new is not known: no hashes of the training lines are stored with the model.\n")
     for item, there in zip(items, known or [None] * len(items), strict=True):
         tell(f"{MARKS[there]:12s}  {item}" if there is not None else item)
     tell()
 
 
 def _tell_verdicts(saved: list[Path], verdicts: list[Verdict]) -> None:
-    """One by one; of many, how many there are of each, and only those that are not new."""
+    """Prints each verdict; if there are many, their counts, and only those that are not new."""
     told = list(zip(saved, verdicts, strict=False))
     if len(told) > LISTED:
         new, close, copies = (sum(v.word == word for v in verdicts) for word in ("new", "close", "copy"))
-        tell(f"Beside the training data {new:,} are new, {close:,} close to an item and {copies:,} copies.")
+        tell(f"Compared with the training data, {new:,} are new, {close:,} close to an item and {copies:,} copies.")
         told = [(path, verdict) for path, verdict in told if verdict.word != "new"][:LISTED]
     for path, verdict in told:
         tell(f"{path}: {verdict}")
@@ -163,7 +163,7 @@ def _interpolate(
     edit: Edit,
     began: float,
 ) -> None:
-    """`count` outputs on the way from the prompt and seed to those at the end, and all of them in one strip."""
+    """Generates `count` outputs that interpolate to the end prompt and seed, and a strip of all of them."""
     ends = request.prompt, request.prompt if edit.end_prompt is None else edit.end_prompt
     seeds = request.seed, request.seed if edit.end_seed is None else edit.end_seed
     files = tuple(parted(request.options, model)[0].items())
@@ -175,11 +175,11 @@ def _interpolate(
     whole.write(strip, png(outputs.sheet(columns=len(outputs)), {"strip": [o.record for o in outputs]}))
     _tell_verdicts(saved, judge.verdicts([output.datum for output in outputs]) if judge else [])
     _report(request, saved, began, request.seed + request.count)
-    say(f"All in one strip: {strip}.")
+    say(f"All side by side: {strip}.")
 
 
 def folder_of(request: GenerateCommand) -> Path:
-    """The folder for the files, made if need be."""
+    """The folder for the files, which is created if it does not exist."""
     with whole.refusing(request.out):
         request.out.mkdir(parents=True, exist_ok=True)
     return request.out
@@ -193,8 +193,8 @@ def _reference(request: GenerateCommand) -> str:
 
 
 def _suffix(what: str, model: Generator) -> str | None:
-    """Of files of a kind that is asked for, where the model makes another that serves for it: of pictures, if they are
-    drawn by a model of drawings; None for the model's own."""
+    """The suffix for files of the requested kind, if the model generates another kind that can be written as such:
+    pictures from a model of drawings. None for the model's own."""
     if what == model.modality.name or what in references.starters() or os.path.exists(what):
         return None
     kind = recipes.kinds().get(what)
@@ -202,7 +202,7 @@ def _suffix(what: str, model: Generator) -> str | None:
 
 
 def _by_given(model: Generator, rows: list[Row]) -> list[tuple[str | None, list[Row]]]:
-    """Rows that can be drawn together: all, unless prompts are beginnings."""
+    """Groups of rows that can be sampled together: all, unless prompts are beginnings."""
     if not model.begins:
         return [(None, rows)]
     groups: dict[str | None, list[Row]] = {}
@@ -212,14 +212,14 @@ def _by_given(model: Generator, rows: list[Row]) -> list[tuple[str | None, list[
 
 
 def _tell_unseen(model: Generator, rows: list[Row]) -> None:
-    unknown = getattr(model.codec, "unknown", None) if model.begins else None  # characters, where it knows some
+    unknown = getattr(model.codec, "unknown", None) if model.begins else None  # characters outside the vocabulary
     look = unknown or model.conditioner.unseen
     unseen = list(dict.fromkeys(word for row in rows for word in look((row.prompt or "").replace(GAP, ""))))
     unread = {word: None for whole in with_content(rows, model) for word in model.conditioner.unread(whole)}
     if unread:
-        tell(f"Not read, since the prompt is longer than the model reads: {', '.join(map(_shown, unread))}.")
+        tell(f"Ignored, since the prompt is longer than the model's limit: {', '.join(map(_shown, unread))}.")
     if unseen:
-        tell(f"Never seen in training: {', '.join(map(_shown, unseen[:20]))}. The model can only guess at them.")
+        tell(f"Not in the training data: {', '.join(map(_shown, unseen[:20]))}. The model can only guess.")
 
 
 def _shown(word: str) -> str:

@@ -1,4 +1,4 @@
-"""septet audit FOLDER: what data hold, before anything is trained on them."""
+"""septet audit FOLDER: what data contain, before a model is trained on them."""
 
 import time
 from pathlib import Path
@@ -13,7 +13,7 @@ from .terminal import cost, say, tell
 
 
 def examine(folder: Path, kind: str | None, seed: int, out: Path | None) -> None:
-    """Print what a folder holds, and write a page that shows it."""
+    """Prints what a folder contains, and writes a page that shows it."""
     began = time.time()
     kind = kind or _kind(folder)
     checked(kind)
@@ -28,11 +28,11 @@ def examine(folder: Path, kind: str | None, seed: int, out: Path | None) -> None
 
 
 def _kind(folder: Path) -> str:
-    """The kind of content of most files in a folder; prints which other kinds there are."""
+    """The most frequent kind of content in a folder; prints which other kinds there are."""
     counts = counted(folder)
     kind = max(counts, key=lambda kind: counts[kind])
     others = ", ".join(f"{n:,} {other} files" for other, n in counts.items() if other != kind)
     if others:
-        left = "a model is trained on one kind, so these are left out"
+        left = "a model is trained on one kind, so these are skipped"
         tell(f"Besides {counts[kind]:,} {kind} files there are {others}: {left}.")
     return kind

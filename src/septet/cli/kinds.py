@@ -1,4 +1,4 @@
-"""Of which kind the files of a person are, by the extensions that the modality of each kind reads."""
+"""The kinds of content in a folder, by the file extensions that each modality reads."""
 
 import re
 import shlex
@@ -20,7 +20,7 @@ def modality_of(kind: str) -> Any:
 
 
 def checked(kind: str) -> recipes.Kind:
-    """The kind of a name, or a Refusal that lists those there are, and what others would take."""
+    """The kind with this name. Raises Refusal with a list of the kinds, and of packages that others need."""
     known = recipes.kinds()
     if kind not in known:
         lacking = "".join(f"; {sentence}" for sentence in recipes.missing().values())
@@ -29,8 +29,8 @@ def checked(kind: str) -> recipes.Kind:
 
 
 def counted(source: Path) -> dict[str, int]:
-    """How many files of each kind there are, of which there is one at least. Texts beside other files of their name are
-    captions, and those about a folder are none of its data. Refuses where there is nothing."""
+    """The number of files of each kind that occurs. Texts with the name of another file are captions, and readme and
+    licence files are not data. Raises Refusal if there are no data."""
     found = listed(source)
     own = found if source.is_file() else [path for path in found if path.name not in TABLES]
     known = {kind: facts.modality for kind, facts in recipes.kinds().items()}
@@ -40,19 +40,19 @@ def counted(source: Path) -> dict[str, int]:
         of[kind] = [path for path in of[kind] if path.with_suffix("") not in told and not ABOUT.match(path.name)]
     counts = {kind: len(paths) for kind, paths in of.items() if paths}
     if not counts:
-        words = _commands(known, source) if source.is_file() else "give another"
-        raise Refusal(f"{shown(source)} holds nothing that can be learned from ({kinds(found) or 'no files'}); {words}")
+        words = _commands(known, source) if source.is_file() else "give another folder"
+        raise Refusal(f"{shown(source)} holds nothing to train on ({kinds(found) or 'no files'}); {words}")
     return counts
 
 
 def _prose(modality: Any) -> bool:
-    """Whether its files may be about others: texts that need no caption, and are no part of a repository's code."""
+    """Whether its files may describe others: texts that have no captions and are not code."""
     return not modality.captioned and not modality.tracked
 
 
 def kind_of(source: Path) -> str:
-    """The one kind of all files; refuses where they are of several. What else a repository of code holds, and the fewer
-    texts beside code, belong to the code."""
+    """The kind of all files; raises Refusal if there are several. The other files of a code repository, and texts that
+    are fewer than files of code, count as code."""
     counts = counted(source)
     code = {kind: count for kind, count in counts.items() if modality_of(kind).tracked}
     if code and (source / ".git").exists():
@@ -61,7 +61,7 @@ def kind_of(source: Path) -> str:
         counts = {k: n for k, n in counts.items() if n >= max(code.values()) or not _prose(modality_of(k))}
     if len(counts) > 1:
         held = " and ".join(f"{count:,} {kind} files" for kind, count in counts.items())
-        raise Refusal(f"{shown(source)} holds {held}, and a model learns one kind: {_commands(counts, source)}")
+        raise Refusal(f"{shown(source)} holds {held}, and a model is trained on one kind: {_commands(counts, source)}")
     return next(iter(counts))
 
 

@@ -9,7 +9,7 @@ from .terminal import say, tell
 
 
 def at_hand() -> list[tuple[str, str]]:
-    """References to models, and whose they are."""
+    """References to the available models, each with "starter" or "yours"."""
     found = [(name, "starter") for name in folders.starters()]
     return found + [(str(p.parent), "yours") for p in sorted(Path("models").glob("*/config.json"))]
 
@@ -37,12 +37,12 @@ def show(reference: str) -> None:
     folder = folders.resolve(reference)
     model = folders.load(reference)
     parts = ", ".join(type(p).__name__ for p in (model.modality, model.codec, model.process, model.conditioner))
-    tell(f"{folder.name}: {model.size:,} parameters in {parts}; draws {model.process.space}.")
+    tell(f"{folder.name}: {model.size:,} parameters in {parts}; generates {model.process.space}.")
     tell(f"Settings: {model.settings}. SHA-256 {model.digest}.\n")
     told = folder / CARD
     tell(
         told.read_text(encoding="utf-8", errors="replace")
         if told.is_file()
-        else "Published elsewhere; no card comes with it."
+        else "Published elsewhere, without a model card."
     )
     say("", "generate", reference)

@@ -1,4 +1,4 @@
-"""What `septet generate` is asked for: prompts, seeds and files, from words or from a CSV file."""
+"""The requests of `septet generate`: prompts, seeds and files, from arguments or from a CSV file."""
 
 import csv
 import functools
@@ -15,12 +15,12 @@ from ..processes.streams import checked_seed
 from ..space import Refusal
 
 LONGEST_PROMPT = 10_000  # characters
-MOST = 1_000_000  # outputs of a prompt
+MOST = 1_000_000  # outputs per prompt
 
 
 @dataclass(frozen=True)
 class GenerateCommand:
-    """What was asked for on the command line."""
+    """The arguments of the command."""
 
     what: str
     model: str | None
@@ -37,8 +37,8 @@ class GenerateCommand:
 
 @dataclass(frozen=True)
 class Row:
-    """A prompt with a seed, the name it was given, and the file it goes to; None for the next free one. `files` hold
-    what of the prompt is content, by name."""
+    """A prompt with a seed, its name in the table, and the path of its output, None for the next free one. `files` are
+    the content in the prompt, by name."""
 
     prompt: str | None
     seed: int
@@ -48,13 +48,13 @@ class Row:
 
 
 def options_of(words: list[str]) -> dict[str, Any]:
-    """`setting=value` words by name, each a whole number, a number or a text."""
+    """Parses `setting=value` words; each value is an int, a float or a string."""
     refused = "setting {!r}: expected name=value; put a prompt of several words in quotes".format
     return {name: typed(value) for name, value in pairs(words, refused).items()}
 
 
 def parted(words: list[str], model: Generator) -> tuple[dict[str, Path], list[str]]:
-    """The files of `name=@FILE` words, which belong to the prompt, and the other words."""
+    """Splits words into the files of `name=@FILE`, which belong to the prompt, and the other words."""
     pairs = {word: word.partition("=@") for word in words if "=@" in word}
     for word, (name, _, _) in pairs.items():
         if name not in model.conditioner.contents:
@@ -68,7 +68,7 @@ def _taken(model: Generator) -> str:
 
 
 def with_content(rows: Sequence[Row], model: Generator) -> list[Prompt]:
-    """The prompts of rows, with the content of their files, each of which is read once."""
+    """The prompts of `rows` with the content of their files. Each file is read once."""
     contents = model.conditioner.contents
     read = functools.cache(lambda name, path: contents[name].fit(contents[name].read(path)))
     own = [{name: read(name, path) for name, path in row.files} for row in rows]
@@ -77,7 +77,7 @@ def with_content(rows: Sequence[Row], model: Generator) -> list[Prompt]:
 
 
 def rows_of(request: GenerateCommand, model: Generator) -> list[Row]:
-    """One row for each output asked for; an impossible count, seed or prompt is a Refusal."""
+    """One row per output; raises Refusal for an impossible count, seed or prompt."""
     files, _ = parted(request.options, model)
     if request.prompts is None:
         asked = [(request.prompt, request.count, request.seed, None, files)]
@@ -88,9 +88,9 @@ def rows_of(request: GenerateCommand, model: Generator) -> list[Row]:
             raise Refusal(f"count={count}: expected 1 to {MOST:,}")
         checked_seed(seed + count - 1 if seed >= 0 else seed)
         if prompt is not None and len(prompt) > LONGEST_PROMPT:
-            raise Refusal(f"a prompt of {len(prompt):,} characters: at most {LONGEST_PROMPT:,}; shorten it")
+            raise Refusal(f"the prompt has {len(prompt):,} characters, of at most {LONGEST_PROMPT:,}; shorten it")
         if prompt is not None and any(0xD800 <= ord(c) <= 0xDFFF for c in prompt):
-            raise Refusal("the prompt holds bytes that are not UTF-8; write it in UTF-8")
+            raise Refusal("the prompt contains bytes that are not UTF-8; write it in UTF-8")
     rows = [
         Row(prompt, seed + k, name=name, files=tuple(own.items()))
         for prompt, count, seed, name, own in asked
@@ -119,7 +119,7 @@ def _lines(path: Path) -> list[dict[str, str | None]]:
 def _asked(
     line: dict[str, str | None], request: GenerateCommand, files: dict[str, Path], model: Generator
 ) -> tuple[str, int, int, str, dict[str, Path]]:
-    """The prompt, count, seed and name of a line of the CSV file, and the files that it names, relative to it."""
+    """The prompt, count, seed, name and files of a line of the CSV file; file names are relative to it."""
     prompt, beside = line["prompt"] or "", request.prompts.parent if request.prompts else Path()
     named = {name: line.get(name) for name in model.conditioner.contents}
     files = files | {name: beside / value.removeprefix("@") for name, value in named.items() if value}
@@ -131,10 +131,10 @@ def _asked(
 
 
 def _named(rows: list[Row], out: Path, suffix: str, default: str) -> list[Row]:
-    """Each row with the file it goes to, the same at every call: a number tells apart what would share a name. A row
-    that repeats another, prompt and seed, is left out."""
+    """The rows with their output paths, the same in every call; numbers distinguish equal names. Repeated rows, of the
+    same prompt and seed, are dropped."""
     taken: dict[Path, Row] = {}
-    numbers = Counter[str]()  # the last that was tried of each name and seed: none before it is free
+    numbers = Counter[str]()  # the last one tried for each name and seed; all before it are taken
     for row in dict.fromkeys(rows):
         name = "".join(c if c.isalnum() or c in "-_" else "-" for c in row.name or "")[:64].strip("-") or default
         path, stem = None, f"{name}-{row.seed}"

@@ -1,4 +1,4 @@
-"""Items of a list that are new: what stands in the data, or came before, is drawn anew from later seeds."""
+"""New items of a list: those that occur in the data or were generated before are replaced, with later seeds."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -11,13 +11,13 @@ from ..originality.evidence import Evidence
 from ..originality.spans import normalised
 from ..space import Refusal
 
-ROUNDS = 10  # of drawing what is missing
+ROUNDS = 10  # of replacing
 
 
 @dataclass
 class Fresh:
-    """Which items are taken, by what a model keeps of its data; `seed` is the next that nothing was drawn from, and
-    `left_out` counts what was not taken."""
+    """Decides which items are new, by the evidence stored with the model; `seed` is the next unused seed, `left_out`
+    counts the items that were not new."""
 
     kept: Evidence | None
     seed: int
@@ -25,7 +25,7 @@ class Fresh:
     left_out: int = 0
 
     def takes(self, item: str) -> bool:
-        """Whether there is an item, neither in the data nor taken before; which it is now."""
+        """Whether an item is not empty, not in the data and not taken before; from now on it is taken."""
         own, known = normalised(item), evidence.lines_marked(self.kept, [item])
         taken = bool(own) and own not in self.seen and not (known and known[0])
         self.seen.add(own)
@@ -33,18 +33,18 @@ class Fresh:
         return taken
 
     def sentence(self, wanted: int, made: int) -> str | None:
-        """What became of the items that were not taken."""
+        """A sentence about the items that were not new."""
         if not self.left_out:
             return None
         short = "" if made == wanted else f" No more than {made:,} of {wanted:,} were found."
         return (
-            f"{self.left_out:,} more were drawn that stand in your data or had been drawn before, and left out; new=no "
-            f"keeps them.{short}"
+            f"{self.left_out:,} more were generated and dropped, since they are in your data or were generated before; "
+            f"new=no keeps them.{short}"
         )
 
 
 def fresh_of(model: Generator, asked: Any, kept: Evidence | None, seed: int) -> Fresh | None:
-    """What `new=` asks for, of models of lists alone; `seed` is the first that is free."""
+    """The Fresh for the option `new=`, for models of lists only; `seed` is the first unused seed."""
     if asked not in ("yes", "no"):
         raise Refusal(f"new={asked}: expected yes or no")
     return Fresh(kept, seed) if asked == "yes" and model.modality.listed else None
@@ -58,7 +58,7 @@ def moments(
     settings: dict[str, Any],
     fresh: Fresh | None,
 ) -> Iterator[Moment]:
-    """As `Generator.generating`, without the outputs that are not fresh, for which others are drawn."""
+    """As `Generator.generating`, but outputs that are not new are replaced."""
     for _ in range(ROUNDS if fresh else 1):
         missing = 0
         for moment in model.generating(asked, given, tile, **settings):

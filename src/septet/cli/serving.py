@@ -19,15 +19,15 @@ CONNECTIONS = 512
 
 @app.command()
 def api(
-    host: Annotated[str, typer.Option(help="Where to listen; other machines' access needs a key.")] = LOCAL[0],
+    host: Annotated[str, typer.Option(help="Address to listen on; access from other machines needs a key.")] = LOCAL[0],
     port: Annotated[int, typer.Option(min=0, max=65535)] = 8000,
     model: Annotated[
-        list[str] | None, typer.Option(help="A model to offer besides starters and those in ./models; first choice.")
+        list[str] | None, typer.Option(help="A model to serve besides starters and those in ./models; used by default.")
     ] = None,
     key: Annotated[str | None, typer.Option(envvar=KEY, help="The API key that clients must send.")] = None,
 ) -> None:
-    """An API in the shape of OpenAI's: chat, completions, embeddings, images; llama.cpp's
-    /infill; and files of any kind."""
+    """An API compatible with OpenAI's (chat, completions, embeddings, images) and with llama.cpp's /infill; and a route
+    for files of any kind."""
     from ..space import Refusal
 
     try:
@@ -56,7 +56,7 @@ def api(
     )
 
     class Server(uvicorn.Server):
-        """Takes no new work from the first signal on."""
+        """Accepts no new work after the first signal."""
 
         async def startup(self, sockets: Any = None) -> None:
             await super().startup(sockets)
@@ -72,12 +72,12 @@ def api(
 
 @app.command()
 def editor(
-    model: Annotated[str, typer.Option(help="A model of code: a starter's name, or your own.")] = "python",
+    model: Annotated[str, typer.Option(help="A model of code: a starter's name or a model folder.")] = "python",
     setup: Annotated[
-        str | None, typer.Option(help="Print what to paste for neovim, vscode, helix or emacs, and end.")
+        str | None, typer.Option(help="Print the configuration for neovim, vscode, helix or emacs, and exit.")
     ] = None,
 ) -> None:
-    """A language server over stdio that completes code; editors start it."""
+    """A language server over stdio that completes code; started by editors."""
     from ..space import Refusal
 
     if setup is not None:
@@ -100,9 +100,9 @@ def _check_access(host: str, key: str | None) -> None:
     from ..space import Refusal
 
     if not _local(host) and key is None:
-        raise Refusal(f"--host {host} is open to other machines: give a key with --key, or in {KEY}")
-    if key is not None and not re.fullmatch("[!-~]+", key):  # what a header can hold, whoever writes it
-        raise Refusal("--key: expected letters, digits and signs of ASCII, without spaces; change it, or leave it out")
+        raise Refusal(f"--host {host} is open to other machines; set a key with --key or {KEY}")
+    if key is not None and not re.fullmatch("[!-~]+", key):  # what every client can write in a header
+        raise Refusal("--key: expected ASCII letters, digits and punctuation, without spaces; choose another key")
 
 
 def _local(host: str) -> bool:
@@ -113,7 +113,7 @@ def _local(host: str) -> bool:
 
 
 def _models(given: list[str]) -> tuple[Any, Any, dict[str, str]]:
-    """The engine, what may be named, and the defaults; the models given are loaded now, and come first."""
+    """The engine, the models that are offered, and the defaults. Models in `given` are loaded now and come first."""
     from ..language import embedding
     from ..serve import routes
     from ..serve.engine import Engine

@@ -1,4 +1,4 @@
-"""Where all that the command line says goes through, so that nothing foreign in it steers the terminal."""
+"""All output of the command line, with characters removed that would control the terminal."""
 
 import re
 import shlex
@@ -11,20 +11,20 @@ from .. import ranks
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-# C0 and C1 controls but tab and newline, ends of lines that are not seen as such, what turns the direction of reading
-# (Boucher and Anderson 2023), and halves of characters, which nothing can encode.
+# C0 and C1 controls except tab and newline, other line and paragraph separators, bidirectional controls (Boucher and
+# Anderson 2023), and surrogates, which cannot be encoded.
 STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 UNSEEN = "\ufffd"
 
 
 def visible(text: str) -> str:
-    """A text with what would steer a terminal replaced; tabs and newlines stay."""
+    """A text with characters that control a terminal replaced; tabs and newlines stay."""
     return STEERING.sub(UNSEEN, text.replace("\r\n", "\n"))
 
 
 def tell(text: object = "", end: str = "\n", error: bool = False, rank: int = 0) -> None:
-    """Writes to standard output or standard error at once; what the stream cannot encode becomes a question mark. Only
-    `rank` writes, of several that train together."""
+    """Writes to standard output or standard error and flushes; what the stream cannot encode becomes a question mark.
+    In data-parallel training, only `rank` writes."""
     if rank != ranks.rank():
         return
     stream = sys.stderr if error else sys.stdout
@@ -33,7 +33,7 @@ def tell(text: object = "", end: str = "\n", error: bool = False, rank: int = 0)
 
 
 def live(*columns: Any, transient: bool = True) -> "Progress":
-    """A live line on standard error; nothing where that is no terminal."""
+    """A progress bar on standard error; hidden if that is not a terminal."""
     from rich.console import Console
     from rich.progress import Progress
 
@@ -42,7 +42,7 @@ def live(*columns: Any, transient: bool = True) -> "Progress":
 
 
 def cost(began: float) -> str:
-    """What a command took, in words; the energy is an estimate. Assumes that all ranks take as much as this one."""
+    """Time, memory and estimated energy of the command, in words. Assumes that all ranks use as much as this one."""
     from ..fitting.pace import WATTS_A_THREAD, peak_memory_bytes
 
     peak = peak_memory_bytes() / 2**30 * ranks.world()
@@ -53,7 +53,7 @@ def cost(began: float) -> str:
 
 
 def say(sentence: str, *following: object) -> None:
-    """A plain sentence for people, and the words of the command to try next."""
+    """Prints a sentence, and the command to try next."""
     tell(sentence)
     if following:
         tell(f"Next: septet {shlex.join(map(str, following))}")

@@ -1,4 +1,4 @@
-"""What a model was trained on: its run, its folder of data, the same split of them."""
+"""The training data of a model: the facts of its run, its data folder, the same split."""
 
 import inspect
 import os
@@ -18,7 +18,7 @@ RUN_BYTES = 1 << 20
 
 
 def run_of(folder: Path) -> dict[str, Any]:
-    """The facts of the run that trained the model; none where they were not kept."""
+    """The facts in run.json of the run that trained the model; empty if there is none."""
     try:
         found = whole.read_json(folder / "run.json", RUN_BYTES)
     except (OSError, ValueError):
@@ -27,20 +27,20 @@ def run_of(folder: Path) -> dict[str, Any]:
 
 
 def source_of(run: dict[str, Any], given: Path | None, model: str) -> Path:
-    """The folder that a model was trained on: the one given, else the one recorded, if it is still there."""
+    """The data folder of a model: the given one, else the recorded one. Raises Refusal if that is unknown or gone."""
     if given is not None:
         return given
     if not run.get("source"):
-        raise Refusal(f"{model} does not tell what folder it was trained on; give it with --data DIR")
+        raise Refusal(f"{model} does not record the folder of its training data; give it with --data DIR")
     source = Path(str(run["source"]))
-    if not os.path.exists(source):  # unlike Path.exists, of a name with a zero in it as well
-        raise Refusal(f"{source}, on which {model} was trained, is not there; give its place with --data DIR")
+    if not os.path.exists(source):  # unlike Path.exists, accepts a name with a null byte
+        raise Refusal(f"{source}, the training data of {model}, does not exist; give their folder with --data DIR")
     return source
 
 
 def data_of(model: Generator, run: dict[str, Any], source: Path, named: bool) -> Dataset:
-    """A model's data, split as they were when it was trained. Where they are no longer the same, says so of a folder
-    that the user named, and refuses any other: who made the model may have recorded one that is none of its data."""
+    """A model's data, split as in training. If the data differ from those of the run, warns about a folder that the
+    user gave, and raises Refusal for a recorded one, which an untrusted model may set to any folder."""
     tell(f"Reading {source} ...", error=True)
     recorded = run.get("seed")
     seed = recorded if isinstance(recorded, int) else 0
@@ -49,15 +49,15 @@ def data_of(model: Generator, run: dict[str, Any], source: Path, named: bool) ->
         if same_data(run, dataset):
             return dataset
     if not named:
-        told = f"{source} does not hold the very data that {model.name} was trained on (another fingerprint)"
-        raise Refusal(f"{told}; if it is to be taken for them, give it with --data {source}")
-    tell("These are not the very data it was trained on (another fingerprint): what counts as held out here may")
-    tell("have been trained on, and the other way round.")
+        told = f"the data in {source} differ from the training data of {model.name} (another fingerprint)"
+        raise Refusal(f"{told}; to use them anyway, add --data {source}")
+    tell("These data differ from the training data (another fingerprint): items that are held out here may have been")
+    tell("trained on, and vice versa.")
     return dataset
 
 
 def _begun(model: Generator, run: dict[str, Any]) -> Modality:
-    """The modality that drawings in one colour were read as: what it learned of them reads otherwise."""
+    """The modality as training began, before it learned from the data (a palette), which changes how it reads."""
     kind = type(model.modality)
     if run.get("started_from") is not None:
         return model.modality
@@ -65,10 +65,10 @@ def _begun(model: Generator, run: dict[str, Any]) -> Modality:
     try:
         options = recipes.options(recipes.find(str(run.get("recipe")))) | dict(run.get("options") or {})
         return kind(**{name: value for name, value in options.items() if name in known})
-    except (Refusal, TypeError, ValueError):  # another's recipe, or another's record
+    except (Refusal, TypeError, ValueError):  # an unknown recipe, or an invalid record
         return model.modality
 
 
 def same_data(run: dict[str, Any], dataset: Dataset) -> bool:
-    """Whether these are the very data of a training run, apart from what was planted among them."""
+    """Whether these are the data of a training run, apart from canaries."""
     return run.get("fingerprint") == canaries.fingerprint(dataset.fingerprint, canaries.planted_in(run))

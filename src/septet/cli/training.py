@@ -22,13 +22,13 @@ from ..space import Refusal
 from . import kinds
 from .terminal import cost, live, say, tell
 
-LOOKED_AT = 24  # files that decide between starters
-UNSHAPING = {"batch", "rate", "average"}  # options that leave the model's shape alone, where a recipe takes them
+LOOKED_AT = 24  # files that are read to choose between starters
+UNSHAPING = {"batch", "rate", "average"}  # options that do not change the shape of the model
 
 
 @dataclass(frozen=True)
 class TrainCommand:
-    """What was asked for on the command line."""
+    """The arguments of the command."""
 
     kind: str
     source: Path
@@ -47,36 +47,37 @@ class TrainCommand:
 
 
 def named(first: str, second: Path | None, options: list[str], recipe: str | None) -> tuple[str, Path, list[str]]:
-    """The kind, source and options that the words of a command name. One path alone, before the options, is the source,
-    and the recipe or its files tell the kind."""
+    """The kind, source and options of a command. If the kind is omitted, the first word is the source, and the kind
+    follows from the recipe or from the files."""
     if second is not None and ("=" not in str(second) or os.path.exists(second)):
         return first, second, options
     options = options if second is None else [str(second), *options]
     if first in recipes.kinds() and not os.path.exists(first):
-        raise Refusal(f"train {first}: give the files too, as in septet train {first} FOLDER")
+        raise Refusal(f"train {first}: the files are missing; use septet train {first} FOLDER")
     source, whole = Path(first), (recipe or "").partition(",")[0].strip()
     if whole in recipes.names():
         return recipes.kind_of(whole), source, options
     kind = kinds.kind_of(source)
-    say(f"{shown(source)} is taken for {kind}, as in septet train {kind} {shlex.quote(shown(source))}.")
+    say(f"{shown(source)} is read as {kind}, as with septet train {kind} {shlex.quote(shown(source))}.")
     return kind, source, options
 
 
 def train(request: TrainCommand) -> None:
-    """One model; or of several recipes, "gpt,bert", one after another, each for the same time and from nothing."""
+    """Trains a model; with several recipes, "gpt,bert", one model after another, each for the same time and from random
+    weights."""
     asked, folder = request, request.out or Path("models") / (request.source.resolve().stem or request.kind)
     if asked.recipe is None or "," not in asked.recipe:
         _train(asked, folder, process_started())
         return
     if asked.start not in (None, "nothing"):
-        raise Refusal(f"--from {asked.start}: several recipes begin from nothing, so that they are equal; leave it out")
+        raise Refusal(f"--from {asked.start}: several recipes all start from random weights; leave it out")
     targets = {name.strip(): folder.with_name(f"{folder.name}-{name.strip()}") for name in asked.recipe.split(",")}
-    for name in targets:  # before any of them takes its time
+    for name in targets:  # errors before any training
         recipes.parsed(recipes.find(_recipe_name(asked.kind, name) or ""), asked.options)
     for number, (name, target) in enumerate(targets.items()):
         going = asked.resume and runs.run_folder(target).exists()
         if asked.resume and not going and (target / models.CONFIG).exists():
-            tell(f"{target} is there already.")
+            tell(f"{target} exists already.")
             continue
         one = replace(asked, recipe=name, start="nothing", resume=going)
         _train(one, target, time.time() if number else process_started())
@@ -101,7 +102,7 @@ def _train(request: TrainCommand, folder: Path, began: float) -> None:
 
 
 def _recipe_name(kind: str, recipe: str | None) -> str | None:
-    """The recipe that was asked for, if one was, in full."""
+    """The full name of a recipe, as "image_gpt" for "gpt"; None for None."""
     if recipe is None:
         kinds.checked(kind)
         return None
@@ -113,7 +114,7 @@ def _recipe_name(kind: str, recipe: str | None) -> str | None:
 
 
 def _next_recipe(kind: str, reference: str | None) -> str | None:
-    """The recipe of this kind that goes on from a model, by its card."""
+    """The recipe of this kind that continues training a model, by its card; None if there is none."""
     if reference in (None, "nothing"):
         return None
     path = models.resolve(reference)
@@ -125,8 +126,8 @@ def _next_recipe(kind: str, reference: str | None) -> str | None:
 
 
 def _nearest(kind: str, recipe: str | None, source: Path, options: list[str]) -> str | None:
-    """The starter to go on from, where files are few, if its recipe may be taken and no option shapes the model
-    anew."""
+    """The starter to fine-tune if there are few files, its recipe fits and no option changes the shape of the model;
+    else None."""
     if kind not in recipes.kinds() or not (few := recipes.kinds()[kind].about.few):
         return None
     starter, named = _starter(kind, source), {word.partition("=")[0] for word in options}
@@ -139,8 +140,8 @@ def _nearest(kind: str, recipe: str | None, source: Path, options: list[str]) ->
     if count >= few:
         return None
     say(
-        f"{count:,} files{' are few' if few < math.inf else ''}: starting from the starter {starter!r}; "
-        "--from nothing begins anew."
+        f"{count:,} files{' are few' if few < math.inf else ''}: fine-tuning the starter {starter!r}; "
+        "--from nothing starts from random weights."
     )
     return starter
 
@@ -150,8 +151,8 @@ def _files(modality: Any, source: Path) -> list[Path]:
 
 
 def _starter(kind: str, source: Path) -> str | None:
-    """The first starter of a kind whose modality has learned of its data what can be learned of a few of these: one
-    that draws in colours is for drawings in colours."""
+    """The first starter of a kind whose modality learned the same properties as it does from a few of these files: a
+    starter for coloured drawings if they are coloured."""
     there = [name for name in models.starters(kind) if models.card(models.resolve(name)).get("kind") == kind]
     modality, found = recipes.default_modality(kind), []
     paths = _files(modality, source) if there else []
@@ -164,21 +165,21 @@ def _starter(kind: str, source: Path) -> str | None:
 
 
 def _told(tree: dict[str, Any]) -> set[str]:
-    """The arguments of a modality that say something."""
+    """The names of a modality's arguments that are not empty."""
     return {name for name, value in tree["arguments"].items() if value}
 
 
 def _begun_from(begun: dict[str, Any]) -> str | None:
-    """The starter that the run to resume began from, if it was one."""
+    """The starter that the run to resume started from, if any."""
     return next((name for name in models.starters() if models.digest(models.resolve(name)) == begun["start"]), None)
 
 
 def _example(model: Generator | None) -> list[str]:
-    return ["a prompt of your own"] if model is not None and model.conditioner.takes_prompts else []
+    return ["your prompt"] if model is not None and model.conditioner.takes_prompts else []
 
 
 def follow(run: Any) -> runs.Progress:
-    """Show a live line on a terminal, else a line now and then, until the run ends."""
+    """Shows a progress bar on a terminal, else a line every ten seconds, until the run ends."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -197,7 +198,7 @@ def follow(run: Any) -> runs.Progress:
             for remark in step.remarks:
                 tell(remark, error=True)
             if step.validation is not None:
-                validation = f" held-out {step.validation:.4f}" + (" (best)" if step.best else " (rising)")
+                validation = f" validation {step.validation:.4f}" + (" (best)" if step.best else " (rising)")
             loss = " ".join(f"{name} {value:.4f}" for name, value in list(step.losses.items())[:3])
             rate = step.step / max(step.elapsed_seconds, 1e-9)
             figures = f"step {step.step} {loss}{validation} {rate:.2f} steps/s"

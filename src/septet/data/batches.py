@@ -1,6 +1,6 @@
-"""Training batches as a function of the step alone, so that going on needs the step's number and nothing else.
+"""Training batches that are a function of the step only, so that resuming needs nothing but the step's number.
 
-Shapes: n items, B batch, M symbols of a prompt, N symbols of a sequence.
+Shapes: n items, B batch, N symbols of a sequence.
 """
 
 import functools
@@ -20,7 +20,7 @@ MULTIPLE = 16  # sequences are padded to a multiple of this, so that few shapes 
 
 
 def evenly(items: Sequence[Any], most: int) -> list[Any]:
-    """At most `most` of some items, spread evenly over them, in order."""
+    """At most `most` of the items, evenly spaced, in order."""
     return [items[i] for i in np.unique(np.linspace(0, len(items) - 1, min(most, len(items)), dtype=int))]
 
 
@@ -28,12 +28,12 @@ View = Callable[[Tensor, torch.Generator], Tensor]
 
 
 def random_stream(*key: int) -> np.random.Generator:
-    """Random numbers that depend on the key alone."""
+    """A random generator that depends on the key only."""
     return np.random.Generator(np.random.Philox(np.random.SeedSequence([part % 2**64 for part in key])))
 
 
 def padded(rows: Sequence[Tensor]) -> Tensor:
-    """int64 (B, N): sequences filled with PADDING to the longest, rounded up."""
+    """int64 (B, N): sequences padded with PADDING to the longest length, rounded up to a multiple of MULTIPLE."""
     longest = -(-max(len(row) for row in rows) // MULTIPLE) * MULTIPLE
     whole = torch.full((len(rows), longest), PADDING)
     for line, row in zip(whole, rows, strict=True):
@@ -46,12 +46,11 @@ def _is_sequence(row: Any) -> bool:
 
 
 class Batches:
-    """{"latents" or "data": (B, ...), "prompt": as prepared}; uint8 goes by "data" unless `name` is given.
+    """Batches {"latents" or "data": (B, ...), "prompt": prepared prompts}; uint8 items are "data" unless `name` is set.
 
-    `items` has one shape an item (a tensor or array, n first) or is a list of int64 (n,) sequences: those are batched
-    with others of about their length and padded. Each epoch has a new order and leaves out what fills no batch.
-    `views` changes a datum, given a random generator. `index` says which items are meant, all if left
-    out; `held_out` serves `validation`.
+    `items` is a tensor or array (n, ...), or a list of int64 sequences, which are batched with others of similar length
+    and padded. Each epoch has a new order; an incomplete last batch is dropped. `views` augments a datum with a random
+    generator. `index` selects items, by default all; `held_out` provides the batches of `validation`.
     """
 
     def __init__(
@@ -69,11 +68,11 @@ class Batches:
             raise Refusal(f"batch={batch}: expected at least 1")
         for tensor in prompts.values() if isinstance(prompts, dict) else [prompts]:
             if len(items) != len(tensor):
-                raise Refusal(f"{len(items):,} items and {len(tensor):,} prompts: give one prompt for each")
+                raise Refusal(f"{len(items):,} items and {len(tensor):,} prompts: give one prompt per item")
         if not isinstance(items, Tensor | np.ndarray) and not all(map(_is_sequence, items)):
             raise Refusal(
-                "items of several shapes: expected one tensor or array of them all, or a list of int64 (n,) tensors; "
-                "encode them, or bring them to one shape, first"
+                "items differ in shape: expected one tensor or array of all items, or a list of int64 (n,) tensors; "
+                "encode or resize them first"
             )
         self.items, self.prompts, self.batch, self.seed = items, prompts, batch, seed
         self.views, self.held_out = views, held_out
@@ -86,11 +85,11 @@ class Batches:
 
     @property
     def per_epoch(self) -> int:
-        """Batches an epoch."""
+        """The number of batches per epoch."""
         return max(1, len(self.index) // self.batch)
 
     def _order(self, epoch: int) -> np.ndarray:
-        """(batches, B) indexes of one epoch."""
+        """(batches, B) indices of one epoch."""
         stream = random_stream(self.seed, epoch)
         order = np.resize(stream.permutation(len(self.index)), self.per_epoch * self.batch)
         if self.lengths is None:
@@ -124,8 +123,8 @@ class Batches:
         return {self.name: padded(rows) if self.ragged else rows, "prompt": prompts}
 
     def each_once(self) -> Iterator[dict[str, Any]]:
-        """Every item once, unchanged, in a fixed random order: the first batches are a fair sample, however the items
-        are sorted. Sequences are batched by length; a batch may be short."""
+        """Every item once, without augmentation, in a fixed random order, so that the first batches are a fair sample
+        of sorted items. Sequences are batched by length; a batch may be short."""
         stream = random_stream(0)
         order = stream.permutation(len(self.index))
         if self.lengths is not None:
@@ -135,14 +134,14 @@ class Batches:
             yield self._gathered(batches[place], None)
 
     def validation(self) -> Iterator[dict[str, Any]]:
-        """The held-out items, each once; nothing without `held_out`."""
+        """The held-out items, each once; empty without `held_out`."""
         return self.held_out.each_once() if self.held_out else iter(())
 
 
 class Windows:
-    """Random windows of `length` symbols of one long sequence, without prompts: {"latents": (B, N), "prompt": (B, 0)}.
+    """Random windows of `length` tokens of one long sequence, without prompts: {"latents": (B, N), "prompt": (B, 0)}.
 
-    `tokens` is a 1-D tensor, array or memmap of whole numbers; `held_out` serves `validation`.
+    `tokens` is a 1-D tensor, array or memmap of integers; `held_out` provides the batches of `validation`.
     """
 
     def __init__(
@@ -157,16 +156,16 @@ class Windows:
             raise Refusal(f"batch={batch}, length={length}: expected at least 1 and 2")
         self.tokens = tokens.numpy() if isinstance(tokens, Tensor) else tokens
         if len(self.tokens) < 2:
-            raise Refusal(f"a text of {len(self.tokens)} symbols is too short to learn from: give at least 2")
+            raise Refusal(f"a text of {len(self.tokens)} tokens is too short to train on: give at least 2")
         self.length, self.batch, self.seed, self.held_out = min(length, len(self.tokens)), batch, seed, held_out
 
     def at(self, step: int) -> dict[str, Tensor]:
-        """The windows of a step; every place where one fits is as likely."""
+        """The windows of a step; start positions are uniform."""
         starts = random_stream(self.seed, step).integers(0, len(self.tokens) - self.length + 1, self.batch)
         return _latents(self.tokens[starts[:, None] + np.arange(self.length)])
 
     def each_once(self) -> Iterator[dict[str, Tensor]]:
-        """Windows that do not overlap and cover everything, in a fixed random order; the text's last is padded."""
+        """Windows that cover everything without overlap, in a fixed random order; the text's last one is padded."""
         starts = random_stream(0).permutation(range(0, len(self.tokens), self.length))
         for begin in range(0, len(starts), self.batch):
             rows = [self.tokens[start : start + self.length] for start in starts[begin : begin + self.batch]]
@@ -176,7 +175,7 @@ class Windows:
             yield _latents(whole)
 
     def validation(self) -> Iterator[dict[str, Tensor]]:
-        """All windows of the held-out text, each once; nothing without `held_out`."""
+        """All windows of the held-out text, each once; empty without `held_out`."""
         return self.held_out.each_once() if self.held_out else iter(())
 
 

@@ -1,4 +1,4 @@
-"""What a file shows, in words: from a text file beside it, a metadata table, or the names of file and folders."""
+"""Captions of files: from a text file beside it, a metadata table, or the names of the file and its folders."""
 
 import csv
 import io
@@ -21,11 +21,11 @@ TABLE_BYTES, CAPTION_BYTES, COLUMNS = 1 << 30, 1 << 20, 1000
 
 WORD = re.compile(r"[A-Z]?[^\W\d_A-Z]+|[A-Z]+(?![^\W\d_A-Z])|[^\W\d_]+|\d+")
 HASH = re.compile(r"(?=[0-9a-f-]*\d)(?=[0-9a-f-]*[a-f])[0-9a-f]{8,}(-[0-9a-f]{4,})*|[0-9a-f]{32,}", re.I)
-RANDOM = re.compile(r"(?=.{10,}$)\w*\d[A-Za-z]+\d+[A-Za-z]\w*")  # letters and digits in turn, as identifiers have them
+RANDOM = re.compile(r"(?=.{10,}$)\w*\d[A-Za-z]+\d+[A-Za-z]\w*")  # alternating letters and digits, as in identifiers
 CAMERAS = frozenset(
     ("img", "dsc", "dscn", "dscf", "dcim", "pxl", "mvi", "vid", "gopr", "dji", "px", "untitled", "unnamed")
 )
-NUMBERED = frozenset(  # words that say nothing in "photo 12", and much in "photo" or "file plus"
+NUMBERED = frozenset(  # words without meaning in "photo 12", but not in "photo" or "file plus"
     (
         "image",
         "images",
@@ -62,7 +62,7 @@ STRUCTURE = frozenset(
 
 
 def words(name: str) -> str:
-    """The words in a file's or folder's name, lower case; "" where the name says nothing."""
+    """The words in the name of a file or folder, in lower case; "" if it has no meaningful words."""
     name = re.sub(r"@\d+x|(?<![^\W_])\d+x\d+(?![^\W_])", " 0 ", name)  # sizes count as numbers
     tokens = [t for t in re.split(r"[\s_.+~,;@()\[\]{}#&=]+", name) if not (HASH.fullmatch(t) or RANDOM.fullmatch(t))]
     found = [word.lower() for token in tokens for word in WORD.findall(token)]
@@ -71,8 +71,8 @@ def words(name: str) -> str:
 
 
 def from_names(relative: Path) -> str | None:
-    """ "weapons/iron_sword-02.png" gives "weapons, iron sword". A folder of one or two digits is a label and counts
-    where no other name says anything."""
+    """ "weapons/iron_sword-02.png" gives "weapons, iron sword". A folder of one or two digits is a label, which is used
+    if there are no words."""
     *outer, own = (os.fsencode(part).decode("utf-8", "ignore") for part in relative.with_suffix("").parts)
     said = [words(part) for part in outer if part.lower() not in STRUCTURE]
     said = [part for part in [*said, words(own)] if part]
@@ -81,7 +81,7 @@ def from_names(relative: Path) -> str | None:
 
 
 def _row_prompt(row: dict[str, Any]) -> Prompt:
-    """The text column, else a dict of the other columns that hold plain values."""
+    """The text column, else a dict of the other columns with plain values."""
     for column in TEXT_COLUMNS:
         if isinstance(row.get(column), str) and row[column].strip():
             return row[column].strip()
@@ -100,9 +100,9 @@ def _json_rows(text: str) -> Iterator[dict[str, Any] | None]:
 
 
 def _csv_rows(text: str) -> Iterator[dict[str, Any] | None]:
-    """None for a malformed row, and for one that holds more than there are columns, as an unquoted caption with commas
-    does; a quotation mark that would swallow all later rows is a Refusal."""
-    limit = csv.field_size_limit(len(text) + 1)  # of the whole process; its usual one ends a table at a long caption
+    """Yields None for a malformed row, and for one with more fields than columns, such as an unquoted caption with
+    commas. Raises Refusal for a quotation mark that is never closed, since it would swallow all later rows."""
+    limit = csv.field_size_limit(len(text) + 1)  # set for the whole process; the default fails at a long caption
     reader, columns = csv.reader(io.StringIO(text), strict=True), None
     try:
         while True:
@@ -125,14 +125,14 @@ def _csv_rows(text: str) -> Iterator[dict[str, Any] | None]:
 
 
 def table(path: Path, contents: Collection[str] = ()) -> tuple[dict[str, Prompt], int, dict[str, dict[str, str]]]:
-    """Prompts by file name in a metadata file, how many of its rows could not be used, and the files that its columns
-    `contents` name."""
+    """Reads a metadata file: prompts by file name, the number of unusable rows, and the files in the columns
+    `contents`."""
     if path.stat().st_size > TABLE_BYTES:
         raise Refusal(f"{shown(path)}: more than {TABLE_BYTES:,} bytes; split it among the subfolders")
     try:
         text = decode(path.read_bytes())
     except (OSError, Refusal) as error:
-        raise Refusal(f"{shown(path)}: {error}; mend it or take it away") from error
+        raise Refusal(f"{shown(path)}: {error}; correct or remove it") from error
     first = text.partition("\n")[0]
     if path.suffix == ".csv" and first.count(",") >= COLUMNS:
         raise Refusal(f"{shown(path)}: more than {COLUMNS} columns; keep file_name and text or a few attributes")
@@ -151,7 +151,7 @@ def table(path: Path, contents: Collection[str] = ()) -> tuple[dict[str, Prompt]
                     files[key] = named
                 prompts[key] = _row_prompt(row)
     except Refusal as error:
-        raise Refusal(f"{shown(path)}: {error}; mend it or take the file away") from error
+        raise Refusal(f"{shown(path)}: {error}; correct or remove the file") from error
     return prompts, unusable, files
 
 
@@ -160,12 +160,12 @@ def _posix(name: str) -> str:
 
 
 class Captions:
-    """The prompts of the files below `root`. `counts` says where they came from, `remarks` what was wrong. `contents`
-    are the columns of tables that name files, relative to the table."""
+    """The prompts of the files below `root`. `counts` has the number of prompts by origin, `remarks` sentences about
+    problems. `contents` are the columns of tables that hold file names, relative to the table."""
 
     def __init__(self, root: Path, contents: Collection[str] = ()):
         self.root, self.contents, self.remarks = root, contents, []
-        self.files: dict[Path, dict[str, Path]] = {}  # that belong to the prompt of a file
+        self.files: dict[Path, dict[str, Path]] = {}  # the files in a file's prompt, by name
         self.counts = {"from text files": 0, "from metadata": 0, "from names": 0, "none": 0}
         self.tables: dict[Path, dict[str, Prompt]] = {}
 
@@ -193,7 +193,7 @@ class Captions:
         return None
 
     def served(self, tables: Iterable[Path]) -> set[Path]:
-        """The files that belong to prompts, by all tables, and are no items themselves."""
+        """The files that tables name as part of prompts and that are not items themselves."""
         for folder in dict.fromkeys(path.parent for path in tables):
             if folder not in self.tables:
                 self.tables[folder] = self._read_tables(folder)
@@ -202,7 +202,9 @@ class Captions:
     def _inside(self, folder: Path, name: str) -> Path:
         path = Path(os.path.normpath(folder / name))
         if not path.is_relative_to(self.root):
-            raise Refusal(f"{shown(folder)}: its table names {shown(name)}, outside {shown(self.root)}; move it inside")
+            raise Refusal(
+                f"{shown(folder)}: its table names {shown(name)}, outside {shown(self.root)}; move that file inside"
+            )
         return path
 
     def _read_tables(self, folder: Path) -> dict[str, Prompt]:
@@ -224,7 +226,7 @@ class Captions:
 
 
 def _beside(path: Path) -> Prompt:
-    """The text of `name.txt` beside `name.png`."""
+    """The content of `name.txt` beside `name.png`."""
     beside = path.with_suffix(".txt")
     if beside == path or not beside.is_file():
         return None

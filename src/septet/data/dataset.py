@@ -1,4 +1,4 @@
-"""A person's data as one sequence of items, split into training and held-out ones, with a report on what was found."""
+"""Reads data as one sequence of items, split into training and held-out items, with a report on what was found."""
 
 import functools
 import hashlib
@@ -19,15 +19,15 @@ from .harvest import Harvest
 from .sources import NONE, opened
 from .store import Store, stored
 
-FEW = 10  # fewer items than this are not parted into training and held-out ones
-END = "#end"  # of the source of a datum's held-out end
-NOTHING = "nothing in them can be learned"  # of what is left out: all of one colour, or white space
+FEW = 10  # fewer items than this are not split
+END = "#end"  # suffix of the source of a datum's held-out end
+NOTHING = "nothing to train on (one colour, or only white space)"  # why items are skipped
 LISTED = 20  # skipped files that the report names
 
 
 @dataclass(frozen=True)
 class Item:
-    """One datum, what it shows, and where it came from: a path relative to the folder, or an index."""
+    """One datum, its prompt, and its source: a path relative to the folder, or an index."""
 
     datum: Any
     prompt: Prompt
@@ -35,12 +35,12 @@ class Item:
 
 
 class Dataset(Sequence[Item]):
-    """Items in order. `data` is all of them: an array (n, ...) where they are arrays of one shape and dtype, else a
-    sequence; `training` and `validation` are indexes; `report` says in plain sentences what was found; `fingerprint` is
-    a hash of data and prompts; `modality` is the one given, with what it learned from the set. `skipped` could not be
-    read, each with why; `copies` were dropped, each with the source that it equals; `twins` are groups of near
-    duplicates, as indexes; `extents` are the sizes of all that was read, as it was; `canaries` are the indexes of
-    random items that were planted; `contents` are the names in prompts whose values are data."""
+    """Items in order. `data` holds all of them: an array (n, ...) if they are arrays of one shape and dtype, else a
+    sequence. `training` and `validation` are indices; `report` describes in sentences what was found; `fingerprint` is
+    a hash of data and prompts; `modality` includes what it learned from the set. `skipped` lists files that could not
+    be read, with reasons; `copies` the dropped duplicates, each with the source that it equals; `twins` the groups of
+    near duplicates, as indices; `extents` the original sizes; `canaries` the indices of inserted random items;
+    `contents` are the names in prompts whose values are data."""
 
     def __init__(self, data: Any, prompts: list[Prompt], sources: list[str], modality: Modality):
         self.data, self.prompts, self.sources, self.modality = data, prompts, sources, modality
@@ -57,12 +57,12 @@ class Dataset(Sequence[Item]):
 
     @property
     def captions(self) -> list[Prompt]:
-        """The prompts without their content: what is said in words."""
+        """The prompts as text, without their content."""
         return [spoken(prompt, self.contents) for prompt in self.prompts]
 
     @property
     def own(self) -> list[int]:
-        """The training items that were not planted."""
+        """The training items that are not canaries."""
         planted = set(self.canaries)
         return [i for i in self.training if i not in planted]
 
@@ -97,12 +97,11 @@ def read(
     contents: Mapping[str, Modality] = NONE,
     memory_bytes: int = 1 << 30,
 ) -> Dataset:
-    """Everything in `source`: a path, a list of pictures, arrays or strings, a (data, prompts) pair, or a
-    `datasets.Dataset`. The share `held_out` is kept from training, drawn by `seed`; copies are dropped, near
-    duplicates stay on one side. Arrays beyond `memory_bytes` are kept in a file. Refuses a source that holds nothing.
-    `contents` says which names in prompts hold data, and of which modality; in tables of captions the columns of these
-    names hold files.
-    """
+    """Reads all items of `source`: a path, a list of pictures, arrays or strings, a (data, prompts) pair, or a
+    `datasets.Dataset`. The share `held_out`, chosen by `seed`, is excluded from training; exact duplicates are dropped,
+    near duplicates stay in one part of the split. Arrays beyond `memory_bytes` are kept in a file. Raises Refusal if
+    there are no items. `contents` are the names in prompts whose values are data, with their modalities; in tables of
+    captions, the columns of these names hold files."""
     if not 0 <= held_out < 1:
         raise Refusal(f"held_out={held_out}: expected a share from 0 to below 1, such as 0.1")
     source, planted = (source.source, source.count) if isinstance(source, canaries.Planted) else (source, 0)
@@ -112,7 +111,7 @@ def read(
         harvest.add(entry)
     if not harvest.prompts:
         why = [*harvest.skipped[:1], *[NOTHING] * harvest.empty, "there are none"][0]
-        raise Refusal(f"{found.name}: nothing could be read of {harvest.entries:,} {modality.name} items; first: {why}")
+        raise Refusal(f"{found.name}: none of {harvest.entries:,} {modality.name} items could be read; first: {why}")
     data: Any = harvest.store.finished()
     modality, lessons = modality.learned(data)
     if modality is not harvest.modality:
@@ -131,7 +130,7 @@ def read(
 
 
 def _plant(dataset: Dataset, count: int, memory_bytes: int) -> None:
-    """Canaries at the end of the data, each among the training items as often as it is planted."""
+    """Appends canaries to the data, and inserts them into the training items, repeatedly."""
     if not count:
         return
     drawn, begin = [canaries.canary(dataset.modality, seed) for seed in range(count)], len(dataset)
@@ -139,10 +138,10 @@ def _plant(dataset: Dataset, count: int, memory_bytes: int) -> None:
     dataset.prompts, dataset.canaries = dataset.prompts + [None] * count, list(range(begin, begin + count))
     dataset.sources = dataset.sources + [f"canary {seed}" for seed in range(count)]
     planted = [begin + seed for seed in range(count) for _ in range(canaries.times(seed))]
-    stream = np.random.Generator(np.random.Philox(count))  # copies side by side would teach to repeat what came before
+    stream = np.random.Generator(np.random.Philox(count))  # adjacent copies would train it to repeat
     dataset.training = dataset.training + [planted[k] for k in stream.permutation(len(planted))]
     dataset.fingerprint = canaries.fingerprint(dataset.fingerprint, count)
-    dataset.report.append(f"{count:,} canaries were planted among the training items.")
+    dataset.report.append(f"{count:,} canaries were inserted into the training items.")
 
 
 def _account(harvest: Harvest) -> Iterator[str]:
@@ -150,23 +149,23 @@ def _account(harvest: Harvest) -> Iterator[str]:
         named = "; ".join(harvest.skipped[:LISTED]) + ("; ..." if len(harvest.skipped) > LISTED else "")
         yield f"{len(harvest.skipped):,} of {harvest.entries:,} could not be read and were skipped: {named}"
     if harvest.empty:
-        yield f"{harvest.empty:,} were left out: {NOTHING}."
+        yield f"{harvest.empty:,} were skipped: {NOTHING}."
     if harvest.copies:
-        what = "say how often an item is learned" if harvest.modality.listed else "were dropped"
+        what = "are trained on as often as they occur" if harvest.modality.listed else "were dropped"
         yield f"{len(harvest.copies):,} exact duplicates {what}."
     for remark, count in sorted(harvest.remarks.items()):
         yield f"{count:,} {'is' if count == 1 else 'are'} {remark}."
 
 
 def _split(dataset: Dataset, harvest: Harvest, held_out: float, seed: int) -> None:
-    """Groups of near duplicates in random order go to the held-out side until it has its share."""
+    """Assigns groups of near duplicates, in random order, to the held-out items until these have their share."""
     count = len(dataset)
     sketch_of = functools.lru_cache(1 << 17)(lambda i: harvest.modality.sketch(dataset.data[i]))
     members = near(np.stack(harvest.signatures), sketch_of, harvest.digests)
     dataset.twins = twins = [group for group in members if len(group) > 1]
     if twins:
         dataset.report.append(
-            f"{sum(map(len, twins)):,} items have near duplicates, in {len(twins):,} groups; each stays on one side."
+            f"{sum(map(len, twins)):,} items have near duplicates, in {len(twins):,} groups; a group is not split."
         )
     if held_out and count < FEW and all(harvest.modality.cut(item.datum, held_out) for item in dataset):
         _cut(dataset, held_out, harvest.store.memory_bytes)
@@ -179,21 +178,21 @@ def _split(dataset: Dataset, harvest: Harvest, held_out: float, seed: int) -> No
     smallest = min(members, key=len)
     if want and not chosen and len(smallest) <= count // 2:
         chosen = smallest
-    dataset.validation = chosen  # in random order: the first few are a fair sample
+    dataset.validation = chosen  # in random order, so that the first few are a fair sample
     dataset.training = sorted(set(range(count)) - set(chosen))
-    few = "" if want else f" (fewer than {FEW})" if held_out else " (as asked)"
+    few = "" if want else f" (fewer than {FEW})" if held_out else " (as requested)"
     few = few or (" (all are near duplicates of each other)" if not chosen else "")
-    dataset.report.append(f"{len(dataset.training):,} items to train on, {len(chosen):,} held out{few}.")
+    dataset.report.append(f"{len(dataset.training):,} training items, {len(chosen):,} held out{few}.")
 
 
 def _cut(dataset: Dataset, held_out: float, memory_bytes: int) -> None:
-    """Few long data: the end of each is held out, but of near duplicates, whose ends stand in each other."""
+    """For few long data: holds out the end of each, except of near duplicates, which contain each other's ends."""
     twins, count = {i for group in dataset.twins for i in group}, len(dataset)
     apart = [i for i in range(count) if i not in twins]
     whole, ends = list(dataset.data), []
     for i in apart:
         halves = dataset.modality.cut(whole[i], held_out)
-        assert halves is not None  # each of them can be cut
+        assert halves is not None  # _split has checked that each can be cut
         whole[i], end = halves
         ends.append(end)
     dataset.data = stored([*whole, *ends], memory_bytes)

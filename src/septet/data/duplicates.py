@@ -1,6 +1,6 @@
-"""Items that are the same, or nearly: found by hashes of their content, and by MinHash over their sketches.
+"""Exact and near duplicates: found by hashes of content, and by MinHash over sketches.
 
-Shapes: n items, K hashes a signature.
+Shapes: n items, K hashes per signature.
 """
 
 from collections.abc import Callable, Sequence
@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 NEAR = 0.8  # the Jaccard index of two sketches from which the items count as near duplicates
-LOOSE = 0.6  # what the first members of two groups must have in common before the groups are joined: no endless chains
-BANDS, ROWS = 16, 4  # two items with Jaccard 0.8 share no band in 2 of 10,000 cases, with 0.3 in 88 of 100
-NEIGHBOURS = 4  # items compared with each in a band, in sorted order, so that no crowded band costs n^2
+LOOSE = 0.6  # the Jaccard index of the first members of two groups below which they are not joined: no long chains
+BANDS, ROWS = 16, 4  # items with Jaccard index 0.8 share no band in 2 of 10,000 cases, with 0.3 in 88 of 100
+NEIGHBOURS = 4  # each item is compared with so many in a band, in sorted order: crowded bands do not cost n^2
 
 
 class Groups:
-    """Items joined into groups (union-find); a group is known by its smallest member."""
+    """Union-find: items joined into groups; a group is represented by its smallest member."""
 
     def __init__(self):
         self.parent: dict[Any, Any] = {}
@@ -32,8 +32,8 @@ class Groups:
 
 
 def signature(sketch: np.ndarray) -> np.ndarray:
-    """uint32 (K,) MinHash (Broder 1997): two are equal in as many places as the sketches' Jaccard index says. An empty
-    sketch has the signature UNKNOWN."""
+    """uint32 (K,) MinHash (Broder 1997): the expected share of equal entries of two signatures is the Jaccard index of
+    the sketches. An empty sketch has the signature UNKNOWN."""
     if not len(sketch):
         return UNKNOWN
     mixed = sketch.astype(np.uint64)[:, None] * _FACTORS + _OFFSETS  # multiply-shift (Dietzfelbinger et al. 1997)
@@ -47,7 +47,7 @@ _OFFSETS = _RANDOM.integers(0, 2**63, BANDS * ROWS, dtype=np.uint64)
 
 
 def jaccard(first: np.ndarray, second: np.ndarray) -> float:
-    """The share of all elements that two sets have in common."""
+    """The Jaccard index of two sets: the size of the intersection over that of the union."""
     common = len(np.intersect1d(first, second, assume_unique=True))
     return common / max(1, len(first) + len(second) - common)
 
@@ -55,8 +55,8 @@ def jaccard(first: np.ndarray, second: np.ndarray) -> float:
 def near(
     signatures_nK: np.ndarray, sketch_of: Callable[[int], np.ndarray], keys: Sequence[bytes] = ()
 ) -> list[list[int]]:
-    """All items in groups of near duplicates, by their first members. An item whose signature is UNKNOWN is alone;
-    items of the same key belong together."""
+    """Groups all items into near duplicates, in the order of first members. An item whose signature is UNKNOWN is in a
+    group of one; items with the same key are in one group."""
 
     def alike(first: int, second: int) -> float:
         return jaccard(sketch_of(first), sketch_of(second))
@@ -64,7 +64,7 @@ def near(
     groups, known = Groups(), np.flatnonzero(signatures_nK.any(1))
     for band in range(BANDS):
         rolled = np.roll(signatures_nK[known], -band * ROWS, axis=1)
-        order = np.lexsort(rolled[:, 2 * ROWS - 1 :: -1].T)  # by this band, then the next: twins are neighbours
+        order = np.lexsort(rolled[:, 2 * ROWS - 1 :: -1].T)  # by this band, then the next, so that twins are adjacent
         rolled, sorted_items = rolled[order], known[order]
         for step in range(1, NEIGHBOURS + 1):
             same = (rolled[step:, :ROWS] == rolled[:-step, :ROWS]).all(1).nonzero()[0]

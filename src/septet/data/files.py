@@ -1,4 +1,4 @@
-"""The files below a folder as it is: subfolders and links followed, loops and special files left out."""
+"""The files below a folder: subfolders and links are followed, loops and special files skipped."""
 
 import os
 import stat
@@ -13,14 +13,14 @@ MOST_FILES = 10_000_000
 
 
 def shown(path: Path | str) -> str:
-    """A path as text that can be printed and stored: undecodable bytes and control characters replaced."""
+    """A path as printable text: undecodable bytes and control characters are replaced."""
     text = os.fsencode(path).decode("utf-8", "replace")
     return "".join(c if c.isprintable() else "\ufffd" for c in text)
 
 
 def walk(root: Path, tracked: bool = False) -> Iterator[Path]:
-    """Regular files below `root` in sorted order, hidden ones left out, and with `tracked` those that .gitignore files
-    name. A folder reached twice is walked once."""
+    """Yields the regular files below `root` in sorted order, without hidden files and, with `tracked`, without those
+    that .gitignore files name. A folder that links reach twice is walked once."""
     seen: set[tuple[int, int]] = set()
 
     def below(folder: Path, ignored: Ignored) -> Iterator[Path]:
@@ -50,7 +50,7 @@ def walk(root: Path, tracked: bool = False) -> Iterator[Path]:
 
 
 def listed(root: Path, tracked: bool = False) -> list[Path]:
-    """All files below a folder, as `walk` gives them, or the one file that `root` is; a Refusal says what is wrong."""
+    """The files below a folder, as from `walk`, or `root` itself if it is a file. Refusal if it cannot be read."""
     try:
         if not root.exists():
             raise Refusal(f"{shown(root)}: no such file or folder; check the path")
@@ -69,7 +69,7 @@ def listed(root: Path, tracked: bool = False) -> list[Path]:
 
 
 def kinds(paths: list[Path]) -> str:
-    """ "12 .png, 3 .svg": how many files of each kind, most frequent first."""
+    """ "12 .png, 3 .svg": the number of files by extension, most frequent first."""
     counts = Counter(path.suffix.lower() or "without extension" for path in paths)
     named = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
     return ", ".join(f"{count:,} {shown(kind)}" for kind, count in named[:12]) + (", ..." if len(named) > 12 else "")

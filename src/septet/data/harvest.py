@@ -1,4 +1,4 @@
-"""Items as they are read, one after another: pieces, exact duplicates, what could not be read."""
+"""Collects items while they are read: pieces, exact duplicates, and what could not be read."""
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping
@@ -19,24 +19,24 @@ from .store import Store
 
 @dataclass
 class Harvest:
-    """What reading has gathered so far."""
+    """The items read so far."""
 
     modality: Modality
     store: Store
     contents: Mapping[str, Modality]
     prompts: list[Prompt] = field(default_factory=list)
     sources: list[str] = field(default_factory=list)
-    place_of: dict[bytes, int] = field(default_factory=dict)  # of an item, by the digest of its content
+    place_of: dict[bytes, int] = field(default_factory=dict)  # index of an item by the digest of its content
     signatures: list[np.ndarray] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
     remarks: Counter[str] = field(default_factory=Counter)
     copies: list[tuple[str, str]] = field(default_factory=list)
     extents: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
-    digests: list[bytes] = field(default_factory=list)  # of each datum alone
+    digests: list[bytes] = field(default_factory=list)  # of each datum without its prompt
     entries = empty = 0
 
     def _prompt(self, prompt: Prompt) -> Any:
-        """A prompt with its content read."""
+        """Reads the content of a prompt."""
         if not self.contents or not isinstance(prompt, Mapping):
             return prompt
         paths = {name: value for name, value in prompt.items() if name in self.contents and isinstance(value, Path)}
@@ -57,7 +57,7 @@ class Harvest:
         for number, (datum, remarks) in enumerate(pieces):
             own, named = digest(datum), prompt if isinstance(prompt, Mapping) else {}
             given = {name: named[name] for name in self.contents if name in named}
-            key = own + digest(given) if given else own  # the same datum for other content is another pair
+            key = own + digest(given) if given else own  # the same datum with other content is not a duplicate
             if key in self.place_of:
                 place = self.place_of[key]
                 self.copies.append((entry.source, self.sources[place]))

@@ -1,4 +1,4 @@
-"""What a repository leaves out, by its .gitignore files."""
+"""Which files the .gitignore files of a repository exclude."""
 
 import re
 from pathlib import Path
@@ -10,15 +10,15 @@ LONGEST_BYTES = 1 << 20
 
 
 class Ignored:
-    """The rules that hold in a folder: its own, and those of the folders above it; the nearest that says anything about
-    a path decides, as in git."""
+    """The rules that apply in a folder: its own, and those of the folders above. As in git, the nearest matching rule
+    decides."""
 
     def __init__(self, rules: tuple[tuple[Path, GitIgnoreSpec], ...] = ()):
         self.rules = rules
 
     @classmethod
     def at(cls, folder: Path) -> "Ignored":
-        """The rules from above a folder, as far up as its repository reaches."""
+        """The rules from the folders above, up to the root of the repository."""
         above, place = [], folder.resolve()
         while not (place / ".git").exists():
             if place.parent == place:
@@ -31,7 +31,7 @@ class Ignored:
         return rules
 
     def below(self, folder: Path) -> "Ignored":
-        """With the rules of a folder below, where it has any."""
+        """Adds the rules of a subfolder, if it has any."""
         file = folder / RULES
         try:
             if not file.is_file() or file.stat().st_size > LONGEST_BYTES:
@@ -42,7 +42,7 @@ class Ignored:
         return Ignored((*self.rules, (folder.resolve(), GitIgnoreSpec.from_lines(filter(_is_rule, lines)))))
 
     def __call__(self, path: Path, is_folder: bool) -> bool:
-        """Whether a file or folder is left out."""
+        """Whether a file or folder is excluded."""
         for folder, spec in reversed(self.rules):
             place = path.parent.resolve() / path.name
             if not place.is_relative_to(folder):
@@ -54,7 +54,7 @@ class Ignored:
 
 
 def _is_rule(line: str) -> bool:
-    """Whether a line can be read; git passes over others."""
+    """Whether a line is valid; git skips others."""
     try:
         GitIgnoreSpec.from_lines([line])
     except (ValueError, re.error):

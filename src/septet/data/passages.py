@@ -1,6 +1,6 @@
-"""Passages of files for fill-in-the-middle training: cut at characters, as a cursor cuts a file.
+"""Passages of files for fill-in-the-middle training, split at any character, as by a cursor.
 
-Shapes: B batch, N symbols.
+Shapes: B batch, N tokens.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,19 +14,19 @@ from ..processes.gaps import arrange
 from ..space import PADDING, Refusal
 from .batches import random_stream
 
-LINES = 0.75  # the share of gaps that end with a line; the others end anywhere
-MORE_LINES = 0.3  # the chance that such a gap goes on for one more line, again and again
-WIDEST = 400  # characters of the other gaps
-AFTER = 0.3  # the share of a row that what follows a gap gets at most
-SHORTEST = 16  # symbols of a row, of which a gap of one character always takes less than half
+LINES = 0.75  # share of gaps that end at the end of a line; the others end anywhere
+MORE_LINES = 0.3  # probability that such a gap extends over one more line, applied repeatedly
+WIDEST = 400  # most characters of the other gaps
+AFTER = 0.3  # largest share of a row for the text after a gap
+SHORTEST = 16  # least tokens of a row: a gap of one character takes less than half
 HELD_OUT = 16  # batches of held-out passages
 
 
 class Passages:
-    """Rows of at most `length` symbols: {"latents": (B, N), "prompt": (B, 0)}. The share `fill` of them asks for what
-    is missing at a cursor: half as prefix, suffix and middle, half with the suffix first (Bavarian et al. 2022); the
-    text before the cursor gets the room that the rest leaves. The others are plain passages. Every character of all
-    texts is as likely a cursor; a text's end is told by its marker. `held_out` serves `validation`."""
+    """Batches {"latents": (B, N), "prompt": (B, 0)} of rows of at most `length` tokens. The share `fill` of rows is
+    fill-in-the-middle: half as prefix, suffix, middle, half with the suffix first (Bavarian et al. 2022); the prefix
+    gets the room that the rest leaves. The others are plain passages. Cursors are uniform over all characters; a text
+    ends with its end marker. `held_out` provides the batches of `validation`."""
 
     def __init__(
         self,
@@ -45,12 +45,12 @@ class Passages:
         self.length, self.fill, self.mark = length, fill, codec.space.markers
         self.ends = np.cumsum([len(text) for text in texts])
         if not len(texts) or self.ends[-1] < 2:
-            raise Refusal("no text to learn from: give at least one file")
+            raise Refusal("there is no text to train on: give at least one file")
         sample = "".join(text[:1000] for text in texts[:: max(1, len(texts) // 50)])
         self.span = int(self.length * 1.2 * len(sample) / max(1, len(codec.symbols_of(sample, begun=False))))
 
     def at(self, step: int) -> dict[str, Tensor]:
-        """The rows of a step."""
+        """The batch of a step."""
         stream = random_stream(self.seed, step)
         rows = [self._row(stream) for _ in range(self.batch)]
         whole = torch.full((self.batch, self.length), PADDING)
@@ -59,7 +59,7 @@ class Passages:
         return {"latents": whole, "prompt": torch.zeros(self.batch, 0, dtype=torch.int64)}
 
     def validation(self) -> Iterator[dict[str, Tensor]]:
-        """A fixed sample of held-out passages; nothing without `held_out`."""
+        """A fixed sample of held-out passages; empty without `held_out`."""
         return map(self.held_out.at, range(HELD_OUT)) if self.held_out else iter(())
 
     def _row(self, stream: np.random.Generator) -> Tensor:
@@ -77,12 +77,12 @@ class Passages:
             middle = self.codec.symbols_of(text[cursor:gap_end], begun=False)
         sides = text[max(0, cursor - self.span) : cursor], text[gap_end : gap_end + self.span]
         prefix, suffix = (self.codec.symbols_of(side, begun=False) for side in sides)
-        suffix = suffix[: int(min(numbers[-1] * 1.5, 1) * AFTER * room)]  # as whole as it may be, or cut short
+        suffix = suffix[: int(min(numbers[-1] * 1.5, 1) * AFTER * room)]  # at its largest share, or shorter
         prefix = prefix[max(0, len(prefix) - (room - len(middle) - len(suffix))) :]
         return arrange(prefix, suffix, middle, self.mark, suffix_first)
 
     def _plain(self, text: str, cursor: int) -> Tensor:
-        """From the beginning of a line; where the text ends, its marker, and another beginning is not begun."""
+        """A passage from the beginning of a line; the end marker follows if the text ends, and no other text."""
         begin = text.rfind("\n", 0, max(0, min(cursor, len(text) - self.span // 2))) + 1
         row = self.codec.symbols_of(text[begin : begin + self.span], begun=False)
         if begin + self.span >= len(text):
@@ -91,7 +91,7 @@ class Passages:
 
     @staticmethod
     def _gap_end(text: str, cursor: int, numbers: np.ndarray) -> int:
-        """Where a gap that begins at a cursor ends."""
+        """The end of a gap that begins at `cursor`."""
         if numbers[0] >= LINES:
             return min(len(text), cursor + 1 + int(numbers[1] * WIDEST))
         end = _line_end(text, cursor)

@@ -1,4 +1,4 @@
-"""What data can be given as: a folder, a file, a list, a (data, prompts) pair, or a `datasets.Dataset`."""
+"""Sources of data: a folder, a file, a list, a (data, prompts) pair, or a `datasets.Dataset`."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,7 +20,7 @@ LABEL_COLUMNS = ("label", "labels", "class", "fine_label", "coarse_label")
 
 @dataclass(frozen=True)
 class Entry:
-    """One thing to be read: how, what it shows, and its name. What of the prompt is content is given in memory, or as
+    """An item to read: a function that loads it, its prompt, and its name. Content in the prompt is data in memory, or
     the Path of a file."""
 
     load: Callable[[], Any]
@@ -29,15 +29,15 @@ class Entry:
 
 
 class Source:
-    """Entries in order, and sentences on what was found, complete once the entries have been used up."""
+    """Entries in order, and sentences about them, which are complete after the entries were iterated over."""
 
     def __init__(self, entries: Iterator[Entry], sentences: Callable[[], list[str]], name: str):
         self.entries, self.sentences, self.name = entries, sentences, name
 
 
 def opened(source: Any, modality: Modality, captions: bool = True, contents: Mapping[str, Modality] = NONE) -> Source:
-    """The Source behind whatever was given; a Refusal where it is none of the kinds above. `contents` are the names in
-    prompts, and the columns of tables, that hold data."""
+    """The Source for `source`; raises Refusal if it is none of the types above. `contents` are the names in prompts,
+    and columns of tables, that hold data."""
     if isinstance(source, str | Path):
         return _files(Path(source), modality, captions, contents)
     if hasattr(source, "column_names"):
@@ -47,14 +47,14 @@ def opened(source: Any, modality: Modality, captions: bool = True, contents: Map
         source, prompts = source
     if not isinstance(source, list | tuple | np.ndarray):
         raise Refusal(
-            f"data of type {type(source).__name__}: give a path, a list, data with prompts, or a datasets.Dataset"
+            f"data of type {type(source).__name__}: expected a path, a list, (data, prompts) or a datasets.Dataset"
         )
     if prompts is not None and len(prompts) != len(source):
         raise Refusal(f"{len(source):,} data and {len(prompts):,} prompts: give one prompt for each")
     told = [None] * len(source) if prompts is None else [_prompt(p, contents) for p in prompts]
     pairs = enumerate(zip(source, told, strict=True))
     entries = (Entry(lambda v=v: modality.take(v), p, str(i)) for i, (v, p) in pairs)
-    return Source(entries, lambda: [f"{len(source):,} items were given."], "the data given")
+    return Source(entries, lambda: [f"{len(source):,} items were given."], "the given data")
 
 
 def _are_prompts(value: Any) -> bool:
@@ -118,12 +118,12 @@ def _column(names: Sequence[str], wanted: Sequence[str]) -> str | None:
 def _table(source: Any, modality: Modality, contents: Mapping[str, Modality]) -> Source:
     names = source.column_names
     if isinstance(names, dict):
-        raise Refusal(f"this has the splits {', '.join(names)}: give one, as data[{next(iter(names), 'train')!r}]")
+        raise Refusal(f"the data have splits ({', '.join(names)}); give one, as data[{next(iter(names), 'train')!r}]")
     names = list(names or [])
     wanted = (modality.name, *IMAGE_COLUMNS) if modality.captioned else TEXT_COLUMNS
     column = _column(names, wanted)
     if column is None:
-        raise Refusal(f"columns {', '.join(names)}: none holds {modality.name}; name it {' or '.join(wanted)}")
+        raise Refusal(f"columns {', '.join(names)}: expected one with {modality.name}, named {' or '.join(wanted)}")
     told = _column(names, (*TEXT_COLUMNS, *LABEL_COLUMNS)) if modality.captioned else None
     feature = (getattr(source, "features", None) or {}).get(told)
 

@@ -1,4 +1,4 @@
-"""Where items are kept: arrays in one piece, in memory or beyond a limit in a file; other data in a list."""
+"""Storage of items: arrays are concatenated in memory or, beyond a limit, in a file; other data are kept in a list."""
 
 import operator
 import tempfile
@@ -13,8 +13,8 @@ from ..folders.whole import refusing
 
 
 class Ragged(Sequence[np.ndarray]):
-    """Arrays of several shapes or dtypes that lie one after another in `memory`; item i begins at `begin_n[i]` and has
-    the dtype and shape `forms[form_n[i]]`. They cannot be written to."""
+    """Read-only arrays of several shapes or dtypes, concatenated in `memory`; item i begins at byte `begin_n[i]` and
+    has the dtype and shape `forms[form_n[i]]`."""
 
     def __init__(self, memory: Any, begin_n: Sequence[int], form_n: Sequence[int], forms: list[tuple[np.dtype, Any]]):
         self.memory, self.begin_n, self.form_n, self.forms = memory, begin_n, form_n, forms
@@ -33,15 +33,15 @@ class Ragged(Sequence[np.ndarray]):
 
 
 class Store:
-    """Appended to one item at a time. Arrays that outgrow `memory_bytes` move to a file that has no name and vanishes
-    with the process; it lies where TMPDIR says. Arrays come back in the byte order of this machine."""
+    """Collects items. Arrays beyond `memory_bytes` are moved to an anonymous temporary file in TMPDIR, which is removed
+    when the process ends. Arrays are converted to native byte order."""
 
     def __init__(self, memory_bytes: int):
         self.memory_bytes = memory_bytes
         self.bytes, self.file, self.size = bytearray(), None, 0
         self.begin_n, self.form_n = array("q"), array("q")
         self.form_of: dict[tuple[np.dtype, tuple[int, ...]], int] = {}
-        self.others: dict[int, Any] = {}  # what is no array, by its place
+        self.others: dict[int, Any] = {}  # items that are not arrays, by index
 
     def append(self, datum: Any) -> None:
         if not isinstance(datum, np.ndarray) or datum.dtype.hasobject:
@@ -59,7 +59,7 @@ class Store:
         self.size += len(content)
         with refusing(Path(tempfile.gettempdir())):
             if self.file is None and self.size > self.memory_bytes:
-                self.file = tempfile.TemporaryFile(prefix="septet-")  # noqa: SIM115 - open as long as the items are
+                self.file = tempfile.TemporaryFile(prefix="septet-")  # noqa: SIM115 - stays open as long as the items are used
                 self.file.write(self.bytes)
                 self.bytes = bytearray()
             if self.file is None:
@@ -71,11 +71,11 @@ class Store:
         if self.file is None:
             return np.frombuffer(self.bytes, np.uint8)
         with refusing(Path(tempfile.gettempdir())), self.file:
-            return np.memmap(self.file, np.uint8, "r+", shape=(self.size,))  # holds the file open by itself
+            return np.memmap(self.file, np.uint8, "r+", shape=(self.size,))  # keeps the file open
 
     def finished(self) -> Sequence[Any] | np.ndarray:
-        """All items: an array (n, *shape), writable, where they are arrays of one shape and dtype; Ragged where they
-        are other arrays; else a list."""
+        """All items: a writable array (n, *shape) if they are arrays of one shape and dtype, Ragged if they are other
+        arrays, else a list."""
         count, forms = len(self.begin_n), list(self.form_of)
         if len(self.others) == count:
             return list(self.others.values())
@@ -88,7 +88,7 @@ class Store:
 
 
 def stored(items: Iterable[Any], memory_bytes: int) -> Sequence[Any] | np.ndarray:
-    """Items as a Store keeps them."""
+    """Puts all items into a Store and returns them as `finished` does."""
     store = Store(memory_bytes)
     for item in items:
         store.append(item)

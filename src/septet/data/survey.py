@@ -1,4 +1,4 @@
-"""What a data set holds, counted: sizes, words, balance, what was dropped, and whose licence it is under."""
+"""Statistics of a data set: sizes, words, balance, dropped items and licences."""
 
 import re
 from collections import Counter
@@ -14,14 +14,14 @@ from .dataset import Dataset
 from .files import shown, walk
 
 FREQUENT, RARE = 20, 20  # words that are listed
-MOST_LABELS = 50  # different prompts up to which they count as labels
+MOST_LABELS = 50  # most distinct prompts that count as labels
 LICENCE = re.compile(r"(licen[cs]e|copying|notice|copyright)[^.]*(\.(txt|md|rst))?$", re.IGNORECASE)
 LINE_BYTES = 4096
-UNEVEN = 10  # times as many of the most frequent label as of the rarest, from which balance is spoken of
+UNEVEN = 10  # ratio of the most frequent to the rarest label from which a set is unbalanced
 
 
 def survey(dataset: Dataset) -> dict[str, Any]:
-    """All figures, as plain values."""
+    """All statistics, as plain values."""
     return {
         "items": len(dataset),
         "training": len(dataset.own),
@@ -41,7 +41,7 @@ def _spread(sizes: list[float]) -> dict[str, float]:
 
 
 def _words(dataset: Dataset) -> dict[str, Any] | None:
-    """How many prompts each word stands in; None where nothing is said."""
+    """The number of prompts that contain each word; None if there are no words."""
     counts = Counter(word for prompt in dataset.captions for word in set(words_of(prompt)))
     if not counts:
         return None
@@ -51,14 +51,14 @@ def _words(dataset: Dataset) -> dict[str, Any] | None:
 
 
 def balance(dataset: Dataset) -> dict[str, dict[str, int]]:
-    """How many items have each value of each attribute, or each label where prompts are few."""
+    """The number of items by value of each attribute, or by label if there are few distinct prompts."""
     counts = {name: Counter(v for v in values if v is not None) for name, values in labels(dataset).items()}
     return {name: dict(count.most_common()) for name, count in counts.items()}
 
 
 def labels(dataset: Dataset) -> dict[str, list[str | None]]:
-    """Each item's value of each attribute with at most MOST_LABELS, two items each on average at least; as "label" its
-    prompt, where prompts are so few."""
+    """Each item's value of each attribute that has at most MOST_LABELS values and at least two items per value on
+    average. Prompts without attributes are treated as one attribute, "label"."""
     captions = dataset.captions
     told = [prompt for prompt in captions if prompt]
     if any(isinstance(prompt, Mapping) for prompt in told):
@@ -70,7 +70,7 @@ def labels(dataset: Dataset) -> dict[str, list[str | None]]:
 
 
 def licences(root: Path) -> list[dict[str, str]]:
-    """Files below a folder that seem to hold a licence, and the first line of each that says something."""
+    """Files below a folder that seem to be licences, each with its first line that is not empty."""
     found = []
     for path in walk(root) if root.is_dir() else ():
         if LICENCE.match(path.name):
@@ -85,19 +85,19 @@ def licences(root: Path) -> list[dict[str, str]]:
 
 
 def sentences(figures: dict[str, Any]) -> Iterator[str]:
-    """What the words and labels are like, in plain sentences."""
+    """Sentences about words and labels."""
     words = figures["words"]
     if words is not None:
         frequent = ", ".join(f"{word} ({count:,})" for word, count in words["frequent"][:6])
-        yield f"{words['different']:,} different words in the captions, {words['once']:,} of them once: {frequent}."
+        yield f"{words['different']:,} distinct words in the captions, {words['once']:,} of them once: {frequent}."
     for name, counts in figures["balance"].items():
         most, least = next(iter(counts.items())), list(counts.items())[-1]
         told = f"{len(counts):,} values of {name}: {most[1]:,} of {most[0]!r} down to {least[1]:,} of {least[0]!r}"
         uneven = most[1] >= UNEVEN * least[1]
-        yield told + ("; a model will draw the rare ones badly, and too seldom." if uneven else ".")
+        yield told + ("; a model will generate the rare ones badly, and too rarely." if uneven else ".")
 
 
 def unread(dataset: Dataset, conditioner: Conditioner) -> list[str]:
-    """How many prompts are longer than a model reads, in a sentence; nothing where none is."""
+    """A sentence with the number of prompts that are longer than a model's limit; empty if there are none."""
     long = [prompt for prompt in conditioner.accepted(dataset.prompts) if conditioner.unread(prompt)]
-    return [f"{len(long):,} prompts are longer than the model reads; the ends of these are left out."] if long else []
+    return [f"{len(long):,} prompts are longer than the model's limit; their ends are ignored."] if long else []

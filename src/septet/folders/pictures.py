@@ -1,4 +1,4 @@
-"""Picture files of unknown make, opened without trust; and pictures as PNG."""
+"""Opens untrusted picture files, and encodes pictures as PNG."""
 
 import base64
 import io
@@ -14,11 +14,11 @@ from PIL.PngImagePlugin import PngInfo
 from ..space import Refusal
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "AVIF")
-PIXELS = 50_000_000  # of a picture as its header tells, before anything is decoded
+PIXELS = 50_000_000  # limit on the pixels in a picture's header, checked before decoding
 
 
 def opened(stream: Path | io.BytesIO, look: Callable[[Pillow.Image], Any]) -> Any:
-    """What `look` finds in a picture; whatever a decoder may raise on hostile bytes becomes a Refusal."""
+    """The result of `look` on an opened picture. Whatever a decoder raises becomes a Refusal."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -30,15 +30,15 @@ def opened(stream: Path | io.BytesIO, look: Callable[[Pillow.Image], Any]) -> An
                     raise Pillow.DecompressionBombError(f"{width} x {height} pixels")
                 return look(picture)
     except (Pillow.DecompressionBombError, Pillow.DecompressionBombWarning) as error:
-        raise Refusal(f"too many pixels ({error}): at most {PIXELS:,} are read; scale it down") from error
+        raise Refusal(f"too many pixels ({error}), of at most {PIXELS:,}; scale the picture down") from error
     except Pillow.UnidentifiedImageError as error:
-        raise Refusal(f"not a picture of a format that is read ({', '.join(FORMATS)})") from error
+        raise Refusal(f"not a picture in one of the formats {', '.join(FORMATS)}") from error
     except Exception as error:
-        raise Refusal(f"damaged or cut short ({type(error).__name__})") from error
+        raise Refusal(f"damaged or incomplete ({type(error).__name__})") from error
 
 
 def png(picture: Pillow.Image, record: Mapping[str, Any] | None = None) -> bytes:
-    """A PNG file's content, with the record, if there is one, as the text chunk `septet`."""
+    """The bytes of a PNG file, with the record, if any, in the text chunk `septet`."""
     chunks, stream = PngInfo(), io.BytesIO()
     if record is not None:
         chunks.add_text("septet", json.dumps(record))
@@ -47,10 +47,10 @@ def png(picture: Pillow.Image, record: Mapping[str, Any] | None = None) -> bytes
 
 
 def uri(picture: Pillow.Image) -> str:
-    """An address that holds the picture itself."""
+    """A data URI of the picture as PNG."""
     return f"data:image/png;base64,{base64.b64encode(png(picture)).decode()}"
 
 
 def shown(picture: Pillow.Image) -> str:
-    """A picture as HTML that holds it."""
+    """An HTML image with the picture as a data URI."""
     return f'<img src="{uri(picture)}" alt="">'

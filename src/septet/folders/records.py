@@ -1,4 +1,4 @@
-"""Records of septet inside files, and beside those that have no room for one."""
+"""Reads septet's records: inside files, or beside them if the format cannot hold one."""
 
 import html
 import json
@@ -13,14 +13,13 @@ from .pictures import opened
 
 RECORD_BYTES = 1 << 20
 EXIF, USER_COMMENT = 0x8769, 0x9286
-ASCII = b"ASCII\0\0\0"  # how the comment is encoded (Exif 2.3, 4.6.5)
+ASCII = b"ASCII\0\0\0"  # the encoding of the comment (Exif 2.3, 4.6.5)
 METADATA = re.compile(rb"<metadata>(.*?)</metadata>", re.DOTALL)
-START = 1024  # bytes in which an SVG names itself
+START = 1024  # bytes that identify the format
 
 
 def read_record(path: Path) -> dict[str, Any] | None:
-    """The record in a PNG, WebP or SVG file, whatever its name, else in `path` + ".json" beside it; None where there is
-    none."""
+    """The record in a PNG, WebP or SVG file, whatever its name, else in `path` + ".json"; None if there is none."""
     path = Path(path)
     return _parsed(_inside, path) or _parsed(_beside, path)
 

@@ -22,8 +22,8 @@ PICKLES = (".pt", ".pth", ".bin", ".pkl", ".pickle", ".ckpt")
 
 
 def starters(kind: str | None = None) -> list[str]:
-    """The names of the models that ship with septet. Of a `kind` of content those whose card says that they make it,
-    then those whose card says that they serve for it."""
+    """The names of the models that ship with septet. With `kind`, those that generate it by their cards, then those
+    whose output can be written as it (`serves`)."""
     names = sorted(path.parent.name for path in STARTERS.glob("*/config.json"))
     if kind is None:
         return names

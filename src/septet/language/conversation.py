@@ -16,7 +16,7 @@ from torch import Tensor
 from ..codecs.symbols import Symbols
 from ..contracts import Context
 from ..generator import Generator
-from ..modalities.text import ROLES, Text, is_message
+from ..modalities.text import NO_CHAT, ROLES, Text, is_message
 from ..processes.autoregressive import Autoregressive
 from ..processes.continuations import Continuation
 from ..processes.decoding import Decoding
@@ -51,7 +51,7 @@ class Conversation:
 
     def __post_init__(self) -> None:
         if not converses(self.model):
-            raise Refusal(f"{self.model.name} is not a chat model: it has no chat template; use septet generate")
+            raise Refusal(f"{self.model.name} {NO_CHAT}; use septet generate")
         for message in self.messages:
             if not is_message(message):
                 raise Refusal(f"message {str(message)[:80]}: expected a role ({', '.join(ROLES)}) and a content")

@@ -28,6 +28,7 @@ SHOWN = 20_000  # characters of a text on a page
 LINES = (".jsonl", ".ndjson")  # files of JSON lines, a text or a conversation each
 TOGETHER = 32  # conversations that the template is given at a time
 ROLES = ("system", "user", "assistant")
+NO_CHAT = "is not a chat model: it has no chat template"
 
 
 def decode(content: bytes) -> str:
@@ -140,7 +141,7 @@ class Text(Modality):
 
     def _rendered(self, asked: list[tuple[list[dict[str, str]], bool]]) -> list[str]:
         if self.template is None:
-            raise Refusal("no chat template: this model goes on from texts and was not taught to converse")
+            raise Refusal(f"this model {NO_CHAT}")
         return chat_template.rendered(self.template.content, asked, self.words)
 
     @classmethod

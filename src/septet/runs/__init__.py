@@ -1,4 +1,4 @@
-"""A training run from a person's files to a saved model: stages, checkpoints, previews, resuming."""
+"""A training run, from files to a saved model: stages, checkpoints, previews, resuming."""
 
 from ..fitting.pace import seconds_of
 from .run import Run, run_folder, train, training

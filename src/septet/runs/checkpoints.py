@@ -1,4 +1,4 @@
-"""The checkpoints of a run folder: each a folder with a manifest, committed by one rename, never a pickle."""
+"""Checkpoints: each is a folder with a manifest, committed by one rename, without pickles."""
 
 import fcntl
 import json
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 @contextmanager
 def lock(root: Path) -> Iterator[None]:
-    """Holds the run folder `root`, which is made if need be; a second holder is refused."""
+    """Locks the run folder `root`, which is created if it does not exist. Raises Refusal if it is locked already."""
     with whole.refusing(root):
         root.mkdir(parents=True, exist_ok=True)
         (root / "lock").touch()
@@ -34,7 +34,7 @@ def lock(root: Path) -> Iterator[None]:
         except BlockingIOError as error:
             file.seek(0)
             holder = file.read(20).strip() or "unknown"
-            raise Refusal(f"{root}: process {holder} trains here; stop it, or choose another folder") from error
+            raise Refusal(f"{root}: process {holder} is training here; stop it, or choose another folder") from error
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
@@ -44,14 +44,14 @@ def lock(root: Path) -> Iterator[None]:
 def commit(root: Path, step: int, tensors: dict[str, Tensor], facts: dict[str, Any], keep: int = 2) -> Path:
     """Stores a checkpoint, then removes all but the newest `keep`. Call it while holding `lock(root)`.
 
-    A full disk, or NaN among the tensors, is a Refusal that leaves the older checkpoints as they are.
+    Raises Refusal if the disk is full or tensors contain NaN; the older checkpoints stay.
     """
     contents = {
         STATE: whole.tensor_bytes(tensors, root),
         FACTS: json.dumps({"step": step, "facts": facts}).encode(),
     }
     name, repeat = f"step-{step:08d}", 1
-    # A step stored again takes a name of its own: rename cannot replace a folder that holds files.
+    # A step that is stored again gets another name: rename cannot replace a folder that holds files.
     while (target := root / (name if repeat == 1 else f"{name}-{repeat}")).exists():
         repeat += 1
     staged = whole.stage(contents, target)
@@ -65,10 +65,10 @@ def commit(root: Path, step: int, tensors: dict[str, Tensor], facts: dict[str, A
 
 
 def latest(root: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
-    """The tensors and facts of the newest whole checkpoint; None where there never was one.
+    """The tensors and facts of the newest intact checkpoint; None if there never was one.
 
-    A damaged checkpoint is named in the log and renamed to corrupt-*. Where only damaged ones are left, it is a
-    Refusal, now and at every later call, so that no run begins from zero unasked. Call it while holding `lock(root)`.
+    A damaged checkpoint is logged and renamed to corrupt-*. Raises Refusal, now and in every later call, if only
+    damaged ones are left, so that no run restarts unintentionally. Call it while holding `lock(root)`.
     """
     if not root.is_dir():
         return None
@@ -87,12 +87,12 @@ def latest(root: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
             os.rename(folder, quarantine)
             whole.sync(root)
     if any(root.glob("corrupt-*")):
-        raise Refusal(f"{root}: every checkpoint is damaged (kept as corrupt-*); train without resuming to begin again")
+        raise Refusal(f"{root}: every checkpoint is damaged (kept as corrupt-*); train without --resume to start again")
     return None
 
 
 def clear(root: Path) -> None:
-    """Removes every checkpoint, damaged ones as well: for a run that begins again. Call it while holding the lock."""
+    """Removes every checkpoint, including damaged ones, for a run that starts again. Call it while holding the lock."""
     with whole.refusing(root):
         whole.sweep(root)
         for folder in [*root.glob("step-*"), *root.glob("corrupt-*")]:
@@ -109,7 +109,7 @@ def _newest_first(root: Path) -> list[Path]:
 
 
 def truncate_log(path: Path, step: int) -> None:
-    """Cuts the rows of training.jsonl that come after `step`, and a last row that was never finished."""
+    """Removes the rows of training.jsonl after `step`, and an incomplete last row."""
     if not path.exists():
         return
     kept: list[bytes] = []
@@ -124,9 +124,9 @@ def truncate_log(path: Path, step: int) -> None:
 
 
 def flatten(tree: Any) -> tuple[dict[str, Tensor], Any]:
-    """The tensors of a nested state by name, and a JSON skeleton that says where they stand.
+    """The tensors of a nested state by name, and a JSON skeleton with their positions.
 
-    Dicts keep their keys' types (str, int, bool, float or None), lists and tuples stay apart.
+    The types of dict keys (str, int, bool, float or None) are kept, and lists and tuples are distinguished.
     """
     tensors: dict[str, Tensor] = {}
 

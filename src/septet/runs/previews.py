@@ -1,4 +1,4 @@
-"""Previews of a training run: the same prompts and seeds drawn again at twelve moments, one row below another."""
+"""Previews of a training run: samples for the same prompts and seeds at twelve moments, one row for each."""
 
 import time
 from collections.abc import Iterator
@@ -12,33 +12,33 @@ from ..folders.pictures import png
 from ..generator import Generator
 from ..output import Outputs
 
-MOMENTS = [10 ** (-2 + 2 * k / 11) for k in range(12)]  # shares of the time at which they are drawn
+MOMENTS = [10 ** (-2 + 2 * k / 11) for k in range(12)]  # shares of the run at which they are generated
 SIZE = 96  # pixels of one preview
-SHARE = 1 / 20  # of the time, at most
+SHARE = 1 / 20  # largest share of the time
 
 
 class Previews:
-    """The rows drawn so far, kept in the picture `path`. `seconds` is how long the last took."""
+    """The rows so far, kept in the picture `path`. `seconds` is the time that the last one took."""
 
     def __init__(self, path: Path, prompts: list[Any]):
         self.path, self.prompts, self.seconds = path, prompts, 0.0
         self.rows: list[Image.Image] = []
 
     def restore(self, count: int) -> None:
-        """Take the first `count` rows from the picture of the run before."""
+        """Restores the first `count` rows from the picture of an interrupted run."""
         if count and self.path.exists():
             with Image.open(self.path) as whole:
                 self.rows = list(cut(whole.convert("RGB"), count))
 
     def due(self, progress: float, active_seconds: float | None) -> bool:
-        """Whether a moment has come, and time is left for it: `active_seconds` is None where time does not matter."""
+        """Whether a preview is due and there is time for it; `active_seconds` is None if time is not limited."""
         if not self.prompts or self._moments(progress) <= len(self.rows):
             return False
         drawn = len(self.rows) + 1
         return progress >= 1 or active_seconds is None or self.seconds * drawn <= SHARE * active_seconds
 
     def draw(self, generator: Generator, progress: float) -> None:
-        """Draw the row of this moment, and in place of those that there was no time for."""
+        """Generates the row of this moment; it also fills the rows that were skipped for lack of time."""
         began = time.monotonic()
         requests = [(prompt, seed) for seed, prompt in enumerate(self.prompts)]
         moments = generator.generating(requests, tile=len(requests))
@@ -54,13 +54,13 @@ class Previews:
 
 def cut(whole: Image.Image, count: int) -> Iterator[Image.Image]:
     """The first `count` rows of a sheet of previews."""
-    height = SIZE + 2 * max(1, SIZE // 16)  # as Outputs.sheet makes them
+    height = SIZE + 2 * max(1, SIZE // 16)  # as in Outputs.sheet
     for top in range(0, min(count * height, whole.height - height + 1), height):
         yield whole.crop((0, top, whole.width, top + height))
 
 
 def _stacked(rows: list[Image.Image]) -> bytes:
-    """The rows one below another, as a PNG."""
+    """The rows stacked vertically, as a PNG."""
     whole = Image.new("RGB", (max(row.width for row in rows), sum(row.height for row in rows)), "white")
     top = 0
     for row in rows:

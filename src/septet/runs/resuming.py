@@ -1,4 +1,4 @@
-"""What a run began with, kept in its folder, so that it goes on as the same run or says why it cannot."""
+"""The arguments of a run, stored in its folder, so that it is resumed with the same ones or refused."""
 
 import json
 from collections.abc import Mapping
@@ -20,12 +20,12 @@ BEGUN: dict[str, Any] = {
     "start": str | None,
     "fingerprint": str,
 }
-BESIDE: dict[str, Any] = {  # that may be absent
+BESIDE: dict[str, Any] = {  # optional
     "canaries": int | None,
     "keep": str | None,
     "evidence": bool | None,
     "ranks": int | None,
-    "chosen": dict | None,  # options, by the time there was
+    "chosen": dict | None,  # options that follow from the budget
     "why": str | None,
 }
 MOST_STEPS = 10**9
@@ -33,12 +33,12 @@ KEEP = ("best", "last")  # weights
 
 
 def record(root: Path, begun: Mapping[str, Any]) -> None:
-    """Keeps what a run begins with: recipe, options, seed, steps or budget, the model it starts from, its data."""
+    """Stores the arguments of a run: recipe, options, seed, steps or budget, the model it starts from, its data."""
     whole.write(root / RUN, json.dumps(begun, indent=1, default=str).encode())
 
 
 def recorded(root: Path) -> dict[str, Any]:
-    """What the run in `root` began with."""
+    """Reads the arguments of the run in `root`; raises Refusal if there is none."""
     try:
         begun = whole.read_json(root / RUN, 1 << 20)
         if not isinstance(begun, dict) or not _is_run(begun):
@@ -54,7 +54,7 @@ def recorded(root: Path) -> dict[str, Any]:
 
 
 def _is_run(begun: dict[str, Any]) -> bool:
-    """Whether a run can have begun so: `steps` or `seconds`, and all of its kind."""
+    """Whether these are valid arguments: `steps` or `seconds`, and all of the right types."""
     here = all(name in begun and isinstance(begun[name], kind) for name, kind in BEGUN.items())
     if not here or not all(isinstance(begun.get(name), kind) for name, kind in BESIDE.items()):
         return False
@@ -65,11 +65,11 @@ def _is_run(begun: dict[str, Any]) -> bool:
 
 
 def agreed(root: Path, asked: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
-    """What the run in `root` began with. What is asked for differently is refused; None, or an option left out, asks
-    for what was. `defaults` are the options of the recipe."""
+    """The arguments of the run in `root`. Raises Refusal if one in `asked` differs; None, and an omitted option, mean
+    the stored value. `defaults` are the options of the recipe."""
     begun: dict[str, Any] = {"ranks": 1} | recorded(root)
     if begun["ranks"] != asked["ranks"]:
-        raise Refusal(f"{root}: this run has {begun['ranks']} ranks, not {asked['ranks']}; start as many with torchrun")
+        raise Refusal(f"{root}: this run has {begun['ranks']} ranks, not {asked['ranks']}; use torchrun with as many")
     for name, value in asked.items():
         if name not in ("options", "ranks") and value is not None and value != begun.get(name):
             raise Refusal(_differs(name, value, begun.get(name)))
@@ -78,14 +78,14 @@ def agreed(root: Path, asked: Mapping[str, Any], defaults: Mapping[str, Any]) ->
         if value != was:
             raise Refusal(_differs(name, value, was))
     if begun["start"] is not None and asked["start"] is None:
-        raise Refusal(f"this run began from the model {begun['start']}: give that again with --from")
+        raise Refusal(f"this run started from the model {begun['start']}: give it again with --from")
     return begun
 
 
 def same_data(begun: Mapping[str, Any], fingerprint: str, source: Any) -> None:
-    """Refuses to go on with other data."""
+    """Raises Refusal if the data are not those of the run."""
     if begun["fingerprint"] != fingerprint:
-        raise Refusal(f"{source}: the data have changed since the run began; train without --resume to begin again")
+        raise Refusal(f"{source}: the data have changed since the run began; train without --resume to start again")
 
 
 def _differs(name: str, value: Any, was: Any) -> str:

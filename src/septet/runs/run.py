@@ -1,6 +1,6 @@
-"""A training run: a recipe's stages one after another, with a log, checkpoints and previews; then, a model folder.
+"""A training run: the stages of a recipe, with a log, checkpoints and previews, and the model folder at the end.
 
-The run's own folder, beside the model's, holds what resuming needs and is removed when the model is saved.
+The run folder, beside the model's, holds what resuming needs; it is removed when the model is saved.
 """
 
 import json
@@ -33,15 +33,15 @@ from . import checkpoints, resuming
 from .previews import Previews
 from .stages import Course, Progress, StageRun
 
-COPIES = 5  # of the weights while they are trained: themselves, gradients, averages, the optimiser's and the best
+COPIES = 5  # of the weights in training: weights, gradients, averages, optimiser state and best weights
 SAVED = {models.CARD, models.CONFIG, models.WEIGHTS, models.LOG, "run.json", "previews.png", evidence.EVIDENCE}
 
 
 def training(
     source: Any, recipe: str | Callable[..., Plan], out: str | Path, budget: str | float | None = None, **arguments: Any
 ) -> Iterator[Progress]:
-    """Train and save a model into the folder `out`, a Progress after each step. `arguments` are those of Run, and the
-    recipe's options."""
+    """Trains a model and saves it to the folder `out`; yields a Progress after each step. `arguments` are those of Run,
+    and the recipe's options."""
     yield from Run(source, recipe, out, budget, **arguments)
 
 
@@ -52,26 +52,25 @@ def train(
     parts: Sequence[type[Part]] = (),
     **arguments: Any,
 ) -> Generator:
-    """`training` to its end; returns the saved model, loaded. `parts` are classes of its own that the recipe uses."""
+    """Runs `training` to its end and loads the saved model. `parts` are the recipe's classes that are not septet's."""
     for _ in training(source, recipe, out, **arguments):
         pass
     return models.load(str(out), parts=parts)
 
 
 def run_folder(folder: Path) -> Path:
-    """Where a run keeps its checkpoints until the model in `folder` is finished."""
+    """The folder for the checkpoints of a run, until the model in `folder` is finished."""
     return folder.with_name(folder.name + ".run")
 
 
 class Run:
-    """A training that is worked on by iterating over it.
+    """A training run; iterating over it trains.
 
-    Give `budget`, a time for everything, or `steps`, of all stages together. `seed` is 0 if left out. `start` is a
-    model to go on from. `resume` goes on with the run that was interrupted: what is left out is as it was there, what
-    differs is refused. `canaries`: see data.canaries. `keep`: the "best" weights by the held-out loss, or the "last";
-    as the recipe has it, if left out. `keep_evidence`: see originality.evidence; it is kept if that is left out.
-    `device`: see devices.device_of. `began` is when a budget's clock started, seconds since the epoch; now, if left
-    out.
+    Give `budget`, the time for everything, or `steps`, of all stages together. `seed` defaults to 0. `start` is a model
+    to fine-tune. `resume` continues an interrupted run: omitted arguments are as in that run, others raise Refusal if
+    they differ. `canaries`: see data.canaries. `keep`: "best", the weights with the lowest validation loss, or "last";
+    by default as the recipe sets it. `keep_evidence`: see originality.evidence; on by default. `device`: see
+    devices.device_of. `began` is the start of a budget's clock, in seconds since the epoch; by default now.
     """
 
     def __init__(
@@ -100,7 +99,7 @@ class Run:
             raise Refusal(f"steps={steps}: expected 1 to 1,000,000,000")
         self.folder = Path(out)
         if self.folder.name in ("", ".."):
-            raise Refusal(f"{out}: expected a folder of the model's own, such as models/mine")
+            raise Refusal(f"{out}: expected a folder for the model only, such as models/mine")
         if self.folder.exists() and not self.folder.is_dir():
             raise Refusal(f"{self.folder} is a file; choose another folder for the model")
         models.refuse_foreign(self.folder, SAVED)
@@ -112,7 +111,7 @@ class Run:
         self.clock = time.monotonic() - (0 if began is None else time.time() - began)
 
     def __iter__(self) -> Iterator[Progress]:
-        """Of several ranks, only rank 0 locks the run folder and writes to it."""
+        """Trains. With several ranks, only rank 0 locks the run folder and writes to it."""
         ranks.join(self.device)
         if not ranks.first():
             yield from self._go()
@@ -125,7 +124,7 @@ class Run:
         except Refusal:
             if made and not any(self.root.glob("*/step-*")):
                 shutil.rmtree(self.root, ignore_errors=True)
-                with suppress(OSError):  # one that holds something by now stays
+                with suppress(OSError):  # a folder that is not empty stays
                     for folder in made[1:]:
                         folder.rmdir()
             raise
@@ -139,7 +138,7 @@ class Run:
             plan = self.recipe(source, seed=seed, start=self.start, seconds=seconds, **options | again)
         plan.generator.to(self.device)
         if not ranks.same(plan.dataset.fingerprint):
-            raise Refusal(f"{self.source}: the data changed while the ranks were reading them; start again")
+            raise Refusal(f"{self.source}: the data changed while the ranks read them; start again")
         if not self.resume and ranks.first():
             self._empty()
         kept, remark = {}, []
@@ -164,19 +163,19 @@ class Run:
         yield self._save(plan, course, previews, begun, kept)
 
     def _evidence(self, plan: Plan) -> tuple[dict[str, bytes], list[str]]:
-        """The file by which outputs will be judged, and a sentence where they cannot be."""
+        """The evidence file, which later verdicts need, and a sentence if there can be no verdicts."""
         path, told = self.root / evidence.EVIDENCE, []
         if not (self.resume and path.exists()):
             try:
                 found = evidence.gather(plan.dataset)
                 whole.write(path, evidence.content(found))
-                found.verdicts([])  # refuses where too little calibrates
+                found.verdicts([])  # raises Refusal if there is too little to calibrate on
             except Refusal as error:
-                told = [f"What it draws will not be judged for originality: {error}."]
+                told = [f"Outputs will not be judged for originality: {error}."]
         return {evidence.EVIDENCE: path.read_bytes()} if path.exists() else {}, told
 
     def _begun(self) -> dict[str, Any]:
-        """What this run began with."""
+        """The arguments of this run; of a resumed run, the stored ones."""
         asked = {"recipe": self.recipe.__name__, "options": self.options, "seed": self.seed, "steps": self.steps}
         asked |= {"seconds": self.seconds, "canaries": self.canaries, "keep": self.keep, "evidence": self.evidence}
         asked |= {"start": None if self.start is None else self.start.digest or "unsaved", "ranks": ranks.world()}
@@ -187,7 +186,7 @@ class Run:
         return asked | {"seed": self.seed or 0}
 
     def _empty(self) -> None:
-        """Make room for a run that begins now."""
+        """Empties the run folder for a new run."""
         for left in self.root.iterdir():
             if left.is_dir():
                 shutil.rmtree(left)
@@ -225,14 +224,14 @@ class Run:
 
 @contextmanager
 def _bounded() -> Iterator[None]:
-    """Refuses a recipe's options as soon as they ask for more than memory holds."""
+    """Raises Refusal as soon as a recipe creates a model that is too large for memory."""
     room, total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / ranks.world(), 0
 
     def count(module: nn.Module, name: str, parameter: nn.Parameter | None) -> None:
         nonlocal total
         total += 0 if parameter is None else parameter.nbytes * COPIES
         if total > room:
-            raise Refusal(f"these options ask for a model that {room / 1e9:.0f} GB of memory cannot train; lower them")
+            raise Refusal(f"a model of this size needs more than {room / 1e9:.0f} GB of memory; choose smaller options")
 
     hook = register_module_parameter_registration_hook(count)
     try:
@@ -242,9 +241,9 @@ def _bounded() -> Iterator[None]:
 
 
 def _told(summary: dict[str, Any]) -> str:
-    """How a stage ended, in words."""
+    """The result of a stage, in words."""
     loss, steps, kept = summary["validation_loss"], summary["steps"], summary["kept_step"]
     if loss is None:
         return f"{steps:,} steps"
-    which = f"; the weights of step {kept:,} were kept, the held-out loss rose after it" if kept < steps else ""
-    return f"{steps:,} steps, held-out loss {loss:.4f}{which}"
+    which = f"; the weights of step {kept:,} were kept, since the validation loss rose after it" if kept < steps else ""
+    return f"{steps:,} steps, validation loss {loss:.4f}{which}"

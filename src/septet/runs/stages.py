@@ -1,4 +1,4 @@
-"""One stage of a training run: fitted, logged, previewed and stored, or taken up where it was left."""
+"""One stage of a training run: training, logging, previews, checkpoints and resuming."""
 
 import json
 import time
@@ -18,25 +18,27 @@ from ..space import Refusal
 from . import checkpoints
 from .previews import Previews
 
-LOG_SECONDS = 0.5  # between two rows of the log
+LOG_SECONDS = 0.5  # least time between two rows of the log
 COUNTED = 3  # batches whose operations are counted
-LEAST_RESERVE = 0.5  # seconds of a budget for saving and leaving
+LEAST_RESERVE = 0.5  # seconds of a budget for saving and exiting
 
 
 @dataclass
 class Progress:
-    """One step of a run, as its caller sees it. `message` says what happened besides, in a sentence."""
+    """One step of a run. `share` is the completed share of the run; `message` is a sentence on other events (data,
+    previews, the saved model)."""
 
     stage: str
     step: Step | None
-    share: float  # of the whole run
+    share: float
     message: str | None = None
     model: Generator | None = None
 
 
 @dataclass
 class Course:
-    """How a run goes, and how far it has come: `offset` steps in the stages that ended, each with its summary."""
+    """The settings and the state of a run: `offset` is the number of steps in finished stages, `summary` their results,
+    `clock` the time.monotonic() at which the run began, `keep` "best", "last" or None for the stage's own setting."""
 
     root: Path
     seconds: float | None
@@ -44,8 +46,8 @@ class Course:
     seed: int
     resume: bool
     checkpoint_seconds: float
-    clock: float  # when the work began, as time.monotonic tells it
-    keep: str | None = None  # which weights, "best" or "last"; as the stage has it, if left out
+    clock: float
+    keep: str | None = None
     before: float = 0.0
     offset: int = 0
     logged: float = 0.0
@@ -56,12 +58,12 @@ class Course:
         return self.root / "training.jsonl"
 
     def active(self) -> float:
-        """Seconds this run has been worked on, before an interruption included."""
+        """Seconds of training so far, including those before an interruption."""
         return self.before + time.monotonic() - self.clock
 
     def log_step(self, stage: str, step: Step) -> None:
-        """A row of training.jsonl, now and then, at the first and last step, and whenever the held-out loss was
-        measured. Steps count through all stages."""
+        """Appends a row to training.jsonl every LOG_SECONDS, at the first and last step, and at every validation. Steps
+        are counted over all stages."""
         due = step.step == 1 or step.progress >= 1 or step.validation is not None or step.remarks
         if not ranks.first() or (not due and time.monotonic() - self.logged < LOG_SECONDS):
             return
@@ -78,7 +80,7 @@ class Course:
 
 
 class StageRun:
-    """The stage of a plan that stands at `index`."""
+    """Stage `index` of a plan."""
 
     def __init__(self, course: Course, plan: Plan, index: int, previews: Previews):
         self.course, self.plan, self.stage, self.previews = course, plan, plan.stages[index], previews
@@ -116,12 +118,12 @@ class StageRun:
             yield Progress(stage.name, step, share, message, self.plan.generator if self.final else None)
             if ranks.first() and time.monotonic() - self.saved > course.checkpoint_seconds and step.progress < 1:
                 self._commit(count, step.capture(), pace)
-            self.stepped = time.monotonic()  # what was done since the step is no part of the next
+            self.stepped = time.monotonic()  # excludes from the next step what was done since this one
         if pace.most and count >= pace.most:
             remarks.append(f"ended after {count} steps: more would not help")
             yield Progress(stage.name, None, self.begun + self.whole, remarks[-1])
         if not count:
-            raise Refusal(f"budget {course.seconds:g}s: no time was left for the {stage.name}; give more")
+            raise Refusal(f"budget {course.seconds:g}s: no time was left for the stage {stage.name}; give more time")
         loss = validate(stage.learner, batches, 64 if pace.steps else 16, precision)
         some = [batches.at(count * k // COUNTED) for k in range(COUNTED)]
         step = flops.of_steps(stage.learner, some) if stage.learner.players else 0
@@ -133,7 +135,7 @@ class StageRun:
             self._commit(count, {"learner": stage.learner.state_dict()}, pace, finished=True)
 
     def _settings(self, precision: str) -> Settings:
-        """Those of the stage. On a budget, where the best weights are kept, what would only overfit ends early."""
+        """The settings of the stage. With a budget, and if the best weights are kept, overfitting stops it early."""
         keep, settings = self.course.keep, self.stage.settings
         best = settings.best if keep is None else keep == "best"
         return replace(settings, best=best, early=best and self.course.steps is None, precision=precision)
@@ -153,16 +155,16 @@ class StageRun:
         assert course.seconds is not None
         end = began + (course.seconds - began) * self.rest
         if end - began < 1:
-            raise Refusal(f"budget {course.seconds:g}s: what came before took {began:.0f} s of it; give more time")
+            raise Refusal(f"budget {course.seconds:g}s: {began:.0f} s passed before this stage; give more time")
         reserve, most = 2.0 if self.final else 0.0, self.stage.most
         return Pace(seconds=end, before=course.active(), stage_before=began, reserve_seconds=reserve, most=most)
 
     def _reserve(self, pace: Pace, step: Step) -> None:
-        """On a budget, keep time for what comes after the last step: validating twice, a preview, saving."""
+        """With a budget, reserves time for the work after the last step: two validations, a preview, saving."""
         took = time.monotonic() - self.stepped
         if step.validation is None:
             self.step_seconds = took
-        elif self.step_seconds:  # the first step, which loads much, tells nothing
+        elif self.step_seconds:  # the first step is not representative: it loads code
             self.validation_seconds = max(0.0, took - self.step_seconds)
         if self.final and pace.steps is None:
             after = 2.2 * self.validation_seconds + 1.5 * self.previews.seconds + self.save_seconds / 2
@@ -179,7 +181,7 @@ class StageRun:
             if self.stage.after:
                 self.stage.after()
             self.previews.draw(self.plan.generator, step.progress)
-        return f"drew the preview ({self.previews.path})"
+        return f"generated the preview ({self.previews.path})"
 
     def _restored(self) -> tuple[Any, dict]:
         if not self.course.resume:

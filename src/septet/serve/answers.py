@@ -1,4 +1,4 @@
-"""Answers in the shapes that clients of OpenAI's API read."""
+"""Answers in the formats of OpenAI's API."""
 
 import json
 import time
@@ -8,11 +8,11 @@ from typing import Any
 from ..codecs.symbols import Symbols
 from .texts import Choice, Texts
 
-LEAST = -9999.0  # what OpenAI tells of a token that is hardly possible; JSON knows no infinity
+LEAST = -9999.0  # OpenAI's value for tokens that are nearly impossible; JSON has no infinity
 
 
 class Answer:
-    """The shape of the answers to one request: `chat`, or plain completions."""
+    """Formats the answers to one request, of a chat or, without `chat`, of a completion."""
 
     def __init__(self, texts: Texts, model: str, chat: bool):
         self.texts, self.chat = texts, chat
@@ -22,7 +22,7 @@ class Answer:
             "model": model,
             "system_fingerprint": texts.loaded.model.digest[:16] or "unsaved",
         }
-        self.seen: dict[Choice, int] = {}  # symbols whose chances have been told
+        self.seen: dict[Choice, int] = {}  # the number of tokens whose logprobs were sent
 
     def whole(self, texts: list[str]) -> dict[str, Any]:
         choices = []
@@ -33,7 +33,7 @@ class Answer:
         return {**self.common, "object": kind, "choices": choices, "usage": self.texts.usage}
 
     def piece(self, index: int, text: str, ended: bool = False) -> str:
-        """An event with what is new of a choice."""
+        """An event with new text of a choice."""
         choice = self.texts.choices[index]
         said: dict[str, Any] = {"text": text}
         if self.chat:
@@ -51,7 +51,7 @@ class Answer:
         return {"index": index, **said, "logprobs": self._chances(choice), "finish_reason": reason}
 
     def _chances(self, choice: Choice) -> dict[str, Any] | None:
-        """Of the symbols since the last time."""
+        """The logprobs of the tokens since the last call."""
         if choice.request.alternatives is None:
             return None
         begin = self.seen.get(choice, 0)

@@ -1,5 +1,4 @@
-"""An API on this machine in the shape of OpenAI's, so that clients written for it work unchanged; and llama.cpp's
-/infill."""
+"""A local API compatible with OpenAI's, so that its clients work unchanged, and with llama.cpp's /infill."""
 
 import secrets
 from collections.abc import AsyncIterator
@@ -20,11 +19,11 @@ from .limits import Limits
 from .routes import found
 from .server import Server, Unknown
 
-RETRY_SECONDS = 1  # after which one that was turned away may ask again
+RETRY_SECONDS = 1  # the retry-after header of refused requests
 
 
 def application(server: Server, key: str | None = None, hosts: list[str] | None = None) -> FastAPI:
-    """The whole API. With `key`, nothing is told to who does not send it; `hosts` are the names it may be called by."""
+    """The application. With `key`, requests without it are refused; `hosts` are the allowed Host headers."""
 
     @asynccontextmanager
     async def life(app: FastAPI) -> AsyncIterator[None]:
@@ -59,19 +58,19 @@ def application(server: Server, key: str | None = None, hosts: list[str] | None 
 
 
 TOLD = {
-    400: "what was asked for cannot be done; the sentence says why",
+    400: "the request cannot be fulfilled; the message gives the reason",
     401: "the API key is missing or wrong",
-    403: "a browser asks for the page of another site",
+    403: "the request comes from a web page of another site",
     404: "no such model",
-    408: "the request came too slowly",
+    408: "the request arrived too slowly",
     413: "the request is too long",
-    429: "all places are taken",
-    503: "the server is closing down",
+    429: "the server is busy",
+    503: "the server is shutting down",
 }
 
 
 def _refusals(app: FastAPI) -> None:
-    """Every refusal as one JSON object with a sentence."""
+    """Makes every error a JSON object with a message of one sentence."""
 
     def answer(status: int, sentence: str, param: str | None = None) -> JSONResponse:
         headers = {"retry-after": str(RETRY_SECONDS)} if status in (429, 503) else None

@@ -1,5 +1,4 @@
-"""What clients of the API send, with the bounds of every field. What is not known is left aside, as OpenAI's own API
-and its clients expect."""
+"""The request bodies of the API, with bounds for every field. Unknown fields are ignored, as in OpenAI's API."""
 
 import secrets
 from typing import Annotated, Any, Literal
@@ -8,16 +7,16 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from ..language.conversation import REPLY
 
-CHARACTERS = 200_000  # of a text
-MOST_TOKENS = 8192  # of an answer
+CHARACTERS = 200_000  # most of a text
+MOST_TOKENS = 8192  # most of an answer
 CHOICES = 8
 STOPS = 16
 SEEDS = 2**62
-LEAST = 1e-9  # of top_p: none but the likeliest symbol
+LEAST = 1e-9  # of top_p: only the most probable token
 
 
 def none_for(*values: int) -> BeforeValidator:
-    """Numbers by which clients say that there is no limit, or no choice of theirs."""
+    """Converts these numbers, which clients send for "no limit" or "default", to None."""
     return BeforeValidator(lambda value: None if value in values else value)
 
 
@@ -25,13 +24,13 @@ Prompt = Annotated[str, Field(max_length=10_000)]
 Text = Annotated[str, Field(max_length=CHARACTERS)]
 Word = Annotated[str, Field(min_length=1, max_length=200)]
 Number = Annotated[float, Field(ge=-100, le=100, allow_inf_nan=False)]
-Tokens = Annotated[Annotated[int, Field(ge=1, le=MOST_TOKENS)] | None, none_for(-1)]  # None: all there is room for
+Tokens = Annotated[Annotated[int, Field(ge=1, le=MOST_TOKENS)] | None, none_for(-1)]  # None: as many as fit
 Seed = Annotated[Annotated[int, Field(ge=0, lt=SEEDS)] | None, none_for(-1)]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
 
 def seed_of(given: int | None) -> int:
-    """The seed that was given, or one by chance."""
+    """The given seed, or a random one."""
     return secrets.randbelow(SEEDS) if given is None else given
 
 
@@ -43,19 +42,19 @@ class Body(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _given(cls, data: Any) -> Any:
-        """Null stands for what is left out."""
+        """Null is the same as an omitted field."""
         return {name: value for name, value in data.items() if value is not None} if isinstance(data, dict) else data
 
 
 class Schema(BaseModel):
-    """A JSON schema with the name that clients give it."""
+    """A JSON schema; clients name the field `schema`."""
 
     model_config = ConfigDict(populate_by_name=True)
     content: dict[str, Any] = Field(alias="schema")
 
 
 class Format(BaseModel):
-    """`json_schema` is OpenAI's; `regex` is our own."""
+    """`json_schema` is as in OpenAI's API; `regex` is septet's."""
 
     type: Literal["text", "json_object", "json_schema", "regex"] = "text"
     json_schema: Schema | None = None
@@ -67,7 +66,7 @@ class StreamOptions(BaseModel):
 
 
 class Sampling(Body):
-    """How a text is drawn."""
+    """Sampling settings of a text."""
 
     temperature: Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)] | None = None
     top_p: Annotated[Share, AfterValidator(lambda share: max(share, LEAST))] | None = None
@@ -83,7 +82,7 @@ class Sampling(Body):
     stream: bool = False
     stream_options: StreamOptions | None = None
     response_format: Format | None = None
-    tools: Annotated[list[Any], Field(max_length=0)] = []  # no model here calls any
+    tools: Annotated[list[Any], Field(max_length=0)] = []  # not supported
     functions: Annotated[list[Any], Field(max_length=0)] = []
 
     @property
@@ -120,7 +119,7 @@ class Chat(Sampling):
 
     @property
     def length(self) -> int | None:
-        """Tokens of the answer at most, by the newer name if it is given."""
+        """The maximum number of tokens of the answer; the newer field name takes precedence."""
         names = ("max_completion_tokens", "max_tokens")
         given = [getattr(self, name) for name in names if name in self.model_fields_set]
         return next((length for length in given if length is not None), None if given else REPLY)
@@ -141,7 +140,7 @@ class Extra(BaseModel):
 
 
 class Infill(Sampling):
-    """In the shape that llama.cpp's server takes: one text is answered."""
+    """As in llama.cpp's server, for one text."""
 
     n: Annotated[int, Field(ge=1, le=1)] = 1
     input_prefix: Text = ""

@@ -1,4 +1,4 @@
-"""A language server that completes code: inline (LSP 3.18), and as ordinary completion for older clients."""
+"""A language server that completes code: inline completion (LSP 3.18), and ordinary completion for older clients."""
 
 import asyncio
 import re
@@ -17,23 +17,23 @@ from ..output import version
 from ..space import Refusal
 
 TRIGGERS = [".", "(", "=", " "]
-LONGEST = 200  # characters of a word
+LONGEST = 200  # most characters of a word
 
 
 class Editor:
-    """Completes what is open in an editor, one request at a time; a newer one of its kind ends those before it. The
-    index belongs to the worker: nothing else touches it."""
+    """Completes open files, one request at a time; a newer request of the same kind cancels the earlier ones. Only the
+    worker thread uses the index."""
 
     def __init__(self, model: Generator, floor: float = FLOOR):
         self.floor, self.completer = floor, Completer(model, Index(model.codec))
         self.worker = ThreadPoolExecutor(1, "completing")
-        self.newest: dict[str, threading.Event] = {}  # of each kind; set when nobody waits for the answer any more
+        self.newest: dict[str, threading.Event] = {}  # of each kind; set when a request is cancelled
         self.root: Path | None = None
-        self.saved: set[Path] = set()  # which may have been read before
-        self.held: dict[Path, bool] = {}  # whether a file is the project's
+        self.saved: set[Path] = set()  # saved after indexing began
+        self.held: dict[Path, bool] = {}  # whether a file belongs to the project
 
     async def complete(self, before: str, after: str, path: Path | None, block: bool, kind: str) -> Completion | None:
-        """What stands between two texts of a file; one that is not the project's is not put into the index."""
+        """A completion between two texts of a file. Files outside the project are not added to the index."""
         if kind in self.newest:
             self.newest[kind].set()
         left = self.newest[kind] = threading.Event()
@@ -51,22 +51,22 @@ class Editor:
             raise
 
     def learn(self, root: Path, told: Callable[[str], None]) -> None:
-        """Index a project, in a thread of its own; completions are drawn meanwhile."""
+        """Indexes a project in a background thread; completions are available meanwhile."""
         self.root = root
 
         def work() -> None:
             try:
                 index = Index(self.completer.codec, project.read(root))
             except Refusal as error:
-                told(f"septet: nothing is indexed: {error}")
+                told(f"septet: the project is not indexed: {error}")
                 return
             self.worker.submit(self._take, index)
-            told(f"septet: {len(index.files):,} files of {root} indexed, {len(index.main.symbols):,} symbols")
+            told(f"septet: {len(index.files):,} files of {root} indexed, {len(index.main.symbols):,} tokens")
 
         threading.Thread(target=work, name="indexing", daemon=True).start()
 
     def _holds(self, path: Path) -> bool:
-        """Whether a file is the project's; the rules are read once for each, until a file is saved."""
+        """Whether a file belongs to the project; cached until a file is saved."""
         if self.root is not None and path not in self.held:
             self.held[path] = project.holds(self.root, path)
         return self.held.get(path, False)
@@ -83,21 +83,21 @@ class Editor:
             self.completer.index.put(str(path), project.text_of(path))
 
     def save(self, path: Path) -> None:
-        """A file as it is on the disk now: saved, or closed without."""
+        """Updates the index from a file on disk, after it was saved or closed."""
         self.worker.submit(self._put, path)
 
 
 def server(model: Generator, floor: float = FLOOR) -> LanguageServer:
-    """To be started with start_io() or start_tcp()."""
+    """The language server, to be started with start_io() or start_tcp()."""
     editor = Editor(model, floor)
     lsp = LanguageServer("septet", version(), text_document_sync_kind=types.TextDocumentSyncKind.Full)
     _following(lsp, editor)
 
     async def at(uri: str, position: types.Position, block: bool, kind: str) -> tuple[Completion | None, str]:
-        """What is offered, and the word that it goes on."""
+        """A completion at a position, and the part of a word before it."""
         document = lsp.workspace.get_text_document(uri)
         lines = document.source.replace("\r\n", "\n").split("\n")
-        found = document.position_codec.position_from_client_units(lines, position)  # in the units agreed upon
+        found = document.position_codec.position_from_client_units(lines, position)  # in the negotiated units
         number, line = found.line, lines[found.line]
         left, right = line[: found.character], line[found.character :]
         before, after = "\n".join([*lines[:number], left]), "\n".join([right, *lines[number + 1 :]])
@@ -125,7 +125,7 @@ def server(model: Generator, floor: float = FLOOR) -> LanguageServer:
 
 
 def _following(lsp: LanguageServer, editor: Editor) -> None:
-    """The index follows the project: all of it from the beginning, then every file as it is saved or closed."""
+    """Keeps the index up to date: the whole project at first, then every file that is saved or closed."""
 
     def told(sentence: str) -> None:
         lsp.window_log_message(types.LogMessageParams(types.MessageType.Info, sentence))
@@ -153,5 +153,5 @@ def _path(uri: str) -> Path | None:
 
 
 def _whole(text: str) -> str:
-    """Without halves of characters, which nothing can encode."""
+    """Replaces surrogates, which cannot be encoded."""
     return text.encode("utf-8", "replace").decode()

@@ -1,5 +1,5 @@
-"""One thread that draws for everybody: the texts of all requests to a model advance together, other work is done in
-small steps between, and what nobody waits for any more is dropped between two steps."""
+"""One thread that generates for all clients: the texts of all requests to a model are decoded in one batch, other work
+is done in small steps in between, and cancelled requests are dropped between two steps."""
 
 import logging
 import queue
@@ -20,31 +20,31 @@ from ..processes.continuations import Continuation
 from ..processes.decoding import Decoding
 from ..space import Refusal
 
-ROWS = 8  # texts of a model that advance together
-WAITING = 24  # requests more that may wait
-MODELS = 3  # that stay in memory
-END = object()  # what a listener hears last
+ROWS = 8  # texts of a model that are decoded together
+WAITING = 24  # further requests that may wait
+MODELS = 3  # most that stay in memory
+END = object()  # the last object that a listener receives
 
 
 class Busy(Refusal):
-    """No place is free: come back later."""
+    """All places are taken."""
 
 
 class Closing(Refusal):
-    """No new work is taken: what is under way is being finished."""
+    """The server is shutting down and accepts no new work."""
 
 
 def codec_of(model: Generator) -> Symbols:
     if not isinstance(model.codec, Symbols):
-        raise Refusal(f"{model.name} does not read text")
+        raise Refusal(f"{model.name} is not a text model; name another")
     return model.codec
 
 
 @dataclass
 class Loaded:
-    """A model in memory; what a text model needs besides is made when it is first asked for."""
+    """A model in memory. What decoding needs is created at first use."""
 
-    model: Any  # a Generator or, for embeddings alone, a sentence encoder
+    model: Any  # a Generator or, for embeddings only, a sentence encoder
     users: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
     _decoding: Decoding | None = None
@@ -55,7 +55,7 @@ class Loaded:
         with self.lock:
             if self._decoding is None:
                 if not isinstance(self.model.process, Autoregressive) or not self.model.begins:
-                    raise Refusal(f"{self.model.name} is no language model: it goes on from no text")
+                    raise Refusal(f"{self.model.name} is not a language model: it cannot continue a text; name another")
                 self._decoding = decoding_of(self.model, rows=ROWS, long=True)
             return self._decoding
 
@@ -69,7 +69,8 @@ class Loaded:
 
 @dataclass(eq=False)
 class Job:
-    """A text to be drawn, or work in steps; `heard` is told what each step made, at last END or an exception."""
+    """A text to generate, or other work in steps; `heard` is called with the result of each step, and at last with END
+    or an exception."""
 
     loaded: Loaded
     work: Continuation | Steps
@@ -77,13 +78,12 @@ class Job:
 
 
 class Engine:
-    """`load` gives a model by its reference, or a sentence encoder, for embeddings. Nothing is worked on before
-    `start`."""
+    """`load` loads a model, or a sentence encoder for embeddings, by its reference. Work begins after `start`."""
 
     def __init__(self, load: Callable[[str], Any], places: int = ROWS + WAITING):
         self.load, self.places, self.taken, self.closing = load, places, 0, False
-        self.loaded: dict[str, Loaded] = {}  # the one used last comes last
-        self.counting, self.loading = threading.Lock(), defaultdict(threading.Lock)  # of each model one at a time
+        self.loaded: dict[str, Loaded] = {}  # least recently used first
+        self.counting, self.loading = threading.Lock(), defaultdict(threading.Lock)  # one lock per model
         self.asked: queue.SimpleQueue[tuple[str, Job | None]] = queue.SimpleQueue()
         self.texts: dict[Continuation, Job] = {}
         self.others: list[Job] = []
@@ -94,14 +94,14 @@ class Engine:
 
     @contextmanager
     def place(self, count: int = 1) -> Iterator[None]:
-        """Holds places for so many outputs, before anything is done for them."""
+        """Reserves places for `count` outputs; raises Busy if too few are free, Closing at shutdown."""
         if count > self.places:
-            raise Refusal(f"{count} texts or pictures: at most {self.places} at a time; ask for fewer")
+            raise Refusal(f"{count} texts or pictures: at most {self.places} at a time; request fewer")
         with self.counting:
             if self.closing:
-                raise Closing("the server is closing down; ask again when it is back")
+                raise Closing("the server is shutting down; retry when it is back")
             if self.taken + count > self.places:
-                raise Busy(f"all {self.places} places are taken; ask again in a moment")
+                raise Busy(f"all {self.places} places are taken; retry in a moment")
             self.taken += count
         try:
             yield
@@ -111,12 +111,12 @@ class Engine:
 
     @contextmanager
     def using(self, reference: str) -> Iterator[Loaded]:
-        """The model, loaded if it is not there; it stays while it is used."""
+        """The model, which is loaded if necessary and stays in memory while it is used."""
         found = self._used(reference)
         if found is None:
             with self.counting:
                 loading = self.loading[reference]
-            with loading:  # who waited finds it
+            with loading:  # those that waited find it loaded
                 found = self._used(reference) or self._used(reference, Loaded(self.load(reference)))
         assert found is not None
         try:
@@ -126,7 +126,7 @@ class Engine:
                 found.users -= 1
 
     def _used(self, reference: str, fresh: Loaded | None = None) -> Loaded | None:
-        """One use more of what is loaded, or of what is `fresh`; beyond `MODELS`, those that nobody uses go."""
+        """Counts one more use of a loaded model, or of `fresh`; unused models beyond `MODELS` are unloaded."""
         with self.counting:
             found = self.loaded.pop(reference, fresh)
             if found is not None:
@@ -141,11 +141,11 @@ class Engine:
         self.asked.put(("begin", job))
 
     def cancel(self, job: Job) -> None:
-        """Stop a job between two steps; its listener hears nothing more. One that has ended is left alone."""
+        """Stops a job between two steps; its listener receives nothing more. Has no effect on a finished job."""
         self.asked.put(("drop", job))
 
     def close(self) -> None:
-        """Take no more work; what is under way goes on. Signal handlers call it, so it waits for no lock."""
+        """Accepts no more work; current work continues. Called by signal handlers, so it takes no lock."""
         self.closing = True
 
     def stop(self) -> None:
@@ -184,12 +184,12 @@ class Engine:
             job.work.close()
 
     def _turn(self) -> None:
-        """A step of every model's texts, and one of each other job."""
+        """One decoding step for the texts of each model, and one step of each other job."""
         for loaded in {id(job.loaded): job.loaded for job in self.texts.values()}.values():
             try:
                 told = loaded.decoding.step()
             except Exception as error:
-                logging.getLogger("septet").exception("drawing failed")
+                logging.getLogger("septet").exception("generation failed")
                 for job in [job for job in self.texts.values() if job.loaded is loaded]:
                     self._drop(job)
                     job.heard(error)

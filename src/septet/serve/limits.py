@@ -1,5 +1,5 @@
-"""What is refused before any of it is read: bodies that are too long, requests that come too slowly or not at all, or
-from the pages of others; and connections on which nothing moves."""
+"""Limits of the server: on the length of bodies, slow or missing requests, requests from web pages of other sites, and
+idle connections."""
 
 import asyncio
 import json
@@ -13,11 +13,11 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from .answers import error
 
 MOST_BYTES = 4_000_000  # of a body
-SECONDS = 20.0  # in which it must have come, a connection's next request must have begun, and a client must read on
+SECONDS = 20.0  # for a body to arrive, for the next request of a connection, and for a client to continue reading
 
 
 class Limits:
-    """ASGI middleware: the whole body is read first, within bounds; then the application is called with it."""
+    """ASGI middleware that reads the whole body, within limits, before it calls the application."""
 
     def __init__(self, app: ASGIApp, most_bytes: int = MOST_BYTES, seconds: float = SECONDS):
         self.app, self.most_bytes, self.seconds = app, most_bytes, seconds
@@ -28,13 +28,13 @@ class Limits:
             return
         headers = Headers(scope=scope)
         if _foreign(headers):
-            await _refuse(send, 403, f"a page of {headers['origin'][:100]!r} may not ask here, only programs")
+            await _refuse(send, 403, f"requests from the web page {headers['origin'][:100]!r} are not allowed")
             return
         try:
             async with asyncio.timeout(self.seconds):
                 body = await self._read(receive)
         except TimeoutError:
-            await _refuse(send, 408, f"the request had not come after {self.seconds:.0f} seconds")
+            await _refuse(send, 408, f"the request did not arrive within {self.seconds:.0f} seconds")
             return
         if body is None:
             await _refuse(send, 413, f"the request is longer than {self.most_bytes:,} bytes")
@@ -47,7 +47,7 @@ class Limits:
         await self.app(scope, rest, send)
 
     async def _read(self, receive: Receive) -> bytes | None:
-        """The body; None where it is too long."""
+        """The body; None if it is too long."""
         parts, length = [], 0
         while True:
             message = await receive()
@@ -62,7 +62,7 @@ class Limits:
 
 
 class Impatient(H11Protocol):
-    """Ends connections on which no whole request, or none after the last answer, has come after a while, and those of
+    """Closes connections without a complete request within SECONDS of opening or of the last answer, and those of
     clients that do not read their answers."""
 
     stuck: asyncio.TimerHandle | None = None
@@ -79,14 +79,14 @@ class Impatient(H11Protocol):
         last = self.cycle
 
         def leave() -> None:
-            if self.cycle is last and (last is None or last.response_complete):  # none has come since
+            if self.cycle is last and (last is None or last.response_complete):  # no request since
                 self.transport.abort()
 
         self.loop.call_later(SECONDS, leave)
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self.stuck = self.loop.call_later(SECONDS, self.transport.abort)  # closing would wait for what is to be sent
+        self.stuck = self.loop.call_later(SECONDS, self.transport.abort)  # close() would wait for unsent data
 
     def resume_writing(self) -> None:
         super().resume_writing()
@@ -95,7 +95,7 @@ class Impatient(H11Protocol):
 
 
 def _foreign(headers: Headers) -> bool:
-    """Whether a browser says that the page of another site asks."""
+    """Whether the Origin header names another site than this server."""
     origin = headers.get("origin")
     return origin is not None and urlsplit(origin).netloc.lower() != headers.get("host", "").lower()
 

@@ -1,4 +1,4 @@
-"""What the routes share: models by their names, work between the steps of others, streams of events."""
+"""Shared by the routes: models by name, work in the engine, streams of events."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -18,8 +18,8 @@ from ..openweights.sentences import Encoder
 from ..space import Refusal
 from .engine import END, Engine, Job, Loaded
 
-READ_SECONDS = 20  # after which a client that does not read what is sent has left
-GONE = 499  # the status, never read by anybody, of a client that left
+READ_SECONDS = 20  # after which a client that does not read is disconnected
+GONE = 499  # the status for a client that disconnected, which never arrives
 
 Made = TypeVar("Made")
 
@@ -30,8 +30,7 @@ class Unknown(Refusal):
 
 @dataclass(frozen=True)
 class Use:
-    """What a model may be asked for, by name; which models can do it, and which does where none is named: a reference,
-    or None."""
+    """A use of models: its name, which models are able to, and the reference of the default model, or None."""
 
     name: str
     able: Callable[[Any], bool]
@@ -40,29 +39,29 @@ class Use:
 
 @dataclass(frozen=True)
 class Server:
-    """What the routes share. `offered` lists the models that may be named; `defaults` says which one answers where none
-    is, by the name of its use."""
+    """Shared by the routes. `offered` lists the models that requests may name; `defaults` are the models for requests
+    that name none, by use."""
 
     engine: Engine
     offered: Callable[[], list[str]]
     defaults: dict[str, str]
 
     async def model(self, stack: AsyncExitStack, asked: str | None, kind: str) -> Loaded:
-        """The model asked for, loaded, and kept until the stack is closed."""
+        """The requested model, or the default for its use, loaded until the stack is closed."""
         reference = asked or self.defaults.get(kind)
         if reference is None:
-            raise Refusal(f"no model is taken for this by itself: name one of {', '.join(self.offered()) or 'none'}")
+            raise Refusal(f"there is no default model for this: name one of {', '.join(self.offered()) or 'none'}")
         if asked is not None and asked not in (*self.defaults.values(), *(names := self.offered())):
             raise Unknown(f"model {asked!r}: expected one of {', '.join(names) or 'none'}")
         using = self.engine.using(reference)
         loaded = await run_in_threadpool(using.__enter__)
         stack.callback(using.__exit__, None, None, None)
         if kind != "embedding" and isinstance(loaded.model, Encoder):
-            raise Refusal(f"{reference} is a sentence encoder, which makes nothing: it is for embeddings")
+            raise Refusal(f"{reference} is a sentence encoder, which cannot generate; use /v1/embeddings")
         return loaded
 
     async def work(self, request: Request, loaded: Loaded, steps: Steps) -> list[Any]:
-        """What each step makes, done between the steps of others; given up when the client leaves."""
+        """The results of all steps, run by the engine; cancelled when the client disconnects."""
         loop, heard = asyncio.get_running_loop(), asyncio.Queue()
         job = Job(loaded, steps, listener(loop, heard))
         self.engine.submit(job)
@@ -72,12 +71,12 @@ class Server:
             self.engine.cancel(job)
 
     def places(self, stack: AsyncExitStack, count: int) -> None:
-        """So many places, held until the stack is closed."""
+        """Reserves places in the engine until the stack is closed."""
         stack.enter_context(self.engine.place(count))
 
 
 def listener(loop: asyncio.AbstractEventLoop, heard: "asyncio.Queue[Any]") -> Callable[[Any], None]:
-    """Hears the engine's thread on behalf of the server's."""
+    """A callback for the engine's thread that puts results into a queue of the event loop."""
 
     def tell(piece: Any) -> None:
         if not loop.is_closed():
@@ -87,7 +86,7 @@ def listener(loop: asyncio.AbstractEventLoop, heard: "asyncio.Queue[Any]") -> Ca
 
 
 async def _all(heard: "asyncio.Queue[Any]") -> list[Any]:
-    """What a job told, until it ended."""
+    """All results of a job; raises its exception if it failed."""
     found = []
     while (made := await heard.get()) is not END:
         if isinstance(made, Exception):
@@ -97,7 +96,7 @@ async def _all(heard: "asyncio.Queue[Any]") -> list[Any]:
 
 
 class Stream(StreamingResponse):
-    """Events; what they need is given back however the stream ends, even before its first piece."""
+    """Server-sent events; `stack` is closed however the stream ends, even before the first event."""
 
     def __init__(self, events: AsyncIterator[str], stack: AsyncExitStack):
         super().__init__(events, media_type="text/event-stream", headers={"cache-control": "no-store"})
@@ -111,12 +110,12 @@ class Stream(StreamingResponse):
         async with self.stack:
             try:
                 await super().__call__(scope, receive, sent)
-            except* (TimeoutError, ClientDisconnect):  # it does not read, or is gone
+            except* (TimeoutError, ClientDisconnect):  # does not read, or disconnected
                 pass
 
 
 async def unless_gone(request: Request, work: Awaitable[Made]) -> Made:
-    """What the work makes; it is given up when the client leaves."""
+    """The result of `work`, which is cancelled when the client disconnects."""
     task, gone = asyncio.ensure_future(work), asyncio.ensure_future(_left(request))
     try:
         await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)

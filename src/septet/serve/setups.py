@@ -1,4 +1,4 @@
-"""What to paste into an editor so that it completes code with septet."""
+"""Configurations of editors for code completion with septet."""
 
 import io
 import json
@@ -15,7 +15,7 @@ package.path = "{folder}/?.lua;" .. package.path
 require("septet").setup{{ cmd = {command} }}
 -- Tab takes all of what is shown, Alt-w a word, Alt-l a line; Ctrl-] hides it; Alt-\\ asks for several lines.
 """
-HELIX = """# In ~/.config/helix/languages.toml; completions stand among those of the menu:
+HELIX = """# In ~/.config/helix/languages.toml; completions appear in the menu:
 [language-server.septet]
 command = {program}
 args = {arguments}
@@ -24,7 +24,7 @@ args = {arguments}
 name = "python"
 language-servers = ["septet", "pylsp"]
 """
-EMACS = """;; In init.el, for Emacs 29 or later; M-x completion-at-point shows completions, corfu shows them by itself:
+EMACS = """;; In init.el, for Emacs 29 or later; M-x completion-at-point shows completions, corfu automatically:
 (with-eval-after-load 'eglot
   (add-to-list 'eglot-server-programs '((python-mode python-ts-mode) . ({words}))))
 (add-hook 'python-mode-hook #'eglot-ensure)
@@ -33,7 +33,7 @@ EDITORS = ("neovim", "vscode", "helix", "emacs")
 
 
 def setup(editor: str, command: list[str]) -> str:
-    """What to paste, or for VS Code what to run: its extension is written into the working folder."""
+    """The text to paste; for VS Code, writes the extension to the working folder and returns the command to run."""
     if editor not in EDITORS:
         raise Refusal(f"--setup {editor}: expected one of {', '.join(EDITORS)}")
     if editor == "neovim":
@@ -48,7 +48,7 @@ def setup(editor: str, command: list[str]) -> str:
 
 
 def extension(command: list[str]) -> bytes:
-    """The extension of VS Code as a .vsix, which is a zip file; it starts the server by `command`."""
+    """The VS Code extension as a .vsix, a zip file; it starts the server with `command`."""
     texts = {path.name: path.read_text() for path in (FILES / "vscode").iterdir() if path.is_file()}
     package = json.loads(texts["package.json"])
     package["contributes"]["configuration"]["properties"]["septet.command"]["default"] = command

@@ -1,7 +1,6 @@
-"""From what a client asks to what is drawn: prompts as symbols, bounds, biases, constraints; and the pieces that come
-back.
+"""Text requests: prompts as tokens, limits, logit biases and constraints; and the generated pieces.
 
-Shapes: n symbols, V symbols.
+Shapes: n tokens, V vocabulary.
 """
 
 import asyncio
@@ -28,7 +27,7 @@ Listen = Callable[["asyncio.Queue[Any]"], Callable[[Any], None]]
 
 @dataclass(eq=False)
 class Choice:
-    """One of the texts that are drawn for a client."""
+    """One of the texts that are generated for a request."""
 
     job: Job
     telling: Telling
@@ -41,32 +40,31 @@ class Choice:
 
     @property
     def reason(self) -> str:
-        """Why it ended."""
+        """The finish reason: "stop" or "length"."""
         ended = self.telling.stopped or self.request.drawn[-1:] == [self.telling.codec.space.markers["end"]]
         return "stop" if ended else "length"
 
 
 def goes_on(model: Any) -> bool:
-    """Whether it is a language model, which goes on from a text."""
+    """Whether it is a language model, which continues a text."""
     return isinstance(model, Generator) and isinstance(model.process, Autoregressive) and model.begins
 
 
 def continued(model: Generator, text: str, length: int) -> Tensor:
-    """(n,) symbols of a text to go on from."""
+    """(n,) tokens of a text to continue; raises Refusal if they and `length` more do not fit."""
     given = codec_of(model).symbols_of(text)
     _fits(model, len(given), length)
     return given
 
 
 def filled(model: Generator, before: str, after: str, length: int) -> Tensor:
-    """(n,) symbols that ask for what stands between two texts; what is furthest from the gap is left out where not all
-    fits."""
+    """(n,) tokens of a prompt for fill-in-the-middle; what is furthest from the gap is dropped if not all fits."""
     process, codec = model.process, codec_of(model)
     if not isinstance(process, Autoregressive) or "spans" not in process.known:
-        raise Refusal(f"{model.name} only goes on from a text: it was not trained to fill gaps; leave the suffix out")
+        raise Refusal(f"{model.name} was not trained to fill gaps, only to continue texts; leave out the suffix")
     room = codec.length - length - 8
     if room < 2:
-        raise Refusal(f"{length:,} tokens to come: {model.name} reads {codec.length:,} in all; ask for fewer")
+        raise Refusal(f"{length:,} new tokens: the context of {model.name} is {codec.length:,} tokens; request fewer")
     prefix, suffix = codec.symbols_of(before), codec.symbols_of(after, begun=False)
     suffix = suffix[: max(room // 4, room - len(prefix))]
     prefix = prefix[max(0, len(prefix) - (room - len(suffix))) :]
@@ -74,18 +72,21 @@ def filled(model: Generator, before: str, after: str, length: int) -> Tensor:
 
 
 def reserved(model: Generator, length: int | None) -> int:
-    """Tokens that what is given leaves free: those asked for; where there is no limit, the usual ones of an answer."""
+    """The number of tokens to reserve for the answer: `length`, or a default if it is None."""
     return min(REPLY, codec_of(model).length // 2) if length is None else length
 
 
 def _fits(model: Generator, given: int, length: int) -> None:
     sites = codec_of(model).length
     if given + length > sites - 1:
-        raise Refusal(f"{given:,} tokens given and {length:,} to come: {model.name} reads {sites - 1:,} in all")
+        context = f"the context of {model.name} is {sites - 1:,} tokens"
+        raise Refusal(
+            f"{given:,} prompt tokens and {length:,} new ones: {context}; shorten the prompt or request fewer"
+        )
 
 
 class Texts:
-    """All choices that a client asked for, from one model; they end with the client."""
+    """All choices of a request, from one model; cancelled when the client disconnects."""
 
     def __init__(self, engine: Engine, loaded: Loaded, asked: Sampling, alternatives: int | None):
         self.engine, self.loaded, self.asked, self.alternatives = engine, loaded, asked, alternatives
@@ -93,8 +94,8 @@ class Texts:
         self.choices: list[Choice] = []
 
     def add(self, given: Tensor, length: int | None, listen: Listen, guesses: int = 0) -> None:
-        """`n` choices that go on from the same, without a `length` as far as there is room; nothing is drawn before
-        `begin`."""
+        """Adds `n` choices that continue the same tokens, if `length` is None as far as there is room. Generation
+        starts at `begin`."""
         length = min(MOST_TOKENS, codec_of(self.loaded.model).length - 1 - len(given)) if length is None else length
         for _ in range(self.asked.n):
             model, heard = self.loaded.model, asyncio.Queue()
@@ -119,26 +120,26 @@ class Texts:
 
     @cached_property
     def _constraint(self) -> Constraint | None:
-        """Of all choices: made once."""
+        """The constraint of all choices, created once."""
         form = self.asked.response_format
         if form is None or form.type == "text":
             return None
         schema = form.json_schema.content if form.json_schema is not None else None
         kept = {"json_object": ({"type": "object"}, None), "json_schema": (schema, None), "regex": (None, form.regex)}
         if kept[form.type] == (None, None):
-            raise Refusal(f"response_format of type {form.type}: its {form.type} is missing")
+            raise Refusal(f"response_format of type {form.type}: the field {form.type} is missing")
         return Constraint(self.loaded.vocabulary, *kept[form.type])
 
     def begin(self) -> None:
         for choice in self.choices:
             if choice.request.length:
                 self.engine.submit(choice.job)
-            else:  # nothing is to be drawn
+            else:  # nothing to generate
                 choice.request.done = True
                 choice.heard.put_nowait(END)
 
     async def pieces(self, choice: Choice) -> AsyncIterator[str]:
-        """What is new of a choice's text, as it comes."""
+        """Yields new pieces of a choice's text as they are generated."""
         while not choice.telling.ended:
             heard = await choice.heard.get()
             if isinstance(heard, Exception):
@@ -152,7 +153,7 @@ class Texts:
         return "".join([piece async for piece in self.pieces(choice)])
 
     def end(self) -> None:
-        """Stop what is still being drawn."""
+        """Cancels choices that are not finished."""
         for choice in self.choices:
             if not choice.request.done:
                 self.engine.cancel(choice.job)
@@ -169,5 +170,5 @@ def _bias(asked: dict[str, float], symbols: int) -> tuple[Tensor, Tensor] | None
         return None
     wrong = next((n for n in asked if not (n.isdecimal() and len(n) < 10 and int(n) < symbols)), None)
     if wrong is not None:
-        raise Refusal(f"logit_bias {wrong[:40]!r}: expected the number of a token, 0 to {symbols - 1:,}")
+        raise Refusal(f"logit_bias {wrong[:40]!r}: expected a token id, 0 to {symbols - 1:,}")
     return torch.tensor([int(name) for name in asked]), torch.tensor(list(asked.values()))

@@ -32,7 +32,7 @@ local function client_of(buffer)
   return vim.lsp.get_clients({ bufnr = buffer, name = "septet" })[1]
 end
 
--- Asks for a completion at the cursor; `kind` is 1 when a person asked (lines), 2 by itself (a line).
+-- Asks for a completion at the cursor; `kind` is 1 if the user invoked it (several lines), 2 if automatic (one line).
 function M.ask(kind)
   local buffer, client = vim.api.nvim_get_current_buf(), client_of(vim.api.nvim_get_current_buf())
   if not client then return end
@@ -51,7 +51,7 @@ function M.ask(kind)
   asked = id
 end
 
--- Takes all of what is shown, or its first "word" or "line"; false where nothing is shown.
+-- Accepts the completion that is shown, or its first "word" or "line"; false if none is shown.
 function M.accept(part)
   if not shown then return false end
   local text = shown.text

@@ -1,4 +1,4 @@
-"""The routes of the API, a module each: `routes(server)` makes them, USES tells what models they take."""
+"""The routes of the API, in modules with a function `routes(server)` and USES, the uses of models."""
 
 import importlib
 import pkgutil
@@ -10,11 +10,11 @@ __all__ = ["found", "uses"]
 
 
 def found() -> list[ModuleType]:
-    """Every module of routes, that for texts first: a client that was told no model takes the first that is listed."""
+    """All modules of routes, that for texts first: clients without a configured model use the first one listed."""
     names = sorted((module.name for module in pkgutil.iter_modules(__path__)), reverse=True)
     return [importlib.import_module(f"{__name__}.{name}") for name in names]
 
 
 def uses() -> list[Use]:
-    """What models may be asked for."""
+    """All uses of models."""
     return [use for module in found() for use in module.USES]

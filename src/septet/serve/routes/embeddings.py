@@ -1,4 +1,4 @@
-"""The route of texts as points."""
+"""The route for embeddings of texts."""
 
 import base64
 from contextlib import AsyncExitStack
@@ -17,7 +17,7 @@ from ..texts import goes_on
 
 
 def _embeds(model: Any) -> bool:
-    """One that goes on from texts embeds only where it is named: the default was trained to."""
+    """Language models embed only if they are named: the default model was trained for it."""
     return isinstance(model, Encoder) or (isinstance(model.codec, Symbols) and not goes_on(model))
 
 
@@ -36,7 +36,9 @@ def routes(server: Server) -> APIRouter:
             process, codec = reading(loaded.model)
             width = process.backbone.width
             if body.dimensions not in (None, width):
-                raise Refusal(f"dimensions {body.dimensions}: {loaded.model.name} makes {width}; leave it out")
+                raise Refusal(
+                    f"dimensions {body.dimensions}: embeddings of {loaded.model.name} have {width}; leave it out"
+                )
             counts = await run_in_threadpool(lambda: [len(codec.symbols_of(text)) for text in texts])
             made = await server.work(request, loaded, embed_in_steps(loaded.model, texts))
         points = [point.numpy() for point in made if point is not None]

@@ -1,4 +1,4 @@
-"""The route of every kind of content."""
+"""The route for every kind of content."""
 
 import base64
 import mimetypes
@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 
 from ...generator import Generator
-from ...space import Refusal
+from ...output import checked_suffix
 from ..bodies import Generation, seed_of
 from ..outputs import drawn, file
 from ..server import Server, Use
@@ -23,14 +23,12 @@ def routes(server: Server) -> APIRouter:
 
     @router.post("/v1/generations")
     async def generate(body: Generation, request: Request) -> Any:
-        """Files in base64, each with its record beside it."""
+        """Files in base64, each with its record."""
         async with AsyncExitStack() as stack:
             server.places(stack, body.n)
             loaded = await server.model(stack, body.model, "generation")
-            suffixes = loaded.model.modality.suffixes
-            suffix = suffixes[0] if body.format is None else "." + body.format.lower().removeprefix(".")
-            if suffix not in suffixes:
-                raise Refusal(f"format {suffix}: {loaded.model.modality.name} is written as {', '.join(suffixes)}")
+            suffix = None if body.format is None else "." + body.format.lower().removeprefix(".")
+            suffix = checked_suffix(suffix, loaded.model.modality)
             made = await server.work(request, loaded, drawn(loaded.model, body.prompt, body.n, seed_of(body.seed)))
             outputs = [output for step in made for output in step]
             files = await run_in_threadpool(lambda: [file(output, suffix) for output in outputs])

@@ -1,4 +1,4 @@
-"""The route of picture models."""
+"""The route for pictures."""
 
 import base64
 import time
@@ -35,15 +35,15 @@ def routes(server: Server) -> APIRouter:
     async def generate(body: Images, request: Request) -> Any:
         """PNG files in base64, each with its record inside."""
         if body.response_format == "url":
-            raise Refusal("response_format 'url': pictures come inside the answer; ask for 'b64_json'")
+            raise Refusal("response_format 'url' is not supported; use 'b64_json'")
         record = {} if body.size in (None, "auto") else {"size": "{}x{}".format(*size_of(body.size))}
         async with AsyncExitStack() as stack:
             server.places(stack, body.n)
             loaded = await server.model(stack, body.model, "image")
             modality = loaded.model.modality
             if PNG not in modality.suffixes:
-                raise Refusal(f"{loaded.model.name} draws {modality.name}, no pictures")
-            if record and isinstance(modality, Image):  # drawings are crisp at any size, pictures are scaled
+                raise Refusal(f"{loaded.model.name} generates {modality.name}, not pictures; name another model")
+            if record and isinstance(modality, Image):  # drawings are rendered at any size, pictures are scaled
                 record["drawn_at"] = f"{modality.size}x{modality.size}"
             made = await server.work(request, loaded, drawn(loaded.model, body.prompt, body.n, seed_of(body.seed)))
             outputs = [replace(output, record=output.record | record) for step in made for output in step]

@@ -1,4 +1,4 @@
-"""The routes of language models: conversations, continuations, gaps."""
+"""The routes for language models: chat, completions, fill-in-the-middle."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -13,6 +13,7 @@ from torch import Tensor
 from ...folders.references import starters
 from ...generator import Generator
 from ...language.conversation import MODEL, converses, prompt_of
+from ...modalities.text import NO_CHAT
 from ...processes.decoding import AHEAD
 from ...space import Refusal
 from ..answers import DONE, Answer, error, event
@@ -46,7 +47,7 @@ def routes(server: Server) -> APIRouter:
 
         def given(model: Generator) -> list[Tensor]:
             if not converses(model):
-                raise Refusal(f"{model.name} was not taught to converse; use /v1/completions")
+                raise Refusal(f"{model.name} {NO_CHAT}; use /v1/completions")
             return [prompt_of(model, messages, reserved(model, body.length))]
 
         alternatives = body.top_logprobs if body.logprobs else None
@@ -77,7 +78,7 @@ def routes(server: Server) -> APIRouter:
 
 
 async def _answered(server: Server, body: Sampling, request: Request, asked: tuple) -> Any:
-    """A place first, then the model, then what is given; the texts as a whole, or as a stream."""
+    """Reserves places, loads the model, encodes the prompts; answers with whole texts, or with a stream."""
     kind, prompts, given, length, alternatives = asked
     stack = AsyncExitStack()
     try:
@@ -88,7 +89,7 @@ async def _answered(server: Server, body: Sampling, request: Request, asked: tup
         alone = prompts * body.n == 1
 
         def prepare() -> None:
-            _ = loaded.decoding  # made here, where nobody waits for it
+            _ = loaded.decoding  # created here, off the event loop
             for symbols in given(loaded.model):
                 texts.add(symbols, length, partial(listener, loop), AHEAD if alone else 0)
 
@@ -115,7 +116,7 @@ async def _answered(server: Server, body: Sampling, request: Request, asked: tup
 
 
 def _echoed(body: Sampling, index: int) -> str:
-    """The prompt of a choice, where it is asked for as well."""
+    """The prompt of a choice if the request has `echo`, else ""."""
     if not isinstance(body, Completion) or not body.echo:
         return ""
     return body.prompt if isinstance(body.prompt, str) else body.prompt[index // body.n]
@@ -126,7 +127,7 @@ async def _wholes(texts: Texts) -> list[str]:
 
 
 async def _events(texts: Texts, answer: Answer, body: Sampling, stack: AsyncExitStack) -> AsyncIterator[str]:
-    """The pieces of all choices as they come, then their ends."""
+    """Events with the pieces of all choices, in the order in which they are generated, and with their ends."""
     arrived: asyncio.Queue[tuple[int, str | Exception | None]] = asyncio.Queue()
 
     async def follow(index: int) -> None:
@@ -145,7 +146,7 @@ async def _events(texts: Texts, answer: Answer, body: Sampling, stack: AsyncExit
     while left:
         index, piece = await arrived.get()
         if isinstance(piece, Exception):
-            yield event(error(500, "drawing failed; the server's log says why"))
+            yield event(error(500, "generation failed; the server's log has the reason"))
             return
         left -= piece is None
         if piece is None or piece:
@@ -163,7 +164,7 @@ async def _filling(texts: Texts, model: str) -> AsyncIterator[str]:
 
 
 def _infilled(texts: Texts, content: str, model: str, ended: bool) -> dict[str, Any]:
-    """llama.cpp's shape."""
+    """An answer in llama.cpp's format."""
     choice = texts.choices[0]
     found = {"content": content, "stop": ended, "model": model, "tokens_predicted": len(choice.request.drawn)}
     if ended:
