@@ -37,7 +37,7 @@ class OddSound(Modality):
     def write(self, datum, path, record):
         whole.write(path.with_name(path.name + ".json"), json.dumps(record).encode())
         with wave.open(str(path), "wb") as file:
-            file.setnchannels(1), file.setsampwidth(2), file.setframerate(RATE)
+            file.setparams((1, 2, RATE, 0, "NONE", "not compressed"))
             file.writeframes(np.asarray(datum, np.int16).tobytes())
 
     def preview(self, datum, size=128):
