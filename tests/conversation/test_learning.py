@@ -99,5 +99,5 @@ def test_a_batch_in_which_all_is_heard_has_no_loss():
 
 
 def test_a_model_that_does_not_converse_refuses_conversations():
-    with pytest.raises(Refusal, match="a model that converses"):
+    with pytest.raises(Refusal, match="a model with a chat template"):
         stream(Symbols(64), [json.dumps({"messages": TALK})], Text())
