@@ -87,7 +87,7 @@ def _items(items: str, start: Generator | None) -> str:
         return items
     own = "lines" if start.modality.listed else "texts"
     if items not in ("auto", own):
-        raise Refusal(f"items={items}: the model to fine-tune, {start.name}, was trained on {own}; omit items=")
+        raise Refusal(f"items={items}: the model to fine-tune, {start.name}, was trained on {own}; leave out items=")
     return own
 
 
