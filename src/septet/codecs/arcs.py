@@ -138,8 +138,7 @@ def _replace(segment: tuple, points: list[complex], at: complex, grid: int) -> t
 
 
 def _quarters(outline: list[tuple]) -> list[tuple]:
-    """The outline with its arcs split to at most a quarter turn each: rounding the angle of a short arc moves it
-    less."""
+    """The outline with its arcs split to at most a quarter turn each: rounding its angle moves a short arc less."""
     parts, at = [], 0j
     for segment in outline:
         pieces = math.ceil(abs(math.atan(segment[1])) * 8 / math.pi - 0.01) if segment[0] == "A" else 1
@@ -153,7 +152,7 @@ def _quarters(outline: list[tuple]) -> list[tuple]:
 
 
 def _reverse(outline: list[tuple]) -> list[tuple]:
-    """The outline drawn from its end to its start."""
+    """The outline in the opposite direction."""
     ends = [segment[-1] for segment in outline]
     back: list[tuple] = [("M", ends[-1])]
     for n in range(len(outline) - 1, 0, -1):

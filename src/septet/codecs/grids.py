@@ -56,8 +56,7 @@ def restored(x_BS_C: Tensor, values: str, alpha: bool) -> Tensor:
 
 
 def checked_kind(values: str, channels: int, alpha: bool) -> None:
-    """Raises Refusal unless `values` is "bytes" or "reals", and if `alpha` is set for anything but 4 channels of
-    bytes."""
+    """Raises Refusal unless `values` is "bytes" or "reals", and if `alpha` is set without 4 channels of bytes."""
     if values not in ("bytes", "reals"):
         raise Refusal(f"values={values!r}: expected 'bytes' or 'reals'")
     if alpha and (values, channels) != ("bytes", 4):

@@ -48,7 +48,7 @@ class Reader:
                 continue
             across, down = self.take("x"), self.take("y")
             if across is None and down is None:
-                self.n += 1  # beyond the codec's symbols
+                self.n += 1  # not a token of the codec
             elif self.at is not None and across:
                 self.add("L", complex(across[0], self.at.imag))
             if self.at is not None and down:

@@ -114,8 +114,7 @@ class Quantised(Codec, Learner):
         return self.decoder(to_grid(levels_BNJ / self.below, self.space.shape)).float()
 
     def _use(self, symbols_BN: Tensor) -> dict[str, Tensor]:
-        """Use of the codebook in a batch: the number of distinct tokens, and their perplexity (exponential of the
-        entropy)."""
+        """Use of the codebook in a batch: the number of distinct tokens, and their perplexity."""
         counts = torch.bincount(symbols_BN.flatten(), minlength=self.space.symbols or 0).float()
         share = counts / counts.sum()
         return {"codes": (counts > 0).sum(), "perplexity": torch.exp(torch.special.entr(share).sum())}

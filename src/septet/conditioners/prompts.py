@@ -44,8 +44,7 @@ def spoken(prompt: Prompt, contents: Mapping[str, Modality]) -> Prompt:
 
 
 def fitted(prompts: Sequence[Prompt], contents: Mapping[str, Modality]) -> list[Prompt]:
-    """Prompts with their content converted by its modality (`take`, then `fit`); repeated prompts are converted
-    once."""
+    """Prompts with content converted by its modality (`take`, then `fit`); repeated prompts are converted once."""
     done = {id(prompt): _of_prompt(prompt, contents) for prompt in prompts}
     return [done[id(prompt)] for prompt in prompts]
 

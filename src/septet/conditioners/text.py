@@ -1,6 +1,6 @@
 """Free text as prompts.
 
-Shapes: B batch, M symbols of a prompt, D width.
+Shapes: B batch, M subwords of a prompt, D width.
 """
 
 from collections import Counter

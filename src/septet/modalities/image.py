@@ -140,8 +140,7 @@ class Image(Modality):
         return picture
 
     def region(self, text: str, datum: np.ndarray) -> np.ndarray:
-        """bool (H, W), false in the part to regenerate: the box x,y,w,h in pixels, or white in the picture file
-        `text`."""
+        """bool (H, W), false in the part to regenerate: a box x,y,w,h in pixels, or where a mask file is white."""
         height, width = datum.shape[:2]
         numbers = [int(n) for n in text.split(",") if n.strip().isdecimal()]
         if len(numbers) == 4 and text.count(",") == 3:
@@ -157,8 +156,7 @@ class Image(Modality):
         return np.asarray(mask.resize((width, height), Pillow.Resampling.NEAREST)) < 128
 
     def compose(self, drawn: Any, given: Any, where: Any = None) -> np.ndarray:
-        """`given`, unchanged, where the bool (H, W) `where` is true, and `drawn` elsewhere; without `where`,
-        `drawn`."""
+        """`given`, unchanged, where the bool (H, W) `where` is true, else `drawn`; without `where`, `drawn`."""
         if where is None:
             return drawn
         drawn_HW4, given_HW4, where_HW = self.take(np.asarray(drawn)), self.take(np.asarray(given)), np.asarray(where)

@@ -117,8 +117,7 @@ def fit(picture_HW4: np.ndarray, size: int) -> tuple[np.ndarray, tuple[str, ...]
 
 
 def tiles(picture_HW4: np.ndarray, side: int) -> list[np.ndarray]:
-    """The tiles of a sheet, row by row, without those of one colour; a picture smaller than a tile is returned
-    whole."""
+    """The tiles of a sheet, row by row, without those of one colour; a picture smaller than a tile is one."""
     height, width = picture_HW4.shape[:2]
     if height < side or width < side:
         return [picture_HW4]

@@ -109,8 +109,7 @@ def plain(drawing: Drawing) -> Drawing:
 
 
 def _stand_for(drawn: Sequence[Figure], given: Sequence[Figure]) -> int:
-    """The number of drawn figures at the beginning that reproduce given ones; a codec drops figures that cover
-    nothing."""
+    """The number of first drawn figures that reproduce given ones, of which codecs drop those that cover nothing."""
     count = 0
     for figure in given:
         if count < len(drawn):

@@ -38,8 +38,7 @@ def image_gpt(
 ) -> Plan:
     """Two stages: a codec with 1,000 tokens on a grid `down` times coarser, then a causal transformer over them; in a
     share `fill` of the training rows a known region comes first, for inpainting. `network`: "xs", "s", "m", "l", "xl",
-    or "auto" for the largest that fits the budget ("l" with --steps); `width`, `layers` and `rate` above 0 override
-    it."""
+    or "auto" for the largest that fits the budget ("l" with --steps); options above 0 override it."""
     pictures = gather(source, size, palette, tile, batch, seed, start)
 
     def begun(options: dict[str, Any]) -> Generator:
