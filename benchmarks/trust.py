@@ -74,7 +74,7 @@ def main() -> None:
             share = weight * said / np.maximum(weight * said + (1 - weight) * mine, 1e-30)
             weight = float((share.sum() + PRIOR * before) / (len(share) + PRIOR))
         trust.append(weight)
-        print(f"{length:3d} {len(mine):6d} symbols, right {np.mean(said > 0.5) if len(said) else 0:.2f}: {weight:.2f}")
+        print(f"{length:3d} {len(mine):6d} tokens, right {np.mean(said > 0.5) if len(said) else 0:.2f}: {weight:.2f}")
     print("TRUST =", tuple(round(weight, 2) for weight in trust))
     weight_n = np.array(trust)[length_n]
     both, alone = np.log(weight_n * index_n + (1 - weight_n) * model_n), np.log(np.maximum(model_n, 1e-30))

@@ -1,4 +1,4 @@
-"""What the benchmarks share. Loaded before torch, because OpenMP reads its settings once."""
+"""Shared by the benchmarks. Import before torch, because OpenMP reads its settings once."""
 
 import os
 

@@ -1,6 +1,7 @@
-"""The likelihood of the variational codec on binarised digits: the importance-weighted bound of 500 samples.
+"""The likelihood of the variational codec on binarised digits: the importance-weighted bound with 500 samples.
 
-Training draws every pixel anew from its grey value each time; the test digits are drawn once with a fixed seed.
+In training, pixels are binarised at random at every use, with their grey value as the probability; the test digits are
+binarised once, with a fixed seed.
 """
 
 import time
@@ -22,7 +23,7 @@ BATCH = 128
 
 
 class Digits:
-    """Training batches by step; some training digits, drawn at random since files have them sorted, for validation."""
+    """Training batches by step; validation on random training digits, since the file is sorted by class."""
 
     def __init__(self, images_BHWC: Tensor, batch: int):
         order = torch.randperm(len(images_BHWC), generator=torch.Generator().manual_seed(SEED))
@@ -41,13 +42,13 @@ class Digits:
 
 
 def binarised(images_BHWC: Tensor) -> Tensor:
-    """Bytes of 0 and 255, each pixel 255 with the chance of its grey value."""
+    """Bytes 0 and 255: each pixel is 255 with its grey value as the probability."""
     drawn = torch.bernoulli(images_BHWC.float() / 255, generator=torch.Generator().manual_seed(SEED))
     return (drawn * 255).to(torch.uint8)
 
 
 def vae_bound(train: Tensor, test: Tensor, seconds: float, seed: int, **codec: Any) -> dict[str, float]:
-    """Train for `seconds`, then the bound in nats over `test`, uint8 (B, 28, 28, 1), in fp32."""
+    """Trains for `seconds`; returns the bound in nats on `test`, uint8 (B, 28, 28, 1), computed in fp32."""
     torch.manual_seed(seed)
     learner = Variational((28, 28), 1, likelihood="bernoulli", **(CODEC | codec))
     steps = sum(1 for _ in fit(learner, Digits(train, BATCH), SETTINGS, Pace(seconds=seconds), seed))

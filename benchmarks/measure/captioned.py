@@ -1,12 +1,11 @@
-"""What a generator draws for captions that it never saw: do the drawings show what was asked for, and are they new?
+"""Samples of a generator for held-out captions: whether they match the captions, and whether they are new.
 
-The pair test: a drawing for a held-out caption counts if it is nearer, in frozen features of its picture, to its own
-caption's item than to a random held-out item of the same style. Beside it: the same for training captions; for the
-training item whose caption is the nearest (most words in common, same style), a baseline that copies; and for the item
-itself after the codec's round trip, which is the best that the representation allows (1 for icons, whose data are the
-codec's own).
+Pair test: the share of samples that are nearer, in fixed features of their picture, to the item of their caption than
+to a random held-out item of the same style. For comparison: the same for training captions; for the training item with
+the most similar caption (most words in common, same style), a baseline that copies; and for the item itself after
+encoding and decoding, an upper bound (1 for icons, whose data were already encoded and decoded).
 
-Shapes: Q drawings, F features.
+Shapes: Q samples, F features.
 """
 
 import time
@@ -24,14 +23,14 @@ from measure.report import Figure
 from septet.generator import Generator
 from septet.originality import nearness
 
-KNOWN = 300  # training captions that are drawn too
+KNOWN = 300  # training captions, at most
 TILE = 48
 SPLITS = {"validation": 1, "test": 2}  # 0 is training
 
 
 @dataclass(frozen=True)
 class Captioned:
-    """Items with captions: prompts, the words and the style of each, its split, and how one is made."""
+    """Items with captions: the prompt, words, style and split of each, and a function that returns the datum."""
 
     prompts: Sequence[str]
     words: Sequence[frozenset[str]]
@@ -43,7 +42,7 @@ class Captioned:
         return np.flatnonzero(self.splits == SPLITS[name])
 
     def decoys(self, chosen: Sequence[int], pool: np.ndarray, random: np.random.Generator) -> list[int]:
-        """For each chosen item another one of `pool` of the same style, with other words."""
+        """For each chosen item, another one of `pool` with the same style and different words."""
         by_style: dict[str, list[int]] = {}
         for i in pool:
             by_style.setdefault(self.styles[i], []).append(int(i))
@@ -54,7 +53,7 @@ class Captioned:
         return found
 
     def retrieved(self, chosen: Sequence[int], training: np.ndarray) -> list[int]:
-        """For each chosen item the training item of the nearest caption in its style."""
+        """For each chosen item, the training item of its style with the most similar caption."""
         by_style: dict[str, list[int]] = {}
         for i in training:
             by_style.setdefault(self.styles[i], []).append(int(i))
@@ -70,26 +69,25 @@ class Captioned:
 
 
 def pair_test(drawn_QF: Tensor, own_QF: Tensor, other_QF: Tensor) -> float:
-    """The share of drawings nearer to their own item than to the decoy."""
+    """The share of samples nearer to their own item than to the decoy."""
     return float(((drawn_QF - own_QF).norm(dim=1) < (drawn_QF - other_QF).norm(dim=1)).float().mean())
 
 
 def drawn(model: Generator, prompts: Sequence[str], settings: dict[str, Any]) -> list[Any]:
-    """One datum a prompt, with seeds 0, 1, ..."""
+    """One sample per prompt, with seeds 0, 1, ..."""
     requests = [(prompt, seed) for seed, prompt in enumerate(prompts)]
     return [o.datum for moment in model.generating(requests, tile=TILE, **settings) for o in moment.outputs]
 
 
 def round_trip(model: Generator, data: Iterable[Any]) -> list[Any]:
-    """Each datum as the codec gives it back."""
+    """Encodes and decodes each datum."""
     return [model.modality.finish(model.decode(model.encode([datum]))[0]) for datum in data]
 
 
 def measured(
     model: Generator, items: Captioned, split: str, count: int, settings: dict[str, Any], least: dict[str, float]
 ) -> list[Figure]:
-    """All figures of drawings for `count` captions of a split, or all that there are, with `least` values for those
-    that are judged."""
+    """All figures on samples for at most `count` captions of a split; `least` has the thresholds by figure."""
     modality, random = model.modality, np.random.default_rng(1)
     held, training = items.split(split), np.flatnonzero(items.splits == 0)
     count = min(count, len(held))
@@ -128,7 +126,7 @@ def measured(
 def main(
     purpose: str | None, name: str, data: Path, items: Callable[[Path, Generator], Captioned], least: dict[str, float]
 ) -> None:
-    """The benchmark of the starter `name` on the items of a built data file."""
+    """Runs the benchmark of the starter `name` on the items of its data file."""
     parser = report.asking(purpose)
     parser.set_defaults(data=data)
     parser.add_argument("--model", default=name)

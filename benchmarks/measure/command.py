@@ -1,4 +1,4 @@
-"""Commands of septet, run as a person runs them."""
+"""Runs commands of septet as a user does."""
 
 import subprocess
 import sys
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def said(words: Sequence[object], folder: Path) -> str:
-    """What `septet WORDS` says in a folder; ends the benchmark where it fails."""
+    """The output of `septet WORDS` in a folder; exits if the command fails."""
     command = [str(Path(sys.executable).with_name("septet")), *map(str, words)]
     run = subprocess.run(command, stdout=subprocess.PIPE, text=True, cwd=folder)
     if run.returncode:

@@ -1,4 +1,4 @@
-"""Who completes lines of code: septet, an index alone, an n-gram model with a cache, a model from left to right."""
+"""Contestants in code completion: septet, its index alone, an n-gram model with a cache, a left-to-right model."""
 
 import statistics
 import sys
@@ -22,9 +22,9 @@ from .lines import Case, exact, similarity
 from .ngram import NGram, line
 from .report import Figure
 
-ORDER, CACHED = 6, 3  # symbols that an n-gram reaches over, and its cache
-SHARES = (0.2, 0.35, 0.5)  # of the cache, of which validation packages choose
-READ = 512  # symbols before the cursor that a model from left to right reads
+ORDER, CACHED = 6, 3  # context in tokens of the n-gram model, and of its cache
+SHARES = (0.2, 0.35, 0.5)  # weights of the cache; the best on validation packages is used
+READ = 512  # tokens before the cursor that the left-to-right model reads
 Draw = Callable[[Case], str]
 Projects = Mapping[str, Mapping[str, str]]  # texts by path, of each package
 
@@ -37,7 +37,7 @@ def projects(files: list[tuple[str, str, str]]) -> Projects:
 
 
 class Indexed:
-    """A completer that is given the index of a case's package."""
+    """A completer with an index of the case's package."""
 
     def __init__(self, completer: Completer, beside: Projects):
         self.completer, self.beside = completer, beside
@@ -45,7 +45,7 @@ class Indexed:
 
     @contextmanager
     def around(self, case: Case) -> Iterator[Index]:
-        """The index, for a while with the file at hand as it is around the case."""
+        """A context manager: the index, with the current file as it is around the case."""
         index = self.completer.index = self.indexes[case.package]
         self.completer.opened(case.before, case.after, case.path)
         yield index
@@ -53,7 +53,7 @@ class Indexed:
 
 
 def completing(model: Generator, beside: Projects | None) -> Draw:
-    """By a model, with an index of the file at hand and of those beside it; None: without any."""
+    """Completes with a model, and an index of the current file and its package (None: no index)."""
     completer = Completer(model)
     indexes = Indexed(completer, beside or {})
 
@@ -66,7 +66,7 @@ def completing(model: Generator, beside: Projects | None) -> Draw:
 
 
 def indexed(model: Generator, beside: Projects) -> Draw:
-    """By the index alone: what follows most often, again and again."""
+    """Completes with the index alone: the most frequent next token, repeatedly."""
     completer, codec = Completer(model), model.codec
     assert isinstance(codec, Symbols)
     indexes = Indexed(completer, beside)
@@ -120,7 +120,7 @@ def left_to_right(model: Generator) -> Draw:
 
 
 def judged(name: str, draw: Draw, found: list[Case]) -> tuple[list[Figure], float]:
-    """Exact match, edit similarity and time of a contestant."""
+    """Exact match, edit similarity and time per completion of a contestant."""
     alike, right, seconds = [], [], []
     for case in track(found, name, disable=not sys.stderr.isatty()):
         began = time.monotonic()

@@ -1,4 +1,4 @@
-"""The classifier that judges drawn digits, and whose features tell them apart. It sees real training digits only.
+"""The classifier of generated digits, and the features of its last layer. It is trained on real training digits only.
 
 Shapes: B batch, n pictures, F = 128 features.
 """
@@ -19,7 +19,7 @@ BATCH, SHIFT, RATE = 128, 2, 3e-3
 
 
 class Judge(nn.Module):
-    """uint8 (B, 28, 28) to scores of ten digits; `features` is the layer before them."""
+    """uint8 (B, 28, 28) to logits of ten digits; `features` is the layer before them."""
 
     def __init__(self):
         super().__init__()
@@ -39,14 +39,13 @@ class Judge(nn.Module):
 
     @torch.no_grad()
     def looked_at(self, digits_nHW: Tensor) -> tuple[Tensor, Tensor]:
-        """(n,) the digits it sees and (n, F) features."""
+        """(n,) predicted digits and (n, F) features."""
         features = torch.cat([self.eval().features(part) for part in digits_nHW.split(500)])
         return self.leave(features).argmax(1), features
 
 
 def trained(digits_nHW: Tensor, labels_n: Tensor, seed: int, epochs: int) -> Judge:
-    """A judge trained on these digits, or the one that an earlier run trained on them and left in the temporary
-    folder."""
+    """A judge trained on these digits; loaded from the temporary folder if an earlier run trained it."""
     name = hashlib.sha256(digits_nHW.numpy().tobytes() + Path(__file__).read_bytes()).hexdigest()[:16]
     folder = Path(tempfile.gettempdir()) / f"septet-benchmarks-{os.getuid()}"
     path, judge = folder / f"judge-{name}-{seed}-{epochs}.safetensors", Judge()
@@ -62,7 +61,7 @@ def trained(digits_nHW: Tensor, labels_n: Tensor, seed: int, epochs: int) -> Jud
 
 
 def _fitted(judge: Judge, digits_nHW: Tensor, labels_n: Tensor, epochs: int) -> Judge:
-    """AdamW with one cycle of the rate (Smith & Topin 2019), digits moved by up to two pixels."""
+    """Trains by AdamW with one-cycle learning rate (Smith & Topin 2019), digits shifted by up to two pixels."""
     steps = max(1, len(digits_nHW) // BATCH)
     optimiser = torch.optim.AdamW(judge.parameters(), weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, RATE, epochs * steps)

@@ -1,8 +1,7 @@
-"""Lines of code to be completed: what a cursor sees, and what stood there.
+"""Test cases of code completion: a cursor in a file, and the rest of its line.
 
-A case is cut after a token of Python in a line of code, or before its first; one space at the cut belongs to what is to
-be completed, since models that read words with the space before them cannot begin after one. Spaces at the ends of a
-completion do not count.
+A line is cut after a Python token, or before its first one. A space at the cut is part of the text to complete, since
+models whose tokens begin with a space cannot begin after one. Spaces at both ends of a completion are ignored.
 """
 
 import io
@@ -14,13 +13,14 @@ from itertools import pairwise
 
 import numpy as np
 
-LEAST = 4  # characters of a line's rest that make it worth completing
+LEAST = 4  # characters of the rest of a line, at least
 SKIPPED = (tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER)
 
 
 @dataclass(frozen=True)
 class Case:
-    """A place in a file: the text before it, what follows in its line, and the text after that, from the line's end."""
+    """A cursor in a file: the text before it, the rest of its line (to complete), and the text from the line's end
+    on."""
 
     package: str
     path: str
@@ -30,8 +30,8 @@ class Case:
 
 
 def cuts(text: str) -> list[tuple[int, str, int]]:
-    """(cut, what follows it in its line, end of the line): every place of a file at which a line of code can be cut. A
-    comment at a line's end is left out."""
+    """(cut, rest of the line, end of the line) for every position at which a line can be cut. A comment at the end of a
+    line is not part of its rest."""
     begins = np.cumsum([0, *(len(line) + 1 for line in text.split("\n"))]).tolist()
     try:
         tokens = list(tokenize.generate_tokens(io.StringIO(text).readline))
@@ -52,7 +52,7 @@ def cuts(text: str) -> list[tuple[int, str, int]]:
 
 
 def cases(files: Sequence[tuple[str, str, str]], count: int, seed: int = 0) -> list[Case]:
-    """`count` cases out of (package, path, text) files: packages by turns, files at random, one place of each."""
+    """`count` cases from (package, path, text) files: packages in turn, a random file, a random position in it."""
     stream = np.random.Generator(np.random.Philox(seed))
     of_package: dict[str, list[tuple[str, str, str]]] = {}
     for file in files:
@@ -74,5 +74,5 @@ def exact(drawn: str, line: str) -> bool:
 
 
 def similarity(drawn: str, line: str) -> float:
-    """2 M / T of the matching characters (Ratcliff & Metzener 1988), as in CodeXGLUE's edit similarity."""
+    """2 M / T, with M matching of T characters in all (Ratcliff & Metzener 1988), as CodeXGLUE's edit similarity."""
     return SequenceMatcher(None, drawn.split("\n")[0].strip(), line.strip(), autojunk=False).ratio()

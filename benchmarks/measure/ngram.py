@@ -1,7 +1,7 @@
-"""An n-gram model of symbols with a cache, as a baseline for completion: Witten-Bell smoothing (1991), interpolated
-with one of the file at hand (Hellendoorn & Devanbu 2017).
+"""An n-gram model over tokens with a cache, as a baseline for completion: Witten-Bell smoothing (1991), interpolated
+with an n-gram model of the current file (Hellendoorn & Devanbu 2017).
 
-Shapes: n symbols, V of them different.
+Shapes: n tokens, V vocabulary.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ MIXER = np.uint64(0x9E3779B97F4A7C15)
 
 
 class NGram:
-    """Counts of all runs of up to `order` symbols."""
+    """Counts of all n-grams of up to `order` tokens."""
 
     def __init__(self, symbols: np.ndarray, order: int, vocabulary: int):
         self.order, self.vocabulary = order, vocabulary
@@ -33,7 +33,7 @@ class NGram:
             self.tables.append((keys[starts], following[starts].astype(np.int32), counts.astype(np.int32)))
 
     def chances(self, context: Sequence[int]) -> np.ndarray:
-        """(V,) of what follows."""
+        """(V,) probabilities of the next token."""
         chance_V, key = self.unigram, np.uint64(0)
         for length, (keys, following, counts) in enumerate(self.tables, 1):
             if length > len(context):
@@ -57,7 +57,7 @@ def _power(exponent: int) -> np.uint64:
 
 
 def line(model: NGram, cache: NGram, share: float, context: list[int], ends: set[int], most: int) -> list[int]:
-    """The likeliest next symbols, one after another, up to one that ends a line."""
+    """Greedy decoding up to the first token that ends a line."""
     drawn: list[int] = []
     while len(drawn) < most:
         chance_V = (1 - share) * model.chances(context + drawn) + share * cache.chances(context + drawn)

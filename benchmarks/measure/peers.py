@@ -1,4 +1,4 @@
-"""Contestants in processes of their own: a library that is built for another processor ends its process, not the
+"""Contestants in separate processes: a library built for another processor crashes its own process, not the
 benchmark."""
 
 import multiprocessing
@@ -9,12 +9,12 @@ from typing import Any
 
 
 class Ended(Exception):
-    """A peer's process is no more; says how it ended."""
+    """A peer's process ended; the message says how."""
 
 
 class Peer:
-    """`make(*arguments)` gives what a call does; both happen in a child, begun by the first call, which has to find
-    `make` by its name."""
+    """Calls `make(*arguments)` once, and its result at each call, in a child process that the first call starts. `make`
+    must be importable by name."""
 
     def __init__(self, make: Callable[..., Callable[[], Any]], *arguments: Any):
         context = multiprocessing.get_context("spawn")
@@ -24,7 +24,7 @@ class Peer:
     def __call__(self) -> None:
         if self.process.pid is None:
             self.process.start()
-            self.there.close()  # so that its end is heard of
+            self.there.close()  # so that the end of the child closes the pipe
         try:
             self.here.send(None)
             error = self.here.recv()
@@ -43,7 +43,7 @@ def _work(there: Connection, make: Callable[..., Callable[[], Any]], arguments: 
             there.recv()
             work()
             there.send(None)
-    except EOFError:  # the benchmark is over
+    except EOFError:  # the benchmark ended
         pass
     except Exception as error:
         there.send(f"{type(error).__name__}: {error}")

@@ -1,4 +1,4 @@
-"""How a benchmark is asked, and how it answers: a table for people, and one line of JSON."""
+"""Options and output of the benchmarks: a table for people, and one line of JSON."""
 
 import argparse
 import json
@@ -18,7 +18,7 @@ DATA = Path(__file__).parents[3] / "shared" / "data"
 
 @dataclass(frozen=True)
 class Figure:
-    """One number, and what it must reach where it is judged."""
+    """A result, and its threshold, if any."""
 
     name: str
     value: float
@@ -32,7 +32,7 @@ class Figure:
 
     @property
     def ok(self) -> bool:
-        """Whether it holds; a value that is not finite never does."""
+        """Whether the value is finite and meets the threshold."""
         enough = self.at_least is None or self.value >= self.at_least
         return math.isfinite(self.value) and enough and (self.at_most is None or self.value <= self.at_most)
 
@@ -44,15 +44,16 @@ class Figure:
 
 
 def asking(purpose: str | None) -> argparse.ArgumentParser:
-    """A parser with the options that all benchmarks take."""
+    """A parser with the options of all benchmarks."""
     parser = argparse.ArgumentParser(description=purpose, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="minute sizes: shows that it runs, judges nothing")
+    parser.add_argument("--quick", action="store_true", help="tiny sizes: tests that it runs, without thresholds")
     parser.add_argument("--data", type=Path, default=DATA, help="the folder of the benchmark data")
     return parser
 
 
 def answer(figures: Sequence[Figure], began: float, quick: bool, **facts: Any) -> None:
-    """The table and the line. `began` is time.monotonic() at the start; with `quick` nothing is judged."""
+    """Prints the table and the line of JSON. `began` is time.monotonic() at the start; with `quick`, thresholds are not
+    tested."""
     widest = max(len(figure.name) for figure in figures)
     for figure in figures:
         verdict = ("holds" if figure.ok else "FAILS") if figure.judged and not quick else ""
@@ -75,6 +76,6 @@ def answer(figures: Sequence[Figure], began: float, quick: bool, **facts: Any) -
 
 
 def skip(sentence: str) -> None:
-    """Says why nothing was measured."""
+    """Prints why the benchmark was skipped."""
     print(sentence)
     print(json.dumps({"ok": None, "skipped": sentence}))

@@ -1,4 +1,4 @@
-"""Contestants that take turns, so that whatever else the machine does slows all of them alike."""
+"""Measures contestants in turns, so that other load on the machine affects all of them equally."""
 
 import statistics
 import time
@@ -10,8 +10,8 @@ from .peers import Ended
 def speeds(
     contestants: Mapping[str, Callable[[], object]], units: int, rounds: int, turns: int
 ) -> dict[str, list[float]]:
-    """Units a second of each contestant in each round; it does `units` a call, and `turns` calls a round after one
-    round that does not count. The order moves on by one each round. A peer that ends is left out, and told of."""
+    """Units per second of each contestant in each round. A call processes `units`; a round has `turns` calls each,
+    after one round to warm up; the order rotates each round. A peer that ends is omitted, with a message."""
     names, found = list(contestants), {name: [] for name in contestants}
     for turn in range(-1, rounds):
         for place in range(len(names)):
@@ -32,5 +32,5 @@ def speeds(
 
 
 def ratio(found: Mapping[str, list[float]], first: str, second: str) -> float:
-    """How many times as fast the first is: the median of the rounds' ratios."""
+    """The speed of `first` relative to `second`: the median of the ratios in each round."""
     return statistics.median(a / b for a, b in zip(found[first], found[second], strict=True))

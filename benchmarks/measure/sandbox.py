@@ -1,5 +1,4 @@
-"""Runs a program that nobody has read in a process of its own: isolated, short of time and memory, in an empty
-folder."""
+"""Runs untrusted Python code in a separate process, isolated, with limited time and memory, in an empty folder."""
 
 import resource
 import subprocess
@@ -18,7 +17,7 @@ def _limited(seconds: int) -> None:
 
 
 def passes(program: str, seconds: int = SECONDS) -> bool:
-    """Whether it ends well, within so much processor time."""
+    """Whether the program exits without an error, within the limit of CPU time."""
     with tempfile.TemporaryDirectory(prefix="septet-sandbox-") as folder:
         try:
             ended = subprocess.run(

@@ -1,4 +1,4 @@
-"""Draws the data of the lessons: pictures of one shape in one colour, named by both."""
+"""Draws the data of the lessons: pictures of one shape in one colour, both given in the file name."""
 
 import argparse
 from pathlib import Path
@@ -12,7 +12,7 @@ SIDE, FINE = 24, 8  # pixels, and the factor by which a picture is drawn larger 
 
 
 def picture(colour: str, shape: str, stream: np.random.Generator) -> Image.Image:
-    """One shape on white, its place, size and turn by chance."""
+    """One shape on white, with random position, size and rotation."""
     canvas = Image.new("RGB", (SIDE * FINE, SIDE * FINE), "white")
     draw, middle = ImageDraw.Draw(canvas), SIDE * FINE / 2
     x, y = middle + stream.uniform(-0.12, 0.12, 2) * SIDE * FINE
@@ -32,8 +32,8 @@ def picture(colour: str, shape: str, stream: np.random.Generator) -> Image.Image
 
 
 def write(folder: Path, count: int, red: float = 0.25, seed: int = 0, table: bool = False) -> Path:
-    """`count` pictures in `folder`, the share `red` of them red and the other colours alike. Names tell colour and
-    shape; with `table`, metadata.csv does, in a column each."""
+    """Writes `count` pictures to `folder`, a share `red` of them red and the other colours equally often. File names
+    give colour and shape; with `table`, metadata.csv does, in a column each."""
     stream = np.random.default_rng(seed)
     chances = [red, *[(1 - red) / (len(COLOURS) - 1)] * (len(COLOURS) - 1)]
     folder.mkdir(parents=True, exist_ok=True)

@@ -75,7 +75,7 @@ def moved(batch: Any, device: torch.device) -> Any:
 
 
 def mapped(change: Callable[[Tensor], Tensor], batch: Any) -> Any:
-    """A batch with each of its tensors changed, those in dicts within it too."""
+    """Applies `change` to each tensor of a batch, including those in nested dicts."""
     if isinstance(batch, dict):
         return {name: mapped(change, value) for name, value in batch.items()}
     return change(batch) if isinstance(batch, Tensor) else batch

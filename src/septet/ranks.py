@@ -165,7 +165,7 @@ def broadcast_weights(module: "nn.Module") -> None:
 
 
 def wait_for_rank_0() -> None:
-    """Call before printing why this rank exits: usually rank 0 prints the same and torchrun stops this rank while it
-    waits. It returns only if the reason is this rank's alone."""
+    """Call before printing why this rank exits: usually rank 0 prints the same, and torchrun stops this rank while it
+    waits. It returns only if rank 0 did not fail."""
     if not first():
         time.sleep(GRACE_SECONDS)

@@ -130,7 +130,7 @@ def test_content_lies_along_the_axes_of_what_is_drawn():
     finer = aligned((4, 2), (2, 2))
     assert finer.tolist() == [[0, 1], [0, 1], [2, 3], [2, 3]]
     for shape, axes in (((2, 2), (1, 0)), ((2,), None), (None, None), ((2, 2, 2), (0, 3))):
-        with pytest.raises(Refusal, match="aligned content needs the grid"):
+        with pytest.raises(Refusal, match="aligned content needs the shape"):
             Content(1, Image(8), Patches(8, 4, 4), "aligned", shape=shape, axes=axes)
 
 

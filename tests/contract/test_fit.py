@@ -230,7 +230,7 @@ EARLY = replace(PLAIN, early=True, average=0.0)
 def test_a_training_that_only_overfits_ends_early():
     steps = trained(Overfitting(), EARLY, 200)
     assert len(steps) == 40 and steps[-1].progress == 1 and steps[-1].best_step == 10
-    assert steps[-1].remarks == ("Ended early, after 40 steps: the held-out loss has only risen since step 10.",)
+    assert steps[-1].remarks == ("Ended early, after 40 steps: the validation loss has only risen since step 10.",)
     assert len(trained(Overfitting(), replace(EARLY, early=False), 200)) == 200
     assert len(trained(Line(), EARLY, 200)) == 200, "the loss of this one falls"
 

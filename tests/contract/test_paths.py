@@ -65,7 +65,7 @@ def test_a_batch_is_padded_after_its_ends():
 
 def test_a_drawing_beyond_the_length_is_refused():
     zigzag = tuple(("L", complex(2 + n % 5 * 4, 2 + n / 5)) for n in range(100))
-    with pytest.raises(Refusal, match="holds 64"):
+    with pytest.raises(Refusal, match="at most 64"):
         Paths.tiny().encode([Drawing((Figure((("M", 1 + 1j), *zigzag)),))])
 
 

@@ -39,7 +39,7 @@ def test_each_line_is_an_item(tmp_path: Path):
 def test_lines_without_a_word_are_passed_over_and_bad_ones_named(tmp_path: Path):
     lines = ['{"text": "plain"}', '{"text": " "}', "", '{"text": "more"}']
     assert [item.datum for item in read(written(tmp_path, *lines), Text(), held_out=0)] == ["plain", "more"]
-    with pytest.raises(Refusal, match="line 5 holds half of a character"):
+    with pytest.raises(Refusal, match="line 5 contains half a character"):
         read(written(tmp_path, *lines, '{"text": "\\ud800"}'), Text())
 
 
@@ -57,11 +57,11 @@ def test_a_conversation_may_stand_among_other_keys(tmp_path: Path):
 @pytest.mark.parametrize(
     "line, said",
     [
-        ("{", "is no JSON"),
+        ("{", "is not JSON"),
         ("[1]", "expected"),
         ('{"messages": [{"role": "wizard", "content": "x"}]}', "expected"),
         ('{"messages": [{"role": "user", "content": "x"}]}', "expected"),
-        ("[" * 100_000, "is no JSON"),
+        ("[" * 100_000, "is not JSON"),
     ],
 )
 def test_a_line_that_is_none_is_named(tmp_path: Path, line: str, said: str):
@@ -99,5 +99,5 @@ def test_a_batch_in_which_all_is_heard_has_no_loss():
 
 
 def test_a_model_that_does_not_converse_refuses_conversations():
-    with pytest.raises(Refusal, match="a model that converses"):
+    with pytest.raises(Refusal, match="a model with a chat template"):
         stream(Symbols(64), [json.dumps({"messages": TALK})], Text())

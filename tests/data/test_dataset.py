@@ -203,7 +203,7 @@ def test_a_palette_is_learned_over_the_whole_set():
     colours = {tuple(map(int, pixel)) for pixel in np.asarray(dataset.data).reshape(-1, 4)}
     assert isinstance(dataset.modality, Image) and dataset.modality.colours is not None
     assert colours <= set(dataset.modality.colours) and len(dataset.modality.colours) <= 6
-    assert "colours of its own" in " ".join(dataset.report)
+    assert "reduced to a palette of" in " ".join(dataset.report)
 
 
 def test_sheets_are_cut_and_tiles_named(tmp_path: Path):

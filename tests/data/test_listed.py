@@ -158,11 +158,11 @@ def test_drawn_items_end(learned: Generator):
 def test_a_model_of_lists_goes_on_with_lists(learned: Generator, names: Path):
     (names.parent / "few.txt").write_text("\n".join(NAMES[:20]))
     assert text_gpt(names.parent / "few.txt", start=learned, **TINY).dataset.modality.listed
-    with pytest.raises(Refusal, match="items=texts: model, from which it goes on, has learned lines"):
+    with pytest.raises(Refusal, match="items=texts: the model to fine-tune, model, was trained on lines"):
         text_gpt(names, start=learned, items="texts", **TINY)
     plain = text_gpt([PROSE], **TINY).generator
     assert not text_gpt(names, start=plain, **TINY).dataset.modality.listed
-    with pytest.raises(Refusal, match="items=lines: unsaved, from which it goes on, has learned texts"):
+    with pytest.raises(Refusal, match="items=lines: the model to fine-tune, unsaved, was trained on texts"):
         text_gpt(names, start=plain, items="lines", **TINY)
 
 

@@ -75,10 +75,10 @@ def test_a_folder_of_code_is_read_without_secrets_and_what_git_ignores(tmp_path)
     assert len(texts) == 13 and not any("ignored" in text for text in texts.values())
     assert texts["package/keys.py"].strip() == "boats = 3"
     told = " ".join(dataset.report)
-    assert "1 is without lines that held a secret" in told
-    assert "binary.py: holds binary data, not text" in told
-    assert f"large.py: {len(b'x = 1' * 1) + 1:,}"[:9] in told and "are no source code" in told
-    assert "minified.js: a line of 40,000 characters was written by a program" in told
+    assert "1 is without lines that contained a secret" in told
+    assert "binary.py: contains binary data, not text" in told
+    assert f"large.py: {len(b'x = 1' * 1) + 1:,}"[:9] in told and "too large for source code" in told
+    assert "minified.js: a line of 40,000 characters, so it is taken for generated code" in told
 
 
 def test_it_is_written_as_most_files_are():
@@ -90,7 +90,7 @@ def test_a_large_file_is_refused_before_it_is_read(tmp_path):
     large = tmp_path / "large.py"
     with open(large, "wb") as file:
         file.truncate(50_000_000)
-    with pytest.raises(Refusal, match="50,000,000 bytes are no source code"):
+    with pytest.raises(Refusal, match="50,000,000 bytes are too large for source code"):
         Code().read(large)
 
 

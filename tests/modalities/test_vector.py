@@ -53,7 +53,7 @@ BAD = {
     "no box": (f"<svg>{HOUSE}</svg>", "viewBox"),
     "far outside": (svg('<path d="M0 0h1e30v9z"/>'), "far outside"),
     "wide pen": (svg('<path stroke="#000" stroke-width="2e9px" d="M0 0h9v9z"/>'), "far outside"),
-    "no number": (svg('<path d="M0 0hnan"/>'), "shapes cannot be read|no visible path"),
+    "no number": (svg('<path d="M0 0hnan"/>'), "shapes cannot be parsed|no visible path"),
     "endless path": (svg(f'<path d="M0 0{"h1v1" * 4000}"/>'), "segments"),
     "huge": (svg(HOUSE) + " " * MOST_BYTES, "bytes"),
 }
@@ -240,7 +240,7 @@ def test_a_set_in_one_colour_is_drawn_in_one():
     data = [Vector(palette=8).take(svg(f'<path d="M{n} 4h9v9z" fill="red"/>')) for n in range(20)]
     odd = Vector(palette=8).take(svg('<path d="M4 4h9v9z" fill="red"/><path d="M1 1h4v4z" fill="#00f"/>'))
     learned, said = Vector(palette=8).learned([*data, odd])
-    assert learned.colours is None and said == ["1 are in several colours: all are learned in one."]
+    assert learned.colours is None and said == ["1 are in several colours: all are converted to one."]
     assert learned.finish(odd) == Vector().take(svg('<path d="M4 4h9v9z"/><path d="M1 1h4v4z"/>'))
     with pytest.raises(Refusal, match="palette=1"):
         Vector(palette=1)

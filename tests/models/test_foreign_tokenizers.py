@@ -36,24 +36,24 @@ def told(change: Callable[[dict[str, Any]], object]) -> Asset:
 
 
 FOREIGN: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
-    "far symbol": (lambda t: t["model"]["vocab"].update(a=FAR), "has 1,000,000,001 symbols, its table 257"),
-    "far added token": (lambda t: t["added_tokens"].append(TOKEN | {"id": FAR, "content": "zz"}), "its table 257"),
+    "far symbol": (lambda t: t["model"]["vocab"].update(a=FAR), "has 1,000,000,001 tokens, its embedding 257"),
+    "far added token": (lambda t: t["added_tokens"].append(TOKEN | {"id": FAR, "content": "zz"}), "its embedding 257"),
     "far beginning": (
         lambda t: t.update(post_processor=begun({"q": {"id": "q", "ids": [FAR], "tokens": ["q"]}})),
-        "has 1,000,000,001 symbols",
+        "has 1,000,000,001 tokens",
     ),
     "unknown beginning": (lambda t: t.update(post_processor=begun({})), "cannot take '' .no entry found"),
     "given up": (lambda t: t.update(pre_tokenizer=split("(a+)+c")), "cannot take 'a{40}' .*retry-limit"),
     "no pattern": (lambda t: t.update(pre_tokenizer=split("(")), "cannot be opened"),
     "compiled": (
         lambda t: t.update(normalizer={"type": "Precompiled", "precompiled_charsmap": COMPILED}),
-        "is not read",
+        "is not supported",
     ),
     "compiled in a sequence": (
         lambda t: t.update(
             normalizer={"type": "Sequence", "normalizers": [{"type": "Precompiled", "precompiled_charsmap": COMPILED}]}
         ),
-        "is not read",
+        "is not supported",
     ),
     "nothing known": (lambda t: t["model"].update(vocab={}, merges=[], unk_token="x"), "cannot take 'aaa"),
     "a list": (lambda t: t.clear(), "cannot be opened"),

@@ -41,5 +41,5 @@ def test_a_tokenizer_of_more_symbols_than_the_table_is_refused(plain: Path):
     made = tokenizer()
     made.add_special_tokens([f"<{n}>" for n in range(9)])
     made.save(str(plain / "tokenizer.json"))
-    with pytest.raises(Refusal, match="tokenizer has .* symbols, its table 257"):
+    with pytest.raises(Refusal, match="tokenizer has .* tokens, its embedding 257"):
         septet.load(plain)

@@ -86,7 +86,7 @@ def test_it_makes_no_texts(tmp_path: Path):
     [
         ({"hidden_act": "relu"}, "hidden_act is 'relu'; only 'gelu' is supported"),
         ({"position_embedding_type": "relative_key"}, "only 'absolute' is supported"),
-        ({"vocab_size": 5}, "its tokenizer has 13 symbols, its table 5"),
+        ({"vocab_size": 5}, "its tokenizer has 13 tokens, its embedding 5"),
         ({"hidden_size": 48}, r"has shape \(32,\) where config.json says \(48,\)"),
         ({"hidden_size": -1}, "hidden_size=-1: expected an integer from 1 to"),
         ({"num_hidden_layers": 3}, "encoder.layer.2.* is missing from model.safetensors"),

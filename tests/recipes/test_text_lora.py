@@ -94,9 +94,9 @@ def test_what_has_lost_its_base_is_refused(base: Path, personal: Path, tmp_path:
         folders.save(model, copy, card={})
         with pytest.raises(Refusal, match="cannot be read|has changed since"):
             septet.load(copy)
-    with pytest.raises(Refusal, match="goes on from a published model"):
+    with pytest.raises(Refusal, match="fine-tunes a published model"):
         septet.train([TEXT], "text_lora", tmp_path / "x", steps=1)
-    with pytest.raises(Refusal, match="only from a published"):
+    with pytest.raises(Refusal, match="only fine-tune a published"):
         septet.train([TEXT], "text_lora", tmp_path / "x", steps=1, start=septet.load(personal))
 
 

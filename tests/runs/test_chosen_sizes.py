@@ -46,7 +46,7 @@ def test_the_speed_of_the_machine_chooses_the_size(
     at(monkeypatch, seconds)
     said, recorded = begun({"source": source, "out": tmp_path / "model", "budget": BUDGET, **TEXT}, 1)
     assert recorded["chosen"]["width"] == size.options["width"]
-    assert f"network {size.name}" in recorded["why"] and f"{seconds:g} s a step" in recorded["why"]
+    assert f"network {size.name}" in recorded["why"] and f"{seconds:g} s per step" in recorded["why"]
     assert any(f"Network {size.name}" in message for message in said)
 
 
@@ -59,7 +59,7 @@ def test_a_run_goes_on_with_the_size_it_chose(source: Path, tmp_path: Path, monk
     finish(arguments | {"resume": True})
     assert models.load(tmp_path / "model").process.backbone.width == S.options["width"]
     facts = models.card(tmp_path / "model")
-    assert facts["chosen"]["width"] == S.options["width"] and "0.1 s a step" in facts["why"]
+    assert facts["chosen"]["width"] == S.options["width"] and "0.1 s per step" in facts["why"]
     assert facts["options"] == {name: value for name, value in TEXT.items() if name != "recipe"}
 
 

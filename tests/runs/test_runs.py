@@ -226,7 +226,7 @@ def test_a_run_whose_record_is_from_elsewhere_is_a_sentence(source: Path, tmp_pa
 
 
 def overfitted(source: Any, seed: int = 0, start: Any = None, seconds: float | None = None, rate: float = 0.1) -> Plan:
-    """A model far too eager for its few words: the held-out loss rises early."""
+    """A model far too eager for its few words: the validation loss rises early."""
     plan = text_gpt.text_gpt(source, seed, tokens="bytes", length=16, width=64, layers=2, batch=4)
     plan.stages[0].settings = Settings(rate=rate, average=0.5, decay=0.1)
     return plan

@@ -1,1 +1,1 @@
-"""Data to latents and back."""
+"""Codecs encode data to latents and decode them."""

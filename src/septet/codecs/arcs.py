@@ -1,4 +1,5 @@
-"""Outlines made short: curves that are lines or circular arcs become so, runs of them become one, ends lie on the grid.
+"""Shortens outlines: curves become lines or circular arcs where they fit, runs of these are merged, and ends are
+rounded to the grid.
 
 Points are complex numbers in grid units; tolerances are in grid units too.
 """
@@ -9,7 +10,7 @@ import math
 from ..modalities.drawing import centre, trace
 
 NEAR = 0.75  # how far a curve may move; rounding its ends moves it up to 0.7
-SAGITTA = 0.35  # how far the middle of an arc may move for the sake of a rounder angle
+SAGITTA = 0.35  # how far the middle of an arc may move so that its angle is a rounder number
 DEGREES = tuple(range(10, 275, 5))  # the angles an arc can have
 
 
@@ -29,7 +30,7 @@ def bulge_through(start: complex, middle: complex, end: complex) -> float:
 
 def fit_arc(points: list[complex], start: complex, end: complex, limit: float) -> int | None:
     """The signed angle in degrees, out of DEGREES, of an arc from start to end no further than `limit` from any point;
-    None where none is."""
+    None if there is none."""
     chord = abs(end - start)
     bulge = bulge_through(start, points[len(points) // 2 - 1], end)
     if chord < 1 or not 1e-3 < abs(bulge) < 3:
@@ -58,7 +59,7 @@ def flat(points: list[complex], start: complex, end: complex, near: float) -> bo
 
 
 def fit_circle(points: list[complex], grid: int) -> tuple[complex, complex] | None:
-    """The leftmost and rightmost point of the circle near all points of a closed outline; None where none is."""
+    """The leftmost and rightmost point of the circle near all points of a closed outline; None if there is none."""
     xs, ys = [p.real for p in points], [p.imag for p in points]
     left, right, top, bottom = min(xs), max(xs), min(ys), max(ys)
     middle, radius = complex(left + right, top + bottom) / 2, (right - left + bottom - top) / 4
@@ -70,13 +71,13 @@ def fit_circle(points: list[complex], grid: int) -> tuple[complex, complex] | No
 
 
 def _turn(outline: list[tuple], n: int) -> list[tuple]:
-    """A closed outline that starts after its first n segments instead."""
+    """A closed outline, rotated to start after its first n segments."""
     body = outline[1:]
     return [("M", body[n - 1][-1])] + body[n:] + body[:n] if n else outline
 
 
 def _corner(outline: list[tuple]) -> int:
-    """How many segments come before a joint of a closed outline that no merging would cross."""
+    """The number of segments before a joint of a closed outline that merging does not cross."""
     before = outline[-1]
     at = outline[-2][-1]
     for n, segment in enumerate(outline[1:]):
@@ -125,7 +126,7 @@ def _simple(points: list[complex], at: complex, grid: int, curved: bool) -> tupl
 
 
 def _replace(segment: tuple, points: list[complex], at: complex, grid: int) -> tuple:
-    """One segment with its end on the grid, as simple as it can be."""
+    """The simplest segment that fits `segment`, with its end on the grid."""
     end = snap(segment[-1], grid)
     simple = ("L", end) if segment[0] == "L" else _simple(points, at, grid, True)
     if simple is not None:
@@ -137,7 +138,7 @@ def _replace(segment: tuple, points: list[complex], at: complex, grid: int) -> t
 
 
 def _quarters(outline: list[tuple]) -> list[tuple]:
-    """The outline with its arcs cut to a quarter turn at most: the shorter, the better a rounded angle follows."""
+    """The outline with its arcs split to at most a quarter turn each: rounding its angle moves a short arc less."""
     parts, at = [], 0j
     for segment in outline:
         pieces = math.ceil(abs(math.atan(segment[1])) * 8 / math.pi - 0.01) if segment[0] == "A" else 1
@@ -151,7 +152,7 @@ def _quarters(outline: list[tuple]) -> list[tuple]:
 
 
 def _reverse(outline: list[tuple]) -> list[tuple]:
-    """The outline drawn from its end to its start."""
+    """The outline in the opposite direction."""
     ends = [segment[-1] for segment in outline]
     back: list[tuple] = [("M", ends[-1])]
     for n in range(len(outline) - 1, 0, -1):
@@ -175,13 +176,13 @@ def _clockwise(outline: list[tuple]) -> bool:
 
 
 def shorten(outline: list[tuple], grid: int, closed: bool, directed: bool) -> list[tuple]:
-    """An outline, ("M", point) first and in grid units, in as few segments as follow it.
+    """Approximates an outline, which starts with ("M", point) and is in grid units, by as few segments as possible.
 
     They are ("L", end), ("A", degrees, end), ("C", control, control, end), and ("O", end), a circle whose leftmost
     point is the start and whose rightmost is the end.
 
-    All points come back on the grid. A closed outline starts at its topmost point and runs clockwise (where `directed`,
-    the way it did), without the line that closes it; an open one starts at its upper end.
+    All returned points lie on the grid. A closed outline starts at its topmost point and runs clockwise (if `directed`,
+    in its own direction), without the closing line; an open one starts at its upper end.
     """
     outline = _quarters([s for s in outline if s[0] != "Z"])
     if closed and abs(outline[-1][-1] - outline[0][1]) > 1e-6:

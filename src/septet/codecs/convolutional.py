@@ -1,4 +1,4 @@
-"""The convolutional encoder and decoder that the learned codecs share: a pyramid of halvings over 1, 2 or 3 axes.
+"""The convolutional encoder and decoder of the learned codecs, which halve grids of 1, 2 or 3 axes repeatedly.
 
 Shapes: B batch, C channels; _ stands for the axes of the grid, fine (S) or coarse (G).
 """
@@ -16,9 +16,10 @@ from .grids import Axes, joined, of_each, split
 
 @dataclass(frozen=True)
 class Pyramid:
-    """A grid of `shape` with `channels` numbers a site, seen by patches of `stem`, then halved until it is `down`
-    times coarser; both are one number for each axis, or one for all. `width` is that of the finest stage; it doubles
-    with each halving. An axis that is halved fewer times is halved in the coarsest stages."""
+    """The shapes of an encoder or decoder. A grid of `shape` with `channels` numbers per site is split into patches of
+    `stem`, then halved until it is `down` times coarser; both are one number per axis, or one for all. `width`, the
+    channels of the finest stage, doubles with each halving; each stage has `blocks` residual blocks. An axis that is
+    halved fewer times than others is halved in the coarsest stages."""
 
     shape: tuple[int, ...]
     channels: int
@@ -29,7 +30,7 @@ class Pyramid:
 
     def __post_init__(self):
         if len(self.shape) not in CONVOLUTIONS:
-            raise Refusal(f"shape={list(self.shape)}: a learned codec takes 1, 2 or 3 axes")
+            raise Refusal(f"shape={list(self.shape)}: expected 1, 2 or 3 axes for a learned codec")
         if any(n % by or by % p or (by // p) & (by // p - 1) for n, by, p in self._axes):
             raise Refusal(
                 f"shape={list(self.shape)}, down={self.down}, stem={self.stem}: every axis must be a multiple of down, "
@@ -57,7 +58,7 @@ class Pyramid:
 
     @property
     def strides(self) -> list[tuple[int, ...]]:
-        """By which each stage but the first, from fine to coarse, divides each axis."""
+        """The stride along each axis, for each stage but the first, from fine to coarse."""
         halvings = [(down // stem).bit_length() - 1 for _, down, stem in self._axes]
         stages = range(1, max(halvings) + 1)
         return [tuple(2 if stage > max(halvings) - times else 1 for times in halvings) for stage in stages]

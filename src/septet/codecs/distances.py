@@ -1,4 +1,4 @@
-"""How far a reconstruction is from its data, as learned codecs minimise it.
+"""Reconstruction losses of learned codecs.
 
 Shapes: B batch, C channels; _ stands for the axes of the grid.
 """
@@ -12,7 +12,7 @@ from ..part import Part
 
 
 class Squares(Part, nn.Module):
-    """The mean squared difference a datum, (B, *S, C) twice to (B,)."""
+    """Mean squared error per datum: two (B, *S, C) to (B,)."""
 
     @classmethod
     def tiny(cls) -> "Squares":
@@ -23,9 +23,9 @@ class Squares(Part, nn.Module):
 
 
 class Crispness(Part, nn.Module):
-    """Absolute and squared differences, and `edges` times the absolute differences of neighbours' differences, which
-    blur leaves large (Mathieu et al. 2016, eq. 6). With `alpha` the data are premultiplied RGBA, and are compared over
-    black and over white."""
+    """Mean absolute plus mean squared error, plus `edges` times the mean absolute error of the gradients between
+    neighbours, which penalises blur (Mathieu et al. 2016, eq. 6); (B,). With `alpha`, the data are premultiplied RGBA
+    and are compared over black and over white."""
 
     version = 2
 

@@ -1,5 +1,5 @@
-"""Grids of numbers as codecs take them: bytes and reals, straight and premultiplied colour, patches, and the sites that
-are known.
+"""Conversions of grids of numbers that codecs share: bytes and reals, straight and premultiplied colour, patches, and
+known sites.
 
 Shapes: B batch, C channels, N sites; _ stands for the axes of the grid, fine (S) or coarse (G).
 """
@@ -14,27 +14,27 @@ from torch import Tensor
 from ..contracts import Codec
 from ..space import Known, Refusal
 
-Axes = int | Sequence[int]  # a number for each axis, or one for all
+Axes = int | Sequence[int]  # one number per axis, or one for all
 
 
 def of_each(value: Axes, axes: int, word: str) -> tuple[int, ...]:
-    """One number for each axis."""
+    """Expands `value` to one number per axis. Raises Refusal if it does not fit; `word` names it in the message."""
     found = (value,) * axes if isinstance(value, int) else tuple(value)
     if len(found) != axes or min(found) < 1:
-        raise Refusal(f"{word}={value}: expected a whole number from 1, or {axes} of them, one for each axis")
+        raise Refusal(f"{word}={value}: expected a positive integer, or {axes} of them, one per axis")
     return found
 
 
 def numbers(data: Any, values: str, shape: tuple[int, ...], channels: int, alpha: bool) -> Tensor:
-    """Data as float (B, *S, C), the first C channels: bytes in [-1, 1], with `alpha` premultiplied; reals as they
-    are."""
+    """Converts data to float (B, *S, C), keeping the first C channels: bytes are scaled to [-1, 1], with `alpha`
+    premultiplied; reals are unchanged. Raises Refusal for another type or shape."""
     if not isinstance(data, Tensor):
         data = torch.from_numpy(np.array(data) if isinstance(data, np.ndarray) else np.stack(data))
     if (values == "bytes") != (data.dtype == torch.uint8):
-        raise Refusal(f"data of type {data.dtype}: this codec was made for {values}")
+        raise Refusal(f"data of type {data.dtype}: expected {'uint8' if values == 'bytes' else 'reals, not uint8'}")
     if tuple(data.shape[1:-1]) != shape or data.shape[-1] < channels:
         found = f"data of shape {list(data.shape)}"
-        raise Refusal(f"{found}: this codec was made for (count, {', '.join(map(str, shape))}, {channels})")
+        raise Refusal(f"{found}: this codec expects (count, {', '.join(map(str, shape))}, {channels})")
     if values == "reals":
         return data[..., :channels].float()
     x = data[..., :channels].float() / 255
@@ -56,15 +56,15 @@ def restored(x_BS_C: Tensor, values: str, alpha: bool) -> Tensor:
 
 
 def checked_kind(values: str, channels: int, alpha: bool) -> None:
-    """Refuses what no data can be: values "bytes" or "reals", and `alpha`, the fourth channel of bytes."""
+    """Raises Refusal unless `values` is "bytes" or "reals", and if `alpha` is set without 4 channels of bytes."""
     if values not in ("bytes", "reals"):
         raise Refusal(f"values={values!r}: expected 'bytes' or 'reals'")
     if alpha and (values, channels) != ("bytes", 4):
-        raise Refusal(f"alpha=True, channels={channels}, values={values!r}: expected 4 channels of bytes, RGBA")
+        raise Refusal(f"alpha=True, channels={channels}, values={values!r}: alpha needs channels=4 and values='bytes'")
 
 
 def alpha_by_channels(arguments: dict[str, Any]) -> dict[str, Any]:
-    """The arguments of codecs that took any four channels of bytes for RGBA."""
+    """Upgrades the arguments of codecs of version 1, which treated any four channels of bytes as RGBA."""
     four = arguments.get("channels", 4) == 4
     changed = arguments | {"alpha": four and arguments.get("values", "bytes") == "bytes"}
     distance = changed.get("distance")
@@ -74,7 +74,7 @@ def alpha_by_channels(arguments: dict[str, Any]) -> dict[str, Any]:
 
 
 def split(x_BS_C: Tensor, patch: tuple[int, ...]) -> Tensor:
-    """(B, *S, C) to (B, C prod(patch), *(S / patch)): the numbers of each patch side by side."""
+    """(B, *S, C) to (B, C prod(patch), *(S / patch)): the numbers of a patch become channels."""
     axes = len(patch)
     sizes = [size for n, p in zip(x_BS_C.shape[1:-1], patch, strict=True) for size in (n // p, p)]
     x = x_BS_C.reshape(len(x_BS_C), *sizes, -1)
@@ -91,15 +91,15 @@ def joined(x_BC_: Tensor, patch: tuple[int, ...]) -> Tensor:
 
 
 def whole_sites(where: Tensor, grid: tuple[int, ...]) -> Tensor:
-    """(N,) bool: the sites of a coarser `grid` whose every pixel (or point, on other axes) `where` holds true."""
+    """(N,) bool: true for the sites of the coarser `grid` whose pixels (elements) are all true in `where`."""
     for axis, sites in enumerate(grid):
         where = where.unflatten(axis, (sites, -1)).all(axis + 1)
     return where.flatten()
 
 
 def known_sites(codec: Codec, given: Any, where: Any) -> Known:
-    """What a given datum fixes: the latents of the sites that lie whole within `where`. Latents of a learned codec
-    at its border know a little of what the datum holds beyond it."""
+    """The latents of a given datum as a Known, at the sites that lie entirely within `where`. With a learned codec,
+    latents at the border also depend on data beyond it (receptive field)."""
     if where is None:
-        raise Refusal("given content of this kind needs a mask that says which part of it to keep")
+        raise Refusal("given content of this kind needs a mask of the part to keep: use --where")
     return Known(codec.encode([given]), whole_sites(torch.as_tensor(where), codec.space.shape)[None])

@@ -1,6 +1,6 @@
-"""Grids of numbers to patches and back, without learning.
+"""Splits grids of numbers into patches, and joins them; not learned.
 
-Shapes: B batch, C channels, N sites, P numbers in a patch.
+Shapes: B batch, C channels, N sites, P pixels in a patch.
 """
 
 import math
@@ -16,10 +16,10 @@ from .grids import alpha_by_channels, checked_kind, joined, known_sites, numbers
 
 
 class Patches(Codec):
-    """(B, *shape, channels) to (B, N, P channels). `size` is the side of square pictures, or the shape of a grid of any
-    number of axes (sound, clips, voxels); `patch` the side of its patches, or one number for each axis. `values` are
-    "bytes", uint8, which become numbers in [-1, 1], or "reals". With `alpha` four channels are RGBA, and colour is
-    premultiplied."""
+    """Encodes (B, *shape, channels) to (B, N, P * channels). `size` is the side of square pictures, or the shape of a
+    grid with any number of axes (sound, clips, voxels); `patch` the side of its patches, or one number per axis.
+    `values`: "bytes" (uint8, scaled to [-1, 1]) or "reals". With `alpha`, the four channels are RGBA, and colour is
+    premultiplied by alpha."""
 
     version = 2
 

@@ -1,4 +1,4 @@
-"""The way back from symbols to a drawing, whatever the symbols are."""
+"""Decodes tokens to a drawing; accepts any sequence of tokens."""
 
 import math
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,7 @@ MARKERS = ("end", "prefix", "suffix", "middle")
 
 
 class Reader:
-    """Reads one sequence of symbols, tolerating anything."""
+    """Decodes one sequence of tokens; invalid ones are skipped."""
 
     def __init__(self, codec: "Paths", symbols: list[int]):
         self.codec, self.symbols, self.n = codec, symbols, 0
@@ -20,10 +20,10 @@ class Reader:
         self.segments: list[tuple] = []
         self.paint: tuple | None = None
         self.colour: str | None = None
-        self.at: complex | None = None  # None until a starting point was read
+        self.at: complex | None = None  # None before the start of an outline
 
     def take(self, axes: str) -> list[float] | None:
-        """The values of the next symbols, if they are coordinates along these axes."""
+        """Reads the next tokens as coordinates along these axes; None if they are not."""
         values = []
         for i, axis in enumerate(axes):
             first = self.codec.x if axis == "x" else self.codec.y
@@ -42,13 +42,13 @@ class Reader:
                 break
             if symbol < len(names):
                 self.n += 1
-                if not self.operate(names[symbol]):  # its coordinates mean nothing either
+                if not self.operate(names[symbol]):  # skip its coordinates too
                     while self.n < len(self.symbols) and self.symbols[self.n] >= len(names):
                         self.n += 1
                 continue
             across, down = self.take("x"), self.take("y")
             if across is None and down is None:
-                self.n += 1  # beyond the codec's symbols
+                self.n += 1  # not a token of the codec
             elif self.at is not None and across:
                 self.add("L", complex(across[0], self.at.imag))
             if self.at is not None and down:
@@ -58,13 +58,13 @@ class Reader:
 
     def add(self, kind: str, *values) -> bool:
         if kind != "C" and values[-1] == self.at:
-            return True  # goes nowhere
+            return True  # has no length
         self.segments.append((kind, *values))
         self.at = values[-1]
         return True
 
     def operate(self, name: Any) -> bool:
-        """Apply one operation; whether it made sense."""
+        """Applies one operation; returns whether it was valid."""
         if isinstance(name, tuple) or name == "move":
             return self.start(name)
         at = self.at
@@ -103,7 +103,7 @@ class Reader:
         )
 
     def start(self, name: Any) -> bool:
-        """A new outline; a paint starts a new figure."""
+        """Starts an outline; a paint also starts a figure."""
         if name != "move":
             self.finish()
             self.paint = name
@@ -119,14 +119,14 @@ class Reader:
         return values is not None
 
     def take_ink(self) -> None:
-        """The colour of the next symbol, if it is one; else the colour stays."""
+        """Reads the next token if it is a colour; else the colour is unchanged."""
         ink = self.symbols[self.n] - self.codec.ink if self.n < len(self.symbols) else -1
         if 0 <= ink < len(self.codec.inks):
             self.colour = self.codec.inks[ink]
             self.n += 1
 
     def close_fill(self) -> None:
-        """Close a filled outline, or take away one that covers nothing."""
+        """Closes a filled outline, or removes it if it covers nothing."""
         if self.paint and not self.paint[1]:
             while self.segments and self.segments[-1][0] == "M":
                 self.segments.pop()

@@ -1,6 +1,6 @@
-"""Drawings as short sequences of symbols: lines, quarter turns, arcs, circles and cubics on a grid.
+"""Tokenises drawings to short sequences: lines, quarter turns, arcs, circles and cubics on a grid.
 
-Shapes: B drawings, N symbols.
+Shapes: B drawings, N tokens.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from ..space import PADDING, Known, Refusal, Space
 from .arcs import DEGREES, shorten
 from .path_parser import MARKERS, Reader
 
-WIDTHS = (0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0)  # of the pen; 0 is a fill without one
+WIDTHS = (0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0)  # of the stroke; 0 is a fill without a stroke
 WORDS = ("close", "move", "line", "cubic", "circle", "quarter++", "quarter+-", "quarter-+", "quarter--")
 PAINTS = tuple(
     (fill, width, faint, evenodd)
@@ -28,18 +28,19 @@ PAINTS = tuple(
 
 
 class Paths(Codec):
-    """Drawing to symbols and back.
+    """Encodes a drawing to tokens, int64 (B, N), and decodes any tokens to a drawing.
 
-    A figure is its paint and its starting point; then a lone x runs level, a lone y upright, "line" x y slants, a
-    quarter turn and an x bend with both sides equal, an angle and x y bend otherwise, "circle" x closes a circle. Fills
-    close by themselves. `grid` steps span the box; a drawing of over `length` symbols is refused. With `colours`
-    ("#rrggbb"), each paint is followed by the nearest of them, or by a symbol for none; without, none is kept.
+    A figure is a paint token and the x and y of its start; then an x alone is a horizontal line, a y alone a vertical
+    one, "line" x y any other line, a quarter turn and x an arc with equal sides, an angle and x y any other arc,
+    "circle" x a circle. Fills are closed implicitly. The box has `grid` steps a side. `encode` raises Refusal for more
+    than `length` tokens. With `colours` ("#rrggbb"), each paint is followed by the nearest of them or by a token for
+    no colour; without, colours are dropped.
     """
 
     def __init__(self, grid: int = 192, length: int = 320, colours: Sequence[str] = ()):
         super().__init__()
         if not 16 <= grid <= 1024 or length < 16:
-            raise Refusal(f"grid={grid}, length={length}: a grid has 16 to 1024 steps, a length is 16 symbols or more")
+            raise Refusal(f"grid={grid}, length={length}: expected grid from 16 to 1024 and length of at least 16")
         self.grid, self.length = grid, length
         names = [*MARKERS, *WORDS, *PAINTS, *DEGREES, *(-d for d in DEGREES)]
         self.names: list = names
@@ -56,7 +57,7 @@ class Paths(Codec):
         return cls(grid=48, length=64)
 
     def _ink(self, colour: str | None) -> int:
-        """The symbol of the colour that looks most like one."""
+        """The token of the most similar colour."""
         return self.ink + self.inks.index(colour and nearest(colour, self.colours))
 
     def _point(self, point: complex) -> list[int]:
@@ -98,31 +99,29 @@ class Paths(Codec):
         return symbols
 
     def symbols_of(self, drawing: Drawing) -> Tensor:
-        """int64 (n,): the symbols of a whole drawing, without end or limit."""
+        """int64 (n,): all tokens of a drawing, without the end token and not limited by `length`."""
         return torch.tensor([n for figure in drawing.figures for n in self._figure(figure)], dtype=torch.int64)
 
     def known(self, given: Drawing, where: int | None = None) -> Known:
-        """A drawing to finish; or with `where`, one with a gap after its first `where` figures."""
+        """A drawing to continue; with `where`, one with a gap after its first `where` figures."""
         if where is None:
             return Known(spans=((self.symbols_of(given),),))
         if not 0 <= where <= len(given.figures):
-            raise Refusal(
-                f"where={where}: the drawing has {len(given.figures)} figures; a gap lies after 0 or more of them"
-            )
+            raise Refusal(f"where={where}: expected a number of figures before the gap, from 0 to {len(given.figures)}")
         parts = given.figures[:where], given.figures[where:]
         return Known(spans=(tuple(self.symbols_of(Drawing(part)) for part in parts),))
 
     def encode(self, data: Sequence[Drawing]) -> Tensor:
-        """int64 (B, N): symbols, the end, then PADDING to the longest of the batch. A drawing too long is a Refusal."""
+        """int64 (B, N): tokens, the end token, then PADDING. Raises Refusal for more than `length` tokens."""
         end = torch.tensor([self.index["end"]])
         rows = [torch.cat([self.symbols_of(drawing), end]) for drawing in data]
         longest = max((len(row) for row in rows), default=0)
         if longest > self.length:
             raise Refusal(
-                f"a drawing of {longest} symbols: this codec holds {self.length}; simplify it or raise length"
+                f"a drawing of {longest} tokens: expected at most {self.length}; simplify it, or raise length"
             )
         return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=PADDING)
 
     def decode(self, latents: Tensor) -> list[Drawing]:
-        """A drawing for any (B, N) symbols: what makes no sense is passed over, and nothing is read after the end."""
+        """Drawings for any (B, N) tokens: invalid tokens are skipped, and all after the end token is ignored."""
         return [Reader(self, [int(n) for n in row]).drawing() for row in latents]

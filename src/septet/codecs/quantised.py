@@ -1,6 +1,6 @@
-"""Finite scalar quantisation (FSQ, Mentzer et al. 2024): data to symbols on a coarser grid, and back.
+"""Finite scalar quantisation (FSQ, Mentzer et al. 2024): encodes data to tokens on a coarser grid.
 
-Shapes: B batch, N sites, J numbers a symbol; _ stands for the axes of the data's grid, then its channels.
+Shapes: B batch, N sites, J numbers per token; _ stands for the axes of the data's grid, then its channels.
 """
 
 import math
@@ -19,9 +19,9 @@ from .grids import alpha_by_channels, checked_kind, known_sites, numbers, restor
 
 
 class Quantised(Codec, Learner):
-    """(B, *shape, channels) to one of prod(levels) symbols a site on a grid `down` times coarser. `values` are "bytes"
-    (pictures and the like, uint8) or "reals"; with `alpha` four channels are RGBA. `distance` defaults to Crispness;
-    `down` and `stem` are as in Pyramid. The decoder may be the larger."""
+    """Encodes (B, *shape, channels) to tokens, int64 (B, N) out of prod(levels), on a grid `down` times coarser.
+    `values`: "bytes" (uint8) or "reals"; with `alpha`, the four channels are RGBA. `distance` is the reconstruction
+    loss, by default Crispness; `down` and `stem` are as in Pyramid. The decoder can be larger than the encoder."""
 
     version = 2
     counts: Tensor
@@ -49,7 +49,7 @@ class Quantised(Codec, Learner):
         super().__init__()
         checked_kind(values, channels, alpha)
         if not levels or min(levels) < 3:
-            raise Refusal(f"levels={list(levels)}: each number of a symbol needs at least 3 levels")
+            raise Refusal(f"levels={list(levels)}: expected at least 3 for each number of a token")
         down_path = Pyramid(tuple(shape), channels, width, blocks, down, stem)
         up_path = Pyramid(tuple(shape), channels, decoder_width or width, decoder_blocks or blocks, down, stem)
         self.space = Space(down_path.coarse, symbols=math.prod(levels))
@@ -79,7 +79,7 @@ class Quantised(Codec, Learner):
     def decode(self, latents: Tensor) -> Tensor:
         if not self.space.holds(latents) or latents.shape[1] != self.space.sites or bool((latents < 0).any()):
             found, space = f"latents of shape {list(latents.shape)}", self.space
-            raise Refusal(f"{found}: expected rows of {space.sites} symbols from 0 to {space.symbols} and no padding")
+            raise Refusal(f"{found}: expected rows of {space.sites} tokens, each at least 0 and below {space.symbols}")
         return restored(self._reconstruction(self._levels(latents)), self.values, self.alpha)
 
     def known(self, given: Any, where: Any = None) -> Known:
@@ -100,7 +100,7 @@ class Quantised(Codec, Learner):
         return numbers(data, self.values, self.shape, self.channels, self.alpha).to(self.reach.device)
 
     def _bounded(self, x_B_: Tensor) -> Tensor:
-        """(B, N, J), each number within the reach of its levels."""
+        """(B, N, J), each number bounded to the range of its levels."""
         z = to_sites(self.encoder(x_B_)).float()
         return torch.tanh(z + self.shift) * self.reach - self.offset  # Mentzer et al. 2024, appendix A, tan for atanh
 
@@ -114,7 +114,7 @@ class Quantised(Codec, Learner):
         return self.decoder(to_grid(levels_BNJ / self.below, self.space.shape)).float()
 
     def _use(self, symbols_BN: Tensor) -> dict[str, Tensor]:
-        """How much of the codebook a batch uses: distinct symbols, and the exponential of their entropy."""
+        """Use of the codebook in a batch: the number of distinct tokens, and their perplexity."""
         counts = torch.bincount(symbols_BN.flatten(), minlength=self.space.symbols or 0).float()
         share = counts / counts.sum()
         return {"codes": (counts > 0).sum(), "perplexity": torch.exp(torch.special.entr(share).sum())}

@@ -1,4 +1,4 @@
-"""Subword tokenizers: tokenizer.json of the library tokenizers, whoever wrote it; what goes wrong is a Refusal."""
+"""Subword tokenizers: tokenizer.json of the library tokenizers, from any source. Its errors become Refusals."""
 
 import json
 from collections.abc import Iterator
@@ -10,17 +10,19 @@ from ..space import Refusal
 if TYPE_CHECKING:
     from tokenizers import Encoding, Tokenizer
 
-COMPILED = "Precompiled"  # a normalizer whose first bytes tell how much memory is taken, unchecked, before it is read
+COMPILED = "Precompiled"  # a normalizer whose first bytes set how much memory is allocated, unchecked
 
 
 def opened(content: str) -> "Tokenizer":
-    """The tokenizer, which neither cuts nor pads a text."""
+    """Loads a tokenizer, without truncation and padding. Raises Refusal if it cannot be loaded."""
     from tokenizers import Tokenizer
 
     with refusing("be opened"):
         normalizer = json.loads(content).get("normalizer")
         if COMPILED in json.dumps(normalizer):
-            raise Refusal(f"a tokenizer with a normalizer of the kind {COMPILED} is not read; choose another model")
+            raise Refusal(
+                f"the tokenizer's normalizer is of type {COMPILED}, which is not supported; choose another model"
+            )
         tokenizer = Tokenizer.from_str(content)
     tokenizer.no_truncation()
     tokenizer.no_padding()
@@ -28,20 +30,20 @@ def opened(content: str) -> "Tokenizer":
 
 
 def size(tokenizer: "Tokenizer") -> int:
-    """How many symbols a table needs for all that it may say, what it adds to texts included."""
+    """The embedding size that the tokenizer needs: its largest id + 1, special tokens included."""
     return max([0, *tokenizer.get_vocab().values(), *encoded(tokenizer, "").ids]) + 1
 
 
 def encoded(tokenizer: "Tokenizer", text: str, begun: bool = True) -> "Encoding":
-    """A text's symbols; with `begun`, between what it adds to every text."""
+    """Tokenises a text; with `begun`, including the special tokens that the tokenizer adds to every text."""
     with refusing(f"take {text[:40]!r}"):
         return tokenizer.encode(text, add_special_tokens=begun)
 
 
 @contextmanager
 def refusing(doing: str) -> Iterator[None]:
-    """Turns what the library raises into a Refusal: plain exceptions, and panics, where it gives up on a pattern, which
-    are no Exception and of a class that cannot be imported."""
+    """Converts errors of the library to Refusals: exceptions, and panics, which it raises for some patterns; these do
+    not derive from Exception, and their class cannot be imported."""
     try:
         yield
     except (Refusal, MemoryError):

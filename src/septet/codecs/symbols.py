@@ -1,6 +1,6 @@
-"""Text to symbols and back: bytes, characters, or byte-level BPE.
+"""Tokenises text: bytes, characters, or byte-level BPE.
 
-Shapes: B batch, N symbols.
+Shapes: B batch, N tokens.
 """
 
 from collections.abc import Iterable, Sequence
@@ -14,19 +14,19 @@ from ..part import Asset
 from ..space import PADDING, Known, Refusal, Space
 from . import subwords
 
-GAP = "[gap]"  # in a given text: here something is missing
-PLAIN = [*range(33, 127), *range(161, 173), *range(174, 256)]  # bytes that are written as they are in a byte-level BPE
+GAP = "[gap]"  # marks a gap to fill in a given text
+PLAIN = [*range(33, 127), *range(161, 173), *range(174, 256)]  # bytes that a byte-level BPE writes as themselves
 OTHER = [byte for byte in range(256) if byte not in PLAIN]
 BYTES = {chr(byte): byte for byte in PLAIN} | {chr(256 + n): byte for n, byte in enumerate(OTHER)}
 MARKERS = ("end", "prefix", "suffix", "middle", "mask")
 
 
 class Symbols(Codec):
-    """Text to at most `length` symbols, an "end" symbol and padding after them.
+    """Encodes text to at most `length` tokens, the end token included, and PADDING after it.
 
-    `tokens`: "bytes", a string of the known characters (others become the first), or a tokenizer as an Asset. Where
-    the tokenizer has markers of its own, `markers` names them by their symbols, out of `symbols` in all; otherwise
-    MARKERS come after the plain symbols.
+    `kind`: "bytes"; "characters", those in `characters` (others are encoded as the first); or "bpe", with a
+    `tokenizer`. `markers` maps the names of special tokens that the tokenizer has to their ids, and `symbols` is the
+    vocabulary size; by default, MARKERS are appended to the vocabulary.
     """
 
     def __init__(
@@ -46,14 +46,14 @@ class Symbols(Codec):
         self.tokenizer, plain = None, len(characters) if kind == "characters" else 256
         if kind == "bpe":
             if tokenizer is None:
-                raise Refusal("kind='bpe' needs a tokenizer")
+                raise Refusal("kind='bpe' needs a tokenizer: give one as an Asset")
             self.tokenizer = subwords.opened(tokenizer.content)
             plain = subwords.size(self.tokenizer)
             if symbols is not None and plain > symbols:
-                raise Refusal(f"its tokenizer has {plain:,} symbols, its table {symbols:,}; use another copy")
+                raise Refusal(f"its tokenizer has {plain:,} tokens, its embedding {symbols:,}; use another copy")
         own = {name: plain + i for i, name in enumerate(MARKERS)} if markers is None else markers
         if "end" not in own:
-            raise Refusal(f"markers={', '.join(own)}: there is no symbol that ends a text")
+            raise Refusal(f"markers={', '.join(own)}: expected one called end, the token that ends a text")
         self.markers, self.plain = frozenset(own.values()), plain
         self.space = Space((length,), symbols=symbols or plain + (len(own) if markers is None else 0), markers=own)
 
@@ -63,7 +63,7 @@ class Symbols(Codec):
 
     @classmethod
     def learned(cls, texts: Iterable[str], tokens: str | int, length: int) -> "Symbols":
-        """`tokens`: "characters", "bytes", or the size of a byte-level BPE to be trained on `texts`."""
+        """`tokens`: "characters", "bytes", or the vocabulary size of a byte-level BPE, which is trained on `texts`."""
         if tokens == "bytes":
             return cls(length)
         if tokens == "characters":
@@ -81,11 +81,12 @@ class Symbols(Codec):
         return cls(length, "bpe", tokenizer=Asset("tokenizer.json", tokenizer.to_str()))
 
     def of_length(self, length: int) -> "Symbols":
-        """The same symbols, for texts of another length."""
+        """A copy of this codec with another `length`."""
         return Symbols(**{**self.__dict__["arguments"], "length": length})
 
     def symbols_of(self, text: str, begun: bool = True) -> Tensor:
-        """(n,) symbols of the whole text, without end or limit; with `begun`, after what the tokenizer begins with."""
+        """int64 (n,): all tokens of a text, without the end token and not limited by `length`. With `begun`, the
+        tokenizer adds its special tokens, such as one for the beginning."""
         if self.kind == "bytes":
             with subwords.refusing(f"take {text[:40]!r}"):
                 content = bytearray(text.encode())
@@ -96,7 +97,7 @@ class Symbols(Codec):
         return torch.tensor(subwords.encoded(self.tokenizer, text, begun).ids, dtype=torch.int64)
 
     def placed(self, text: str) -> tuple[np.ndarray, np.ndarray]:
-        """(n,) symbols of the whole text, and the character at which each begins."""
+        """(n,) tokens of the whole text, and (n,) index of the character at which each begins."""
         if self.kind == "bytes":
             sizes = [len(character.encode()) for character in text]
             return self.symbols_of(text).numpy(), np.repeat(np.arange(len(text)), sizes)
@@ -106,11 +107,11 @@ class Symbols(Codec):
         return np.array(encoded.ids, np.int64), np.array([begin for begin, _ in encoded.offsets], np.int64)
 
     def unknown(self, text: str) -> list[str]:
-        """Characters that the codec cannot hold."""
+        """Characters that are not in the vocabulary."""
         return [c for c in dict.fromkeys(text) if self.kind == "characters" and c not in self.index]
 
     def known(self, given: str, where: None = None) -> Known:
-        """A beginning to go on from; or, with GAP between them, the text before and after a gap to fill."""
+        """A beginning to continue; or, with GAP in the text, the parts around each gap to fill."""
         spans = tuple(self.symbols_of(part) for part in given.split(GAP))
         return Known(spans=(spans,))
 
@@ -123,7 +124,7 @@ class Symbols(Codec):
         return [self.text_of(row) for row in latents]
 
     def text_of(self, row: Tensor) -> str:
-        """The text of (n,) symbols up to the end symbol; other markers and padding are left out."""
+        """Decodes (n,) tokens up to the end token; other special tokens and padding are skipped."""
         ended = (row == self.space.markers["end"]).nonzero()
         row = row[: int(ended[0])] if len(ended) else row
         kept = [symbol for symbol in row.tolist() if 0 <= symbol < self.plain and symbol not in self.markers]
@@ -136,11 +137,12 @@ class Symbols(Codec):
             return self.tokenizer.decode(kept, skip_special_tokens=False)
 
     def pieces_of(self, symbols: Iterable[int]) -> list[str]:
-        """Each symbol's own text."""
+        """The text of each token, decoded alone."""
         return [self.text_of(torch.tensor([symbol])) for symbol in symbols]
 
     def bytes_of(self, symbol: int) -> bytes | None:
-        """What a symbol stands for, which may be part of a character; None where the tokenizer does not tell."""
+        """The bytes of a token, which may be part of a character; b"" of a special token; None if the tokenizer is not
+        byte-level."""
         if symbol in self.markers or not 0 <= symbol < self.plain:
             return b""
         if self.tokenizer is None:

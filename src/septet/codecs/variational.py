@@ -1,4 +1,4 @@
-"""The variational autoencoder (VAE): data to real latents with a standard normal prior, and back.
+"""The variational autoencoder (VAE): encodes data to real latents with a standard normal prior.
 
 Shapes: B batch, N sites, C latent channels, K samples; _ stands for the axes of the data's grid, then its channels.
 """
@@ -22,21 +22,21 @@ LIKELIHOODS = ("gaussian", "bernoulli")
 
 
 class Variational(Codec, Learner):
-    """(B, *shape, channels) to `latent_channels` reals a site on a grid `down` times coarser, or with `vector` to one
-    site that sees everything (Kingma & Welling 2014). `values` are "bytes" (pictures and the like, uint8) or "reals";
-    with `alpha` four channels are RGBA. `down` and `stem` are as in Pyramid.
+    """Encodes (B, *shape, channels) to (B, N, latent_channels) on a grid `down` times coarser, or with `vector` to one
+    site with a global receptive field (Kingma & Welling 2014). `values`: "bytes" (uint8) or "reals"; with `alpha`, the
+    four channels are RGBA. `down` and `stem` are as in Pyramid.
 
-    likelihood "gaussian": one output variance, learned as the optimum (Rybkin et al. 2021); `distance` takes the place
-    of the mean squared difference. "bernoulli": each number is the chance of a one; bytes are drawn anew each time.
-    The weight of the divergence rises to `kl_weight` over the first `warmup` of training, and no channel pays for its
-    first `free_nats` (Kingma et al. 2016). Loss: nats a number of the data.
+    likelihood "gaussian": one output variance, set to its optimum (Rybkin et al. 2021); `distance` replaces the mean
+    squared error. "bernoulli": each number is the probability of a one; bytes are binarised at random at every use.
+    The weight of the KL divergence rises to `kl_weight` over the first `warmup` of training (a fraction), and each
+    channel has `free_nats` (Kingma et al. 2016). Loss: nats per number of the data.
     """
 
     version = 2
     scale: Tensor
     variance: Tensor
 
-    LEAST_VARIANCE = math.exp(-12)  # of the output: exact data must not drive it to 0
+    LEAST_VARIANCE = math.exp(-12)  # of the output, if the reconstruction becomes exact
 
     def __init__(
         self,
@@ -63,7 +63,7 @@ class Variational(Codec, Learner):
         if likelihood not in LIKELIHOODS:
             raise Refusal(f"likelihood={likelihood!r}: expected 'gaussian' or 'bernoulli'")
         if likelihood == "bernoulli" and distance is not None:
-            raise Refusal("likelihood='bernoulli' is a distance of its own; leave out distance")
+            raise Refusal("likelihood='bernoulli' has its own reconstruction loss; leave out distance=")
         down_path = Pyramid(tuple(shape), channels, width, blocks, down, stem)
         up_path = Pyramid(tuple(shape), channels, width, decoder_blocks or blocks, down, stem)
         self.space = Space((1,) if vector else down_path.coarse, channels=latent_channels)
@@ -73,7 +73,7 @@ class Variational(Codec, Learner):
         self.shape, self.channels, self.alpha = tuple(shape), channels, alpha
         self.values, self.likelihood, self.distance = values, likelihood, distance or Squares()
         self.kl_weight, self.warmup, self.free_nats = kl_weight, warmup, free_nats
-        self.register_buffer("scale", torch.ones(latent_channels))  # latents outside = scale * latents inside
+        self.register_buffer("scale", torch.ones(latent_channels))  # encode() multiplies latents by it
         self.register_buffer("variance", torch.ones(()))  # of the Gaussian output
 
     @classmethod
@@ -89,7 +89,7 @@ class Variational(Codec, Learner):
         return self.encode_distribution(data)[0]
 
     def encode_distribution(self, data: Any) -> tuple[Tensor, Tensor]:
-        """(B, N, C) mean and deviation of the latents."""
+        """(B, N, C) mean and standard deviation of the latents."""
         mean, log_deviation = self.posterior(self._entered(data))
         return mean * self.scale, log_deviation.exp() * self.scale
 
@@ -105,7 +105,8 @@ class Variational(Codec, Learner):
 
     @torch.no_grad()
     def calibrate(self, batches: Iterable[Any]) -> None:
-        """Set the scale at which latents have unit deviation in each channel, and the output variance, from data."""
+        """Sets, from data, the scale with which latents have unit standard deviation in each channel, and the output
+        variance."""
         count, total, square, error = 0, torch.zeros_like(self.scale), torch.zeros_like(self.scale), 0.0
         for data in batches:
             x = self._entered(data)
@@ -115,7 +116,7 @@ class Variational(Codec, Learner):
             drawn = mean + spread.sqrt() * torch.randn(mean.shape).to(mean.device)
             error, count = error + self.distance(self.reconstruction(drawn), x).sum(), count + len(x)
         if count == 0:
-            raise Refusal("calibrate: got no data; give at least one batch")
+            raise Refusal("calibrate: no data; expected at least one batch")
         mean = total / count
         self.scale.copy_((square / count - mean.square()).clamp(min=1e-8).rsqrt())
         self.variance.copy_((torch.as_tensor(error) / count).clamp(min=self.LEAST_VARIANCE))
@@ -136,12 +137,12 @@ class Variational(Codec, Learner):
         return {"loss": total, "weight": torch.tensor(float(len(batch["data"])))}
 
     def posterior(self, x_B_: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, N, C) mean and logarithm of the deviation, before scaling."""
+        """(B, N, C) mean and logarithm of the standard deviation, without `scale`."""
         mean, log_deviation = to_sites(self.encoder(x_B_)).float().chunk(2, dim=-1)
         return mean, log_deviation.clamp(-8, 4)
 
     def reconstruction(self, latents_BNC: Tensor) -> Tensor:
-        """(B, *shape, channels): means of the Gaussian, or scores of the Bernoulli."""
+        """(B, *shape, channels): means of the Gaussian, or logits of the Bernoulli."""
         return self.decoder(to_grid(latents_BNC, self.space.shape)).float()
 
     def reconstruction_nats(self, drawn_B_: Tensor, x_B_: Tensor) -> Tensor:
@@ -165,16 +166,17 @@ class Variational(Codec, Learner):
 
 @torch.no_grad()
 def bound(codec: Variational, data: Any, samples: int = 500, seed: int = 0, rows: int = 10) -> Tensor:
-    """(B,) nats: the importance-weighted bound on -log p(data), tighter with more samples (Burda et al. 2016, eq. 8).
-    Bytes for a Bernoulli likelihood must be 0 or 255. `rows` data are weighed at a time."""
+    """(B,) nats: the importance-weighted upper bound on -log p(data), tighter with more samples (Burda et al. 2016,
+    eq. 8), computed for `rows` data at a time. Raises Refusal for bytes other than 0 and 255 with a Bernoulli
+    likelihood, and for a `distance` that is not a density."""
     if codec.likelihood == "gaussian" and not isinstance(codec.distance, Squares):
-        raise Refusal(f"distance={type(codec.distance).__name__}: only Squares belongs to a density; it has no bound")
+        raise Refusal(f"distance={type(codec.distance).__name__}: the bound is only defined for Squares, a density")
     codec.eval()
     stream, bounds = torch.Generator().manual_seed(seed), []
     for begin in range(0, len(data), rows):
         x = codec._entered(data[begin : begin + rows])
         if codec.likelihood == "bernoulli" and not bool(((x == 0) | (x == 1)).all()):
-            raise Refusal("bound: a Bernoulli likelihood takes data of zeros and ones; draw or round them first")
+            raise Refusal("bound: a Bernoulli likelihood needs data of zeros and ones; binarise them first")
         mean, log_deviation = codec.posterior(x)
         noise_KBNC = torch.randn(samples, *mean.shape, generator=stream).to(mean.device)
         latents_KBNC = mean + log_deviation.exp() * noise_KBNC
@@ -194,14 +196,14 @@ def _from_sites(pyramid: Pyramid, entering: int, hidden: int) -> nn.Module:
 
 
 def _to_vector(pyramid: Pyramid, leaving: int, hidden: int) -> nn.Module:
-    """An encoder whose grid is gathered into one site."""
+    """An encoder with linear layers that map its grid to one site."""
     width = pyramid.widths[-1]
     gather = [nn.SiLU(), nn.Flatten(), nn.Linear(width * math.prod(pyramid.coarse), hidden), nn.SiLU()]
     return nn.Sequential(Encoder(pyramid, width), *gather, nn.Linear(hidden, leaving), nn.Unflatten(1, (-1, 1)))
 
 
 def _from_vector(pyramid: Pyramid, entering: int, hidden: int) -> nn.Module:
-    """A decoder whose grid is spread from one site."""
+    """A decoder with linear layers that map one site to its grid."""
     width = pyramid.widths[-1]
     spread = [nn.Linear(entering, hidden), nn.SiLU(), nn.Linear(hidden, width * math.prod(pyramid.coarse))]
     return nn.Sequential(nn.Flatten(), *spread, nn.Unflatten(1, (width, *pyramid.coarse)), Decoder(pyramid, width))

@@ -1,1 +1,1 @@
-"""Prompts to context: nothing, attributes, text, content, and several of these together."""
+"""Conditioners encode prompts to context: nothing, attributes, text, content, and compositions of these."""

@@ -13,9 +13,10 @@ from ..space import Refusal
 
 
 class Attributes(Conditioner):
-    """One of a few values for each of several named attributes, as a vector. Symbol 0 of each says nothing.
+    """Named attributes, each with a fixed set of values, encoded as the sum of one embedding per attribute.
 
-    Takes a dict of strings, or "name=value, name=value"; with one attribute its bare value will do.
+    A prompt is a dict of strings or "name=value, name=value"; if there is one attribute only, also its bare value. In
+    the prepared tensor, 0 stands for an attribute that is not given.
     """
 
     def __init__(self, width: int, values: dict[str, list[str]]):
@@ -34,7 +35,7 @@ class Attributes(Conditioner):
 
     @classmethod
     def learned(cls, width: int, prompts: Iterable[Prompt]) -> "Attributes":
-        """The attributes and values that occur in `prompts`; plain strings become the attribute "label"."""
+        """Collects the attributes and values that occur in `prompts`; a plain string is a value of "label"."""
         values: dict[str, set[str]] = {}
         for prompt in prompts:
             for name, value in ({"label": prompt} if isinstance(prompt, str) else prompt or {}).items():
@@ -51,7 +52,7 @@ class Attributes(Conditioner):
         return [{name: values[k % len(values)] for name, values in self.values.items()} for k in range(most)]
 
     def parsed(self, prompt: Prompt) -> dict[str, str]:
-        """The values that a prompt names, by attribute."""
+        """Parses a prompt to values by attribute."""
         if not prompt or isinstance(prompt, Mapping):
             return dict(prompt or {})
         if len(self.values) == 1 and "=" not in prompt:
@@ -62,9 +63,9 @@ class Attributes(Conditioner):
     def _row(self, chosen: dict[str, str]) -> list[int]:
         for name, value in chosen.items():
             if name not in self.values:
-                raise Refusal(f"attribute {name!r}: this model knows {', '.join(self.values)}")
+                raise Refusal(f"attribute {name!r}: expected one of {', '.join(self.values)}")
             if value not in self.values[name]:
-                raise Refusal(f"{name}={value!r}: this model knows {', '.join(self.values[name][:20])}")
+                raise Refusal(f"{name}={value!r}: expected one of {', '.join(self.values[name][:20])}")
         return [self.values[n].index(chosen[n]) + 1 if n in chosen else 0 for n in self.values]
 
     def forward(self, symbols_BM: Tensor) -> Context:
@@ -77,5 +78,5 @@ def _natural(value: str) -> tuple[int, str]:
 
 
 def Labels(width: int, labels: Sequence[str]) -> Attributes:
-    """One label of a few: Attributes with the single attribute "label"."""
+    """Class labels: Attributes with the single attribute "label"."""
     return Attributes(width, {"label": list(labels)})

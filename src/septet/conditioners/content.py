@@ -16,17 +16,17 @@ from ..contracts import Codec, Conditioner, Context, Modality, Places
 from ..space import PADDING, Refusal
 
 FORMS = ("tokens", "aligned", "vector")
-ROWS = 256  # data that are encoded at a time
+ROWS = 256  # data encoded at a time
 
 
 class Content(Conditioner):
-    """Data of `modality` through a `codec` of its own, which is not trained with the model. Its prompts are data, or
-    None; Several gives them names.
+    """Encodes data of `modality` with a `codec` of its own, which is frozen. A prompt is a datum, or None; Several
+    gives it a name.
 
-    As "tokens" the content stands before what is drawn, as a "vector" it is the mean of its sites. "aligned", it is
-    added to the sites of a grid of `shape`, that of what is drawn: its k-th axis runs along `axes[k]` of the grid,
-    whatever their lengths, and its values are the same along the other axes. A picture aligned with a clip (T, H, W)
-    has the axes (1, 2), a sound the axis (0,). With an `encoder`, the content's sites see each other before.
+    `form` is the field of the Context: "tokens", one per site of the content, which are attended to; "vector", their
+    mean; "aligned", values added to the generated grid of `shape`. The k-th axis of aligned content is resized to axis
+    `axes[k]` of the grid, and its values are repeated along the other axes: a picture aligned with a clip (T, H, W) has
+    axes (1, 2), a sound has (0,). An optional `encoder` is a transformer over the sites of the content.
     """
 
     def __init__(
@@ -66,12 +66,13 @@ class Content(Conditioner):
         ascending = list(self.axes) == sorted(set(self.axes)) and all(0 <= a < len(self.shape) for a in self.axes)
         if not self.shape or len(self.axes) != len(own) or not ascending:
             raise Refusal(
-                f"shape={self.shape}, axes={self.axes}: aligned content needs the grid of what is drawn, and for each "
-                f"of its own {len(own)} axes one of that grid, in order"
+                f"shape={self.shape}, axes={self.axes}: aligned content needs the shape of the generated grid, and for "
+                f"each of its own {len(own)} axes the index of an axis of that grid, in ascending order"
             )
 
     def prepare(self, prompts: Sequence[Any]) -> Tensor:
-        """int64 (B, M), a symbol's number + 1; or (B, M, 1 + C), 1 and a site's channels. 0 where nothing is said."""
+        """Discrete: int64 (B, M), symbol + 1. Real: (B, M, 1 + C), a 1 before the channels. 0 where there is no
+        content."""
         rows = [k for k, datum in enumerate(prompts) if not (datum is None or (isinstance(datum, str) and not datum))]
         space, ragged = self.codec.space, self.codec.space.discrete and len(self.codec.space.shape) == 1
         with torch.no_grad():
@@ -93,7 +94,7 @@ class Content(Conditioner):
     def forward(self, prepared: Tensor) -> Context:
         discrete = self.codec.space.discrete
         valid = (prepared if discrete else prepared[..., 0]) > 0
-        if len(self.codec.space.shape) == 1:  # few shapes, and no column that nobody uses
+        if len(self.codec.space.shape) == 1:  # cut padding, in steps of 4 so that there are few shapes
             longest = int(valid.sum(1).max()) if valid.numel() else 0
             prepared, valid = (t[:, : max(1, -(-longest // 4) * 4)] for t in (prepared, valid))
         x = self.enter(prepared if discrete else prepared[..., 1:])
@@ -107,7 +108,7 @@ class Content(Conditioner):
         return Context(vector_BD=vector) if self.form == "vector" else Context(tokens, valid, vector)
 
     def _aligned(self, tokens_BMD: Tensor) -> Tensor:
-        """(B, N, D): the content at each site of the grid, means where several of its sites fall on one."""
+        """(B, N, D): the content resized to the grid by area averaging."""
         own = self.codec.space
         whole = F.pad(tokens_BMD, (0, 0, 0, own.sites - tokens_BMD.shape[1]))
         grid = F.interpolate(to_grid(whole, own.shape), [self.shape[a] for a in self.axes], mode="area")
@@ -116,7 +117,7 @@ class Content(Conditioner):
         return to_sites(grid.expand(-1, -1, *self.shape))
 
     def unread(self, prompt: Any) -> list[str]:
-        """Of a text that the codec cuts short, the words that it leaves out."""
+        """Words at the end of a text that the codec truncates."""
         if not isinstance(prompt, str) or not prompt:
             return []
         kept = self.codec.decode(self.codec.encode([prompt]))[0]

@@ -1,4 +1,4 @@
-"""Prompts left out while a model is trained, so that it can be drawn from without them, and guided.
+"""Prompt dropout in training, for sampling without a prompt and for classifier-free guidance.
 
 Shapes: B batch.
 """
@@ -11,7 +11,8 @@ from ..contracts import Conditioner, Prepared
 
 
 def dropped(prompts: Prepared, conditioner: Conditioner, share: float) -> Prepared:
-    """Prompts of which a share says nothing; of those with several parts, as large a share of each part as well."""
+    """Replaces a random share of the prompts by the empty prompt. In prompts with several parts, the same share of each
+    part is dropped in addition."""
     if not share:
         return prompts
     silent = conditioner.nothing(1)
@@ -24,7 +25,7 @@ def dropped(prompts: Prepared, conditioner: Conditioner, share: float) -> Prepar
 
 
 def _silenced(told: Tensor, silent: Tensor, drop_B1: Tensor) -> Tensor:
-    """Prepared prompts, with the one that says nothing in place of those that are dropped."""
+    """Prepared prompts `told`, replaced by the empty prompt `silent` where `drop_B1` is true."""
     drop = drop_B1.view(-1, *[1] * (told.dim() - 1)).to(told.device)
     pad = [0, 0] * (told.dim() - 2) + [0, told.shape[1] - silent.shape[1]]
     return torch.where(drop, F.pad(silent.to(told.device), pad), told)

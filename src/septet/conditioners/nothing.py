@@ -10,7 +10,7 @@ from ..space import Refusal
 
 
 class Nothing(Conditioner):
-    """No prompt at all."""
+    """Unconditional: takes no prompt."""
 
     @classmethod
     def tiny(cls) -> "Nothing":

@@ -1,4 +1,4 @@
-"""What a prompt says: words, and content by name."""
+"""The words of prompts, and their content by name."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -9,8 +9,8 @@ from ..modalities.digests import sha256_of
 from ..space import Refusal
 
 WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)?")
-# They name nothing that could be drawn, so nobody need be told that captions lacked them. Words that turn a meaning
-# round ("off", "no", "without", "under") are not among them.
+# They name nothing that could be generated, so no warning is given if the captions lack them. Words that reverse a
+# meaning ("off", "no", "without", "under") are not among them.
 FUNCTION_WORDS = frozenset(
     WORD.findall(
         "a about an and are as at be been being between by for from had has have her his i in into is it it's its me "
@@ -21,22 +21,22 @@ FUNCTION_WORDS = frozenset(
 
 
 def words_of(prompt: Prompt) -> list[str]:
-    """The lower-case words of a prompt that holds no content, in order."""
+    """The lower-case words of a prompt without content, in order."""
     return WORD.findall(joined(prompt).lower())
 
 
 def joined(prompt: Prompt) -> str:
-    """A prompt that holds no content as one text."""
+    """A prompt without content as one text."""
     return ", ".join(prompt.values()) if isinstance(prompt, Mapping) else prompt or ""
 
 
 def content_words(prompt: Prompt) -> list[str]:
-    """The words of a prompt that name or describe something, each once."""
+    """The distinct words of a prompt, without function words."""
     return [word for word in dict.fromkeys(words_of(prompt)) if word not in FUNCTION_WORDS]
 
 
 def spoken(prompt: Prompt, contents: Mapping[str, Modality]) -> Prompt:
-    """A prompt without its content: a text where it says nothing else."""
+    """A prompt without its content: a text if nothing else is left."""
     if not contents or not isinstance(prompt, Mapping):
         return prompt
     said = {name: value for name, value in prompt.items() if name not in contents}
@@ -44,7 +44,7 @@ def spoken(prompt: Prompt, contents: Mapping[str, Modality]) -> Prompt:
 
 
 def fitted(prompts: Sequence[Prompt], contents: Mapping[str, Modality]) -> list[Prompt]:
-    """Prompts whose content is in the form that models of its modality know; one that is given often, made once."""
+    """Prompts with content converted by its modality (`take`, then `fit`); repeated prompts are converted once."""
     done = {id(prompt): _of_prompt(prompt, contents) for prompt in prompts}
     return [done[id(prompt)] for prompt in prompts]
 
@@ -66,7 +66,7 @@ def _fitted(name: str, value: Any, contents: Mapping[str, Modality]) -> Any:
 
 
 def recorded(prompt: Prompt, contents: Mapping[str, Modality]) -> Any:
-    """What a record says of a prompt: words as they are, and of content the hash."""
+    """A prompt as written to a record: content is replaced by its SHA-256."""
     if not isinstance(prompt, Mapping):
         return prompt
     return {name: {"sha256": sha256_of(value)} if name in contents else value for name, value in prompt.items()}

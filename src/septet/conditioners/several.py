@@ -1,4 +1,4 @@
-"""Prompts of several named parts, each for a conditioner of its own.
+"""Prompts with several named parts, each encoded by its own conditioner.
 
 Shapes: B batch, M context tokens, D width.
 """
@@ -15,12 +15,13 @@ from ..space import Refusal
 
 
 class Several(Conditioner):
-    """A prompt is {name: value}, with the names of `parts`. A string, and values that no part is named after, go to the
-    first part that takes words.
+    """Composes named conditioners. A prompt is {name: value}, with the names of `parts`; a string, and values with
+    other names, go to the first part that takes words.
 
-    Tokens stand side by side, those of each part but the last filled up to its `length`, so that a prompt means the
-    same in any batch: let the part whose prompts differ most in length be the last. A part that gives a vector alone is
-    one token as well, where others give tokens. Vectors are added up, and so is what is aligned.
+    Tokens are concatenated, those of each part but the last padded to its `length`, so that the encoding of a prompt
+    does not depend on its batch: the part whose prompts differ most in length should be the last. Where some parts
+    give tokens, a part that gives only a vector contributes it as a token too. Vectors are summed, and so are aligned
+    values.
     """
 
     def __init__(self, parts: dict[str, Conditioner]):
@@ -28,7 +29,7 @@ class Several(Conditioner):
         if not parts:
             raise Refusal("parts={}: expected at least one conditioner, by name")
         if any(isinstance(part, Several) for part in parts.values()):
-            raise Refusal("Several among the parts of Several: give all parts to one")
+            raise Refusal("a Several as a part of Several: give all parts to one Several")
         self.parts = nn.ModuleDict(parts)
         self.words = next((name for name, part in parts.items() if part.modality is None), None)
         self.length = sum(part.length for part in parts.values())
@@ -48,7 +49,7 @@ class Several(Conditioner):
         return {name: part.modality for name, part in self._each() if part.modality is not None}
 
     def named(self, prompt: Prompt) -> dict[str, Any]:
-        """What a prompt says to each part that it speaks to."""
+        """Parses a prompt to values by the name of their part. Raises Refusal for an unknown name."""
         if not prompt:
             return {}
         if not isinstance(prompt, str | Mapping):
@@ -66,7 +67,7 @@ class Several(Conditioner):
         return f"values by name: {', '.join(kinds)}"
 
     def accepted(self, prompts: Sequence[Prompt]) -> list[Prompt]:
-        """The prompts, without their words where no part takes any."""
+        """The prompts, without their words if no part takes words."""
         if self.words is not None:
             return list(prompts)
         told = [prompt if isinstance(prompt, Mapping) else {} for prompt in prompts]
@@ -87,11 +88,11 @@ class Several(Conditioner):
             valid,
             torch.stack(vectors).sum(0) if vectors else None,
             torch.stack(aligned).sum(0) if aligned else None,
-            torch.cat(symbols, 1) if len(symbols) == len(heard) else None,  # a table by label holds nothing else
+            torch.cat(symbols, 1) if len(symbols) == len(heard) else None,  # all parts or none: a table per label
         )
 
     def examples(self) -> Sequence[Prompt]:
-        """Words alone: no content is kept to show."""
+        """Examples of words only: no content is stored."""
         return [None] if self.words is None else self.parts[self.words].examples()  # pyright: ignore
 
     def unseen(self, prompt: Prompt) -> list[str]:
@@ -105,7 +106,7 @@ class Several(Conditioner):
 
 
 def _with_tokens(part: Conditioner, context: Context) -> tuple[int, Tensor | None, Tensor | None, bool]:
-    """How many tokens a part gives at most, these, which of them are valid, and whether they are but its vector."""
+    """A part's maximum number of tokens, its tokens, which are valid, and whether they are only its vector."""
     tokens, valid, only = context.tokens_BMD, context.valid_BM, False
     if tokens is None and context.vector_BD is not None:
         tokens, valid, only = context.vector_BD[:, None], None, True

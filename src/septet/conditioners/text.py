@@ -1,6 +1,6 @@
 """Free text as prompts.
 
-Shapes: B batch, M symbols of a prompt, D width.
+Shapes: B batch, M subwords of a prompt, D width.
 """
 
 from collections import Counter
@@ -18,14 +18,14 @@ from .prompts import FUNCTION_WORDS, WORD, content_words, joined, words_of
 
 
 class Text(Conditioner):
-    """Free text by a small transformer over byte-level BPE subwords, trained together with the model it serves.
+    """Encodes free text by a small transformer over byte-level BPE subwords, trained together with the model.
 
-    Gives the tokens, and their mean as the vector. `words` are the words of the training prompts, most frequent
-    first. Symbol 0 is padding, 1 stands for "nothing said".
+    The context has the tokens, and their mean as the vector. `words` are the words of the training prompts, most
+    frequent first. In the prepared tensor, 0 is padding and 1 the empty prompt.
     """
 
     LONGEST = 10_000  # characters of a prompt
-    SHORT, LONG = 24, 64  # subwords that are read at least, and at most however long training prompts are
+    SHORT, LONG = 24, 64  # bounds of `length` in `learned`, in subwords
 
     def __init__(self, width: int, encoder: Transformer, tokenizer: Asset, words: list[str], length: int = 24):
         super().__init__()
@@ -43,8 +43,8 @@ class Text(Conditioner):
     def learned(
         cls, width: int, prompts: Iterable[Prompt], layers: int = 2, inner: int | None = None, subwords: int = 4000
     ) -> "Text":
-        """An encoder whose subwords and known words are those of `prompts`; it reads as many subwords as the longest
-        has, LONG at most."""
+        """An untrained encoder with a BPE tokenizer trained on `prompts`. Its maximum length is that of the longest
+        prompt, from SHORT to LONG subwords."""
         from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
         prompts = list(prompts)
@@ -77,7 +77,7 @@ class Text(Conditioner):
 
     def forward(self, symbols_BM: Tensor) -> Context:
         longest = int((symbols_BM > 0).sum(1).max()) if symbols_BM.numel() else 0
-        symbols_BM = symbols_BM[:, : -(-longest // 4) * 4]  # few shapes, and no column that nobody uses
+        symbols_BM = symbols_BM[:, : -(-longest // 4) * 4]  # cut padding, in steps of 4 so that there are few shapes
         valid = symbols_BM > 0
         places = Places(torch.arange(symbols_BM.shape[1], device=symbols_BM.device)[:, None], valid.long() - 1)
         tokens = self.out(self.encoder(self.embedding(symbols_BM), places, Context()))

@@ -1,4 +1,4 @@
-"""Training: the loop, its optimisers, how long it lasts, what it costs."""
+"""Training: the loop, optimisers, budgets, network sizes that fit them, and costs."""
 
 from .loop import Step, fit
 from .settings import Settings

@@ -1,5 +1,5 @@
 """fit(): the only training loop. A generator that yields after each step, so that the caller decides when to log,
-save, look or stop."""
+save, preview or stop."""
 
 import math
 import time
@@ -29,9 +29,10 @@ STREAMS = 32  # random seeds per step and player, one per batch
 
 @dataclass
 class Step:
-    """What one step did. `losses` by name; `validation` in nats (or the process's unit) where it was measured, and
-    `best_step` the one at which it was lowest, 0 before any. `averaged()` is a context in which the learner holds its
-    averaged weights. `remarks` are sentences on what did not go as planned."""
+    """The result of one training step. `losses` by name; `validation` is the validation loss in nats (or the process's
+    unit), None if it was not measured at this step; `best_step` is the step with the lowest one, 0 before any.
+    `capture()` returns the state to resume from. `averaged()` is a context manager in which the learner has its
+    averaged weights. `remarks` are messages about anything unusual."""
 
     step: int
     progress: float
@@ -57,9 +58,9 @@ def fit(
     seed: int = 0,
     state: dict[str, Any] | None = None,
 ) -> Iterator[Step]:
-    """Train until the pace ends. `state` is what `Step.capture` gave, to go on from. In the end the learner holds its
-    averaged weights, the best of them if the validation loss rose after them. A loss that is not finite is a Refusal.
-    Under torchrun, each rank trains on its own batches, and all end with the same weights."""
+    """Trains until `pace` ends. `state`, returned by `Step.capture`, resumes a run. At the end the learner has its
+    averaged weights: those with the lowest validation loss if `settings.best`, else the last. Raises Refusal if the
+    loss is not finite. Under torchrun, each rank trains on its own batches, and all end with the same weights."""
     ranks.join(device_in(learner))
     ranks.broadcast_weights(learner)
     ranks.refuse_more_than(getattr(batches, "per_epoch", None))
@@ -154,7 +155,7 @@ class _Loop:
             raise Refusal(reason(what, self.step, s.rate, s.compile, self.learner, lambda: run("fp32")[0]))
 
     def validate_if_due(self, batches: Batches, progress: float, pace: Pace) -> float | None:
-        """Validate when due; on a wall-clock budget no more than a twentieth of the time goes into it."""
+        """The validation loss if due, else None. On a wall-clock budget, validation takes at most 5 % of the time."""
         often = self.settings.validations if pace.steps is None else min(self.settings.validations, pace.steps / FEWEST)
         self.due = self.due or min(1.0, 1 / often)
         if progress < self.due or (progress < 1 and pace.steps is None and self._busy(pace)):
@@ -175,11 +176,11 @@ class _Loop:
         return bool(ranks.agreed(self.validation_seconds > 0.05 * pace.elapsed()))
 
     def ends_early(self, validation: float | None) -> bool:
-        """Whether going on would only overfit; a remark says so."""
+        """Whether more training would only overfit; adds a remark if so."""
         numbers = (self.rises, self.step, self.best_step, self.best_loss, self.last_loss)
         if validation is None or not self.settings.early or not only_rises(*numbers):
             return False
-        since = f"the held-out loss has only risen since step {self.best_step:,}"
+        since = f"the validation loss has only risen since step {self.best_step:,}"
         self.remarks.append(f"Ended early, after {self.step:,} steps: {since}.")
         return True
 
@@ -203,7 +204,7 @@ class _Loop:
         self.learner.eval()
 
     def capture(self) -> dict[str, Any]:
-        """All that going on needs: the random streams follow from seed and step."""
+        """The state to resume from. Random streams are not in it: they follow from seed and step."""
         numbers = ("step", "best_loss", "best_step", "last_loss", "rises", "due", "validation_seconds", "precision")
         return {
             "learner": self.learner.state_dict(),

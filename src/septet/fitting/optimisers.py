@@ -10,7 +10,7 @@ from ..contracts import Backbone
 
 
 def hidden_matrices(learner: nn.Module) -> set[Tensor]:
-    """The weights of linear layers inside backbones, for which Muon is meant."""
+    """The weights of linear layers inside backbones, to be trained with Muon."""
     inside = (layer for part in learner.modules() if isinstance(part, Backbone) for layer in part.modules())
     return {layer.weight for layer in inside if isinstance(layer, nn.Linear)}
 

@@ -1,4 +1,4 @@
-"""How long a training lasts: a number of steps, or a wall-clock budget."""
+"""The length of training: a number of steps, or a wall-clock budget."""
 
 import os
 import re
@@ -12,11 +12,11 @@ from ..space import Refusal
 
 MOST_SECONDS = 30 * 86400
 UNITS = {"h": 3600, "m": 60, "s": 1}
-WATTS_A_THREAD = 10  # assumed of a busy processor core, with its share of memory and cooling; nothing is measured
+WATTS_A_THREAD = 10  # assumed per busy CPU core, with its share of memory and cooling; not measured
 
 
 def seconds_of(budget: str | float) -> float:
-    """Seconds of "90s", "20m" or "1h30m"; numbers are seconds."""
+    """Parses "90s", "20m" or "1h30m" to seconds; a number is in seconds. Raises Refusal unless 5 seconds to 30 days."""
     text = str(budget).strip()
     if re.fullmatch(r"\d+(\.\d+)?", text):
         seconds = float(text)
@@ -30,7 +30,7 @@ def seconds_of(budget: str | float) -> float:
 
 
 def process_started() -> float:
-    """When this process began, seconds since the epoch; where the system does not tell, when this module was loaded."""
+    """The start of this process, in seconds since the epoch; without /proc, the time when this module was loaded."""
     try:
         ticks = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
         up = float(Path("/proc/uptime").read_text().split()[0])
@@ -43,17 +43,17 @@ _LOADED = time.time()
 
 
 def peak_memory_bytes() -> int:
-    """The most memory that this process has held."""
-    import resource  # not there on every system
+    """The peak memory of this process."""
+    import resource  # not available on Windows
 
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 @dataclass
 class Pace:
-    """How long a stage lasts: `steps`, or until `seconds` of active time, of which `before` had passed when the stage
-    (or its resumption) began, and for `most` steps at most. `reserve_seconds` of them are kept for what comes after the
-    last step."""
+    """The length of a stage: `steps`, or until `seconds` of training time have passed since the start of the run.
+    `before`: seconds already used when the stage began or was resumed; `stage_before`: when the stage began;
+    `reserve_seconds`: kept for the work after the last step; `most`: maximum number of steps within a budget."""
 
     steps: int | None = None
     seconds: float | None = None

@@ -7,10 +7,10 @@ from ..space import Refusal
 
 @dataclass(frozen=True)
 class Settings:
-    """How to train. `rate` is Muon's (AdamW goes at `share` of it); with optimiser="adamw" it is AdamW's for all.
-    `warmup` and `decay` are shares of the stage's progress. `precision`: "bf16" autocast, "fp32", or "auto" for the one
-    in which this device takes less time. Without `best`, the last weights are kept even where validation loss rose.
-    With `early`, training ends where it only rises, before the pace does."""
+    """Settings of `fit`. `rate` is the learning rate of Muon, `rate * share` that of AdamW; with optimiser="adamw",
+    `rate` is AdamW's, for all parameters. `warmup` and `decay` are fractions of the stage. `precision`: "bf16"
+    autocast, "fp32", or "auto" for the faster one on this device. `best`: keep the weights with the lowest validation
+    loss, not the last. `early`: stop early if the validation loss only rises. `average`: EMA decay of the weights."""
 
     rate: float = 0.02
     share: float = 0.25

@@ -1,4 +1,4 @@
-"""A size for the time there is: width, depth and the like follow from a budget and from how long a step takes here."""
+"""Chooses the network size (width, layers, ...) for a time budget, from the measured time of a training step."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,9 +18,9 @@ from .pace import Pace
 from .settings import Settings
 from .validation import Batches
 
-TIMED = 3  # steps, of which the shortest counts, after a first that loads much
-USABLE = 0.85  # of a budget: the rest goes into reading, validating, previews and saving
-HORIZON = 0.05  # of the steps, over which weights are averaged
+TIMED = 3  # steps, of which the shortest counts, after one to warm up
+USABLE = 0.85  # of a budget; the rest is for reading data, validation, previews and saving
+HORIZON = 0.05  # the window of the weight average, as a fraction of the steps
 LEAST_AVERAGE = 0.9
 MOST = 10**9  # steps
 
@@ -30,8 +30,8 @@ _device: ContextVar[torch.device | None] = ContextVar("device", default=None)
 
 @dataclass(frozen=True)
 class Size:
-    """One of a family: the options of a recipe that make it, and the fewest steps in which it is worth its cost. Its
-    `average` holds where there is no budget; else that follows from the steps."""
+    """A network size: recipe options, and the number of `steps` from which it beats smaller sizes. Its `average` is
+    used without a budget; with one, it is computed from the number of steps."""
 
     name: str
     steps: int
@@ -40,15 +40,15 @@ class Size:
 
 @dataclass(frozen=True)
 class Family:
-    """Sizes from the smallest up, a step of each taking about twice as long as one of the size before; `fixed` is taken
-    where there is no budget."""
+    """Sizes in ascending order; a step of each takes about twice as long as one of the size before. `fixed` names the
+    size without a budget."""
 
     sizes: Sequence[Size]
     fixed: str
 
     @property
     def differing(self) -> set[str]:
-        """The options in which sizes differ."""
+        """The names of the options in which sizes differ."""
         first = self.sizes[0].options
         return {name for name in first if any(size.options[name] != first[name] for size in self.sizes)}
 
@@ -61,8 +61,8 @@ class Family:
 
 @dataclass(frozen=True)
 class Choice:
-    """`options` of a recipe, with which it makes the same again without choosing; `why` in a sentence, empty without a
-    budget; `steps` that the budget has room for."""
+    """The `options` chosen for a recipe; `why`, a sentence that explains it, empty without a budget; `steps`, the
+    number that fits the budget."""
 
     options: dict[str, Any]
     why: str = ""
@@ -70,7 +70,7 @@ class Choice:
 
     @property
     def chosen(self) -> dict[str, Any]:
-        """The options that a budget chose, to be recorded; none without a budget, which needs no choice again."""
+        """The options to record so that resuming does not choose again; none without a budget."""
         return self.options if self.why else {}
 
 
@@ -83,9 +83,9 @@ def choose(
     most: int = MOST,
     timed: Callable[[Trial], float] | None = None,
 ) -> Choice:
-    """The largest size that has room for its `steps` in `seconds`; the smallest, if none has. `network` names a size or
-    is "auto". An option `asked` for replaces the size's own, unless it is 0. `trial` makes what is trained of options,
-    `timed` tells how long a step of it takes; no size takes more than `most` steps."""
+    """Chooses the largest size whose `steps` fit into `seconds`, or the smallest size if none fits. `network` names a
+    size, or is "auto". Options in `asked` that are not 0 override those of the size. `trial` builds learner, batches
+    and settings from options; `timed` measures the seconds per step. `most`: the maximum number of steps."""
     given = {name: value for name, value in asked.items() if value}
     sizes, left = family.sizes, family.differing - set(given)
     if network != "auto" or seconds is None or not left:
@@ -97,7 +97,7 @@ def choose(
     for size in sizes:
         least = min(size.steps, most)
         if best is not None and room < least * best[2]:
-            break  # it takes longer than the size before: no need to try
+            break  # a step takes longer than one of the size before: skip the measurement
         options = {**size.options, **given}
         took = (timed or seconds_a_step)(trial(options))
         if best is not None and room < least * took:
@@ -108,13 +108,13 @@ def choose(
     steps = max(1, min(most, int(room / took)))
     if averaged:
         options["average"] = round(max(LEAST_AVERAGE, 1 - 1 / max(1.0, HORIZON * steps)), 5)
-    name = f"network {size.name}" if left else "the network asked for"
+    name = f"network {size.name}" if left else "the given network"
     shape = ", ".join(f"{name} {value:g}" for name, value in options.items())
-    return Choice(options, f"{name} ({shape}): at {took:.2g} s a step, about {steps:,} steps", steps)
+    return Choice(options, f"{name} ({shape}): {took:.2g} s per step, about {steps:,} steps", steps)
 
 
 def seconds_a_step(trial: Trial) -> float:
-    """How long a step of training takes on this machine, as busy as it is now. What is tried has learned from it."""
+    """Seconds per training step on this machine under its current load. Trains the learner for a few steps."""
     learner, batches, settings = trial
     learner.to(_device.get() or device_of())
     blind = Settings(settings.rate, optimiser=settings.optimiser, precision=settings.precision, validation_batches=0)
@@ -128,7 +128,7 @@ def seconds_a_step(trial: Trial) -> float:
 
 @contextmanager
 def on(device: torch.device) -> Iterator[None]:
-    """Steps are timed on that device meanwhile."""
+    """A context manager that sets the device on which `seconds_a_step` times."""
     token = _device.set(device)
     try:
         yield

@@ -1,1 +1,1 @@
-"""Kinds of content."""
+"""Modalities: kinds of content, and how they are read, written, shown and compared."""

@@ -1,7 +1,7 @@
-"""Chat templates: a published model's own Jinja program that makes one text of a conversation.
+"""Chat templates: the Jinja program of a published model that formats a conversation as one text.
 
-Whoever wrote the model wrote the template, so it runs in a process of its own that may take little memory and time, can
-open nothing, and is killed when it takes longer. This file is that process, too, and imports nothing of septet then.
+Templates are untrusted code, so they run sandboxed in a separate process with limited memory and time, which cannot
+write files or start processes. This file is also the program of that process, in which it imports nothing from septet.
 """
 
 import json
@@ -9,14 +9,14 @@ import signal
 import sys
 from typing import Any
 
-SECONDS, MEMORY_BYTES, TEXT_BYTES = 2, 512 << 20, 4 << 20  # of processor time; a busy machine may take longer
+SECONDS, MEMORY_BYTES, TEXT_BYTES = 2, 512 << 20, 4 << 20  # SECONDS are CPU time; on a busy machine it can take longer
 PATIENCE_SECONDS = 20
-TOO_LONG = "the model's chat template took over {} seconds and was stopped; use another"
+TOO_LONG = "the model's chat template took over {} seconds and was stopped; use another model"
 
 
 def rendered(template: str, asked: list[tuple[list[dict[str, str]], bool]], words: dict[str, str]) -> list[str]:
-    """Conversations as the model was taught to read them; each with whether it ends where an answer begins. `words` are
-    names that the template may use, such as bos_token."""
+    """Formats conversations, each given with whether to add the generation prompt, the beginning of a reply. `words`
+    are variables for the template, such as bos_token. Raises Refusal if the template fails."""
     import subprocess
 
     from ..space import Refusal
@@ -30,16 +30,16 @@ def rendered(template: str, asked: list[tuple[list[dict[str, str]], bool]], word
     if run.returncode == -getattr(signal, "SIGXCPU", 0) != 0:
         raise Refusal(TOO_LONG.format(SECONDS))
     if run.returncode:
-        lines = run.stderr.decode(errors="replace").strip().splitlines() or [f"it ended with code {run.returncode}"]
-        raise Refusal(f"the model's chat template failed ({lines[-1][:200]}); use another, or plain prompts")
+        lines = run.stderr.decode(errors="replace").strip().splitlines() or [f"exit code {run.returncode}"]
+        raise Refusal(f"the model's chat template failed ({lines[-1][:200]}); use another model, or plain prompts")
     return json.loads(run.stdout)
 
 
 def alternating(texts: list[str]) -> list[tuple[str, bool]]:
-    """Of a conversation up to each reply, and with it: what is new each time, and whether it is a reply."""
+    """Splits a conversation, given as texts up to and including each reply in turn, into (piece, is a reply) pairs."""
     found, said = [], ""
     for before, after in zip(texts[::2], texts[1::2], strict=True):
-        if not before.startswith(said):  # a template that changes what was said earlier: its last reply counts
+        if not before.startswith(said):  # the template changed earlier turns: only the last reply counts
             found, said = [], ""
         if after.startswith(before):
             found += [(before[len(said) :], False), (after[len(before) :], True)]
@@ -48,13 +48,13 @@ def alternating(texts: list[str]) -> list[tuple[str, bool]]:
 
 
 def _limit() -> None:
-    """Little memory and time, and nothing to open, from here on; where the system knows such limits."""
+    """Limits memory and time, and forbids files and processes, if the system supports it."""
     try:
         import resource
     except ImportError:  # Windows has none; time is limited there by the parent
         return
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
-    # The first bound sends a signal that tells of time, the second kills: were they one, no signal would come.
+    # The soft limit sends SIGXCPU, which names the cause, the hard limit kills: with equal limits, it would only kill.
     resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS + 1))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
@@ -87,12 +87,12 @@ def _main() -> None:
                 pieces.append(piece)
                 size += len(piece)
                 if size > TEXT_BYTES:
-                    raise TemplateError(f"it made more than {TEXT_BYTES:,} characters")
+                    raise TemplateError(f"its text is longer than {TEXT_BYTES:,} characters")
             texts.append("".join(pieces).encode("utf-8", "replace").decode())
     except MemoryError:
         sys.exit("it took too much memory")
-    except Exception as error:  # whatever a stranger's program may raise
-        sys.exit(f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'without a word'}")
+    except Exception as error:  # untrusted code may raise anything
+        sys.exit(f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'}")
     sys.stdout.write(json.dumps(texts))
 
 

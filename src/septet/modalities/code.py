@@ -1,4 +1,4 @@
-"""Source code: one datum is a file."""
+"""Source code: a datum is the content of a file."""
 
 from collections import Counter
 from pathlib import Path
@@ -9,7 +9,7 @@ from .secrets import without_secrets
 from .text import Text
 
 LONGEST_BYTES = 5_000_000
-LONGEST_LINE = 10_000  # characters: beyond, a file was made by a program
+LONGEST_LINE = 10_000  # characters; with longer lines, a file counts as generated
 LANGUAGES = {
     "Python": ".py .pyi",
     "JavaScript": ".js .mjs .cjs .jsx",
@@ -42,7 +42,7 @@ class File(str):
 
 
 class Code(Text):
-    """Source code, lines with secrets left out; what is drawn is written as files ending in `extension`."""
+    """Source code, without lines that contain secrets; generated code is written to files with this `extension`."""
 
     name = "code"
     extensions = EXTENSIONS
@@ -58,7 +58,7 @@ class Code(Text):
         return cls()
 
     def like(self, sources: list[str]) -> "Code":
-        """This modality, writing files as most of those named are."""
+        """This modality with the most common extension of these source files."""
         common = Counter(Path(source.partition("#")[0]).suffix.lower() for source in sources).most_common(1)
         return Code(common[0][0]) if common and common[0][0] in EXTENSIONS else self
 
@@ -66,17 +66,17 @@ class Code(Text):
         path = Path(path)
         if path.is_file() and path.stat().st_size > LONGEST_BYTES:
             size = path.stat().st_size
-            raise Refusal(f"{path}: {size:,} bytes are no source code: at most {LONGEST_BYTES:,} are read")
+            raise Refusal(f"{path}: {size:,} bytes are too large for source code: expected at most {LONGEST_BYTES:,}")
         text = super().read(path)
         longest = max(map(len, text.split("\n")))
         if longest > LONGEST_LINE:
-            raise Refusal(f"{path}: a line of {longest:,} characters was written by a program, not a person")
+            raise Refusal(f"{path}: a line of {longest:,} characters, so it is taken for generated code and skipped")
         return File(text, path.name)
 
     def pieces(self, datum: str) -> list[tuple[str, tuple[str, ...]]]:
-        """The file without secrets."""
+        """The file without the lines that contain secrets."""
         kept = without_secrets(datum, datum.name if isinstance(datum, File) else "")
-        remarks = () if len(kept) == len(datum) else ("without lines that held a secret",)
+        remarks = () if len(kept) == len(datum) else ("without lines that contained a secret",)
         return [(kept, remarks)] if kept.strip() else []
 
     def extent(self, datum: Any) -> dict[str, float]:

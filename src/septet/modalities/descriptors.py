@@ -1,6 +1,6 @@
-"""Frozen features of pictures, made by hand: nothing was trained, so nothing can have seen the data.
+"""Hand-crafted features of pictures: not learned, so independent of any training data.
 
-Shapes: B batch, H W a picture's height and width, S = 32 the side they are brought to, F features.
+Shapes: B batch, H W a picture's height and width, S = 32 the side they are scaled to, F features.
 """
 
 import math
@@ -14,8 +14,8 @@ from torch import Tensor
 SIDE = 32
 DIRECTIONS = 8
 CHUNK = 256
-FAINT = 0.1  # of the largest difference from the rim; what is below is noise
-SHIFT, ZOOM = 2 / 16, 1.12  # of a picture's half side; how far a copy may be moved or cropped and still be looked for
+FAINT = 0.1  # of the largest difference from the rim; less is noise
+SHIFT, ZOOM = 2 / 16, 1.12  # the largest shift (of half a side) and crop of a copy that is detected
 
 
 def _premultiplied(picture_HW4: np.ndarray) -> Tensor:
@@ -36,7 +36,7 @@ def _cosines(count: int) -> Tensor:
 
 
 def _directions(x_B4SS: Tensor) -> Tensor:
-    """(B, DIRECTIONS, S, S): how strong the strongest channel's edge is in each direction, two neighbours sharing."""
+    """(B, DIRECTIONS, S, S): edge strength of the strongest channel, by direction, split between the two nearest."""
     padded = F.pad(x_B4SS, (1, 1, 1, 1), mode="replicate")
     across, down = padded[..., 1:-1, 2:] - padded[..., 1:-1, :-2], padded[..., 2:, 1:-1] - padded[..., :-2, 1:-1]
     strongest = (across**2 + down**2).argmax(1, keepdim=True)
@@ -48,7 +48,7 @@ def _directions(x_B4SS: Tensor) -> Tensor:
 
 
 def _histograms(edges_BDSS: Tensor, cells: int) -> Tensor:
-    """Edge directions over cells x cells overlapping places (Dalal and Triggs 2005), clipped, at unit length."""
+    """Edge directions over cells x cells overlapping cells (Dalal and Triggs 2005), clipped, at unit length."""
     width = 2 * SIDE // (cells + 1)
     pooled = F.avg_pool2d(edges_BDSS, width, stride=(SIDE - width) // max(1, cells - 1) or 1)[..., :cells, :cells]
     flat = pooled.flatten(1)
@@ -70,8 +70,8 @@ def _features(x_B4SS: Tensor) -> Tensor:
 
 
 def picture_features(pictures: Sequence[np.ndarray]) -> Tensor:
-    """float32 (B, F) of uint8 (H, W, 4) pictures of any sizes: edge directions at three scales, and the layout of
-    brightness, colour and alpha by low frequencies. Euclidean distance means likeness."""
+    """float32 (B, F) features of uint8 (H, W, 4) pictures of any sizes: edge directions at three scales, and low
+    frequencies of brightness, colour and alpha. Similar pictures have a small Euclidean distance."""
     found = [torch.zeros(0, DIRECTIONS * (4 + 9 + 36) + 2 * 36 + 2 * 16)]
     for begin in range(0, len(pictures), CHUNK):
         found.append(_features(torch.stack([_premultiplied(picture) for picture in pictures[begin : begin + CHUNK]])))
@@ -79,8 +79,8 @@ def picture_features(pictures: Sequence[np.ndarray]) -> Tensor:
 
 
 def _silhouette(x_B4SS: Tensor) -> Tensor:
-    """How far each pixel is from the colour of the picture's rim, as alpha without colour, moved and scaled to the
-    middle: what recolouring, moving and cropping keep."""
+    """The difference of each pixel from the colour of the picture's rim, as alpha without colour, centred and scaled:
+    invariant to recolouring, moving and cropping."""
     rim = torch.cat([x_B4SS[..., 0, :], x_B4SS[..., -1, :], x_B4SS[..., 0], x_B4SS[..., -1]], -1)
     apart_BSS = (x_B4SS - rim.median(-1).values[..., None, None]).abs().amax(1)
     apart_BSS = (apart_BSS / apart_BSS.amax((1, 2), keepdim=True).clamp(min=0.05) - FAINT).clamp(min=0) / (1 - FAINT)
@@ -96,7 +96,7 @@ def _silhouette(x_B4SS: Tensor) -> Tensor:
 
 
 def _moved(x_B4SS: Tensor) -> Iterator[Tensor]:
-    """The pictures as they are, then moved, cropped and shrunk a little, and all of that mirrored."""
+    """The pictures unchanged, then slightly shifted, cropped and shrunk, then all of these mirrored."""
     moves = [(1.0, 0.0, 0.0), (1.0, SHIFT, 0.0), (1.0, -SHIFT, 0.0), (1.0, 0.0, SHIFT), (1.0, 0.0, -SHIFT)]
     moves += [(ZOOM, 0.0, 0.0), (1 / ZOOM, 0.0, 0.0)]
     for mirror in (1.0, -1.0):
@@ -109,7 +109,7 @@ def _moved(x_B4SS: Tensor) -> Iterator[Tensor]:
 def picture_views(pictures: Sequence[np.ndarray]) -> list[Iterator[Tensor]]:
     """Modality.views of uint8 (H, W, 4) pictures: in colour, and as silhouettes."""
     x = torch.stack([_premultiplied(picture) for picture in pictures])
-    soft = torch.tensor([1.0, 2.0, 1.0]) / 4  # noise is no originality
+    soft = torch.tensor([1.0, 2.0, 1.0]) / 4  # blur: noise does not make a copy original
     kernel = (soft[:, None] * soft).expand(4, 1, 3, 3)
     x = F.conv2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), kernel, groups=4)
     shapes = _silhouette(x)
@@ -117,7 +117,7 @@ def picture_views(pictures: Sequence[np.ndarray]) -> list[Iterator[Tensor]]:
 
 
 def _centred(shades_BSS: Tensor) -> Tensor:
-    """Each picture moved and scaled so that its paint is centred and spreads alike."""
+    """Each picture shifted and scaled so that its paint has the same centre and spread."""
     axis = torch.linspace(-1, 1, shades_BSS.shape[-1])
     mass = shades_BSS.sum((1, 2)).clamp_min(1e-6)
     x = (shades_BSS.sum(1) * axis).sum(1) / mass
@@ -133,7 +133,7 @@ def _centred(shades_BSS: Tensor) -> Tensor:
 
 def likeness(shades_BSS: Tensor) -> Tensor:
     """float32 (B, F): blurred shades at three scales and histograms of edge directions (Dalal and Triggs 2005), each
-    of unit length, of pictures made alike in place and size."""
+    of unit length, of pictures normalised in position and size."""
     flat = _centred(shades_BSS)[:, None]
     blocks = [F.avg_pool2d(flat, n).flatten(1) for n in (2, 4, 8)]
     smooth = F.avg_pool2d(flat, 3, 1, 1, count_include_pad=False)

@@ -1,4 +1,4 @@
-"""Hashes of data by what they hold, whatever file or memory they came from."""
+"""Hashes of the content of data, independent of file and memory layout."""
 
 import dataclasses
 import hashlib
@@ -10,14 +10,14 @@ from ..space import Refusal
 
 
 def digest(datum: Any) -> bytes:
-    """A hash of a datum's content: of arrays, strings, bytes, numbers, None, dataclasses, and lists, tuples and dicts
-    of them; anything else is a Refusal that names its type. Equal data have the same hash, whatever the order of a dict
-    or the byte order of an array; a list equals a tuple."""
+    """A 16-byte hash of a datum: arrays, strings, bytes, numbers, None, dataclasses, and lists, tuples and dicts of
+    them. Raises Refusal for other types. Independent of the order of a dict and the byte order of an array; a list and
+    a tuple have the same hash."""
     return hashlib.blake2b(_framed(datum), digest_size=16).digest()
 
 
 def sha256_of(datum: Any) -> str:
-    """The same as 64 hexadecimal digits of SHA-256, for a record."""
+    """SHA-256 of the same, as 64 hexadecimal digits, for records."""
     return hashlib.sha256(_framed(datum)).hexdigest()
 
 
@@ -27,7 +27,7 @@ def _framed(datum: Any) -> bytes:
 
 
 def _content(value: Any) -> tuple[str, bytes]:
-    """A letter for the kind of value, and bytes that no other value of this kind has."""
+    """A letter for the type of value, and bytes that differ for different values of this type."""
     if isinstance(value, str):
         return "s", value.encode(errors="surrogatepass")
     if isinstance(value, bytes):

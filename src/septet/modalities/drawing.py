@@ -18,10 +18,10 @@ FAINT = 0.2  # the opacity of the second tone of two-tone drawings
 
 @dataclass(frozen=True)
 class Figure:
-    """What one coat of paint covers. Segments: ("M", point), ("L", point), ("A", bulge, point), ("C", control, control,
-    point) and ("Z",), absolute, in units of a 24 x 24 box. A bulge is tan(angle / 4) of a circular arc, positive where
-    the arc runs clockwise on the screen. `width` is the pen's, 0 for no stroke; ends and joints are round. `colour` is
-    "#rrggbb", or None for currentColor, which the page gives."""
+    """A painted path. Segments: ("M", point), ("L", point), ("A", bulge, point), ("C", control, control, point) and
+    ("Z",), absolute, in units of a 24 x 24 box. A bulge is tan(angle / 4) of a circular arc, positive where the arc
+    runs clockwise on the screen. `width` is that of the stroke, 0 for none; ends and joints are round. `colour` is
+    "#rrggbb", or None for currentColor."""
 
     segments: tuple[tuple, ...]
     fill: bool = True
@@ -33,18 +33,18 @@ class Figure:
 
 @dataclass(frozen=True)
 class Drawing:
-    """A picture of figures, each painted over those before it, on a 24 x 24 box."""
+    """Figures on a 24 x 24 box, each painted over those before it."""
 
     figures: tuple[Figure, ...] = ()
 
 
 def rgb(colour: str) -> tuple[int, int, int]:
-    """Of "#rrggbb", 0 to 255 each."""
+    """Red, green and blue of "#rrggbb", 0 to 255 each."""
     return int(colour[1:3], 16), int(colour[3:5], 16), int(colour[5:7], 16)
 
 
 def nearest(colour: str, colours: Sequence[str]) -> str:
-    """The one of `colours` that looks most like it, by "redmean" (Riemersma 2019), a cheap stand-in for CIELUV."""
+    """The most similar of `colours` by "redmean" (Riemersma 2019), a cheap approximation of CIELUV."""
     wanted = rgb(colour)
 
     def unlike(other: str) -> float:
@@ -74,7 +74,7 @@ def trace(start: complex, segment: tuple, count: int) -> list[complex]:
 
 
 def outlines(segments: tuple[tuple, ...]) -> list[list[tuple]]:
-    """The segments cut into one list for each move."""
+    """Splits segments into one list per move."""
     parts: list[list[tuple]] = []
     for segment in segments:
         if segment[0] == "M" or not parts:
@@ -124,7 +124,7 @@ def _commands(segments: tuple[tuple, ...]) -> str:
         else:
             parts.append(f"{kind}{x_y}")
         if kind == "M" and (n + 1 == len(segments) or segments[n + 1][0] == "M"):
-            parts.append("h.01")  # a dot: a round pen that touches the paper once
+            parts.append("h.01")  # a dot: a line of almost no length, with round ends
         at = end
     return "".join(parts)
 

@@ -1,4 +1,4 @@
-"""Pictures: read from what people have, hostile files included, and written with their record inside.
+"""Pictures: read from common and from malicious files, and written with their record inside.
 
 Shapes: H W a picture's height and width, S the one size. A picture is uint8 (H, W, 4), RGB and straight alpha.
 """
@@ -25,7 +25,7 @@ from .pixels import fit, palette, snapped, tiles
 
 ORIENTATION = 0x0112
 CANARY = 4  # blocks a side
-THUMBNAIL, THUMBNAIL_STEP = 17, 8  # pixels a side; what is clearly brighter, of 255: more than a re-encoding does
+THUMBNAIL, THUMBNAIL_STEP = 17, 8  # pixels a side; the smallest difference, of 255: re-encoding causes less
 
 
 def _decoded(picture: Pillow.Image) -> np.ndarray:
@@ -38,8 +38,8 @@ def _decoded(picture: Pillow.Image) -> np.ndarray:
 
 
 class Image(Modality):
-    """Pictures of one size. `palette` keeps a set to so many colours, `tile` cuts sheets into squares of so many
-    pixels; `colours`, learned from the data, are what drawn pictures are snapped to."""
+    """Pictures, `size` pixels a side. `palette`: reduce the data set to so many colours. `tile`: cut sheets into
+    squares of so many pixels. `colours`: the palette found in the data, to which generated pictures are snapped."""
 
     name = "image"
     extensions = (".png", ".jpg", ".jpeg", ".jfif", ".webp", ".gif", ".bmp", ".avif", ".apng")
@@ -63,7 +63,7 @@ class Image(Modality):
         return cls(size=8)
 
     def read(self, path: Path) -> np.ndarray:
-        """uint8 (H, W, 4) at the file's own size."""
+        """Reads uint8 (H, W, 4) at the file's own size. Raises Refusal if it cannot be decoded."""
         path = Path(path)
         if not path.is_file():
             raise Refusal(f"{path}: no such picture file; check the path")
@@ -76,7 +76,7 @@ class Image(Modality):
         """uint8 (H, W, 4) of a PIL picture, or of a uint8 array (H, W), (H, W, 1), (H, W, 3) or (H, W, 4)."""
         if isinstance(value, Pillow.Image):
             if value.width * value.height > PIXELS:
-                raise Refusal(f"a picture of {value.width} x {value.height}: at most {PIXELS:,} pixels are read")
+                raise Refusal(f"a picture of {value.width} x {value.height}: expected at most {PIXELS:,} pixels")
             return _decoded(value)
         array = np.asarray(value)
         array = array[..., None] if array.ndim == 2 else array
@@ -88,7 +88,7 @@ class Image(Modality):
         return array if array.shape[2] == 4 else np.dstack([array, np.full(array.shape[:2], 255, np.uint8)])
 
     def canary(self, seed: int) -> np.ndarray:
-        """Blocks of random colours."""
+        """A picture of blocks of random colours."""
         blocks = np.random.default_rng(seed).integers(0, 256, (CANARY, CANARY, 4), dtype=np.uint8)
         blocks[..., 3] = 255
         side = max(CANARY, self.size // CANARY * CANARY)
@@ -98,7 +98,7 @@ class Image(Modality):
         return {"pixels across": datum.shape[1], "pixels down": datum.shape[0]}
 
     def fit(self, picture: np.ndarray) -> np.ndarray:
-        """uint8 (S, S, 4), `size` pixels a side, in the learned colours where there are some."""
+        """Scales to uint8 (S, S, 4), and snaps to the learned colours, if any."""
         return self.finish(fit(picture, self.size)[0])
 
     def pieces(self, datum: np.ndarray) -> list[tuple[np.ndarray, tuple[str, ...]]]:
@@ -108,16 +108,16 @@ class Image(Modality):
         if not self.palette or self.colours:
             return self, []
         found = palette(data, self.palette)
-        said = f"The set is kept to {len(found)} colours of its own."
+        said = f"The data set is reduced to a palette of {len(found)} colours."
         return Image(self.size, self.palette, self.tile, found), [said]
 
     def finish(self, datum: Any) -> np.ndarray:
-        """The picture in the learned colours; unchanged where none were learned."""
+        """Snaps the picture to the learned colours, if any."""
         return snapped(np.asarray(datum), self.colours) if self.colours else np.asarray(datum)
 
     def write(self, datum: Any, path: Path, record: dict[str, Any]) -> None:
-        """A PNG with the record as the text chunk `septet`, or a lossless WebP with it as the EXIF user comment; scaled
-        to the record's `size` if it has one."""
+        """Writes a PNG with the record as the text chunk `septet`, or a lossless WebP with it as the EXIF user comment;
+        scaled to the record's `size` if it has one."""
         path, stream = Path(path), io.BytesIO()
         picture = sized(Pillow.fromarray(self.take(datum)), record)
         if path.suffix.lower() == ".png":
@@ -131,7 +131,7 @@ class Image(Modality):
         whole.write(path, stream.getvalue())
 
     def preview(self, datum: Any, size: int = 128) -> Pillow.Image:
-        """At most size x size; small pictures in whole multiples, so that their pixels stay square."""
+        """At most size x size; small pictures are enlarged by a whole factor, so that their pixels stay sharp."""
         picture = Pillow.fromarray(self.take(datum))
         factor = size // max(picture.size)
         if factor >= 1:
@@ -140,7 +140,7 @@ class Image(Modality):
         return picture
 
     def region(self, text: str, datum: np.ndarray) -> np.ndarray:
-        """False in the box x,y,w,h of pixels, or where the picture file `text` is white: these are drawn anew."""
+        """bool (H, W), false in the part to regenerate: a box x,y,w,h in pixels, or where a mask file is white."""
         height, width = datum.shape[:2]
         numbers = [int(n) for n in text.split(",") if n.strip().isdecimal()]
         if len(numbers) == 4 and text.count(",") == 3:
@@ -151,19 +151,19 @@ class Image(Modality):
             kept[y : y + down, x : x + across] = False
             return kept
         if not Path(text).is_file():
-            raise Refusal(f"--where {text}: no such file; give a mask, white where it is drawn anew, or a box x,y,w,h")
+            raise Refusal(f"--where {text}: no such file; give a mask, white where to regenerate, or a box x,y,w,h")
         mask = Pillow.fromarray(self.read(Path(text))).convert("L")
         return np.asarray(mask.resize((width, height), Pillow.Resampling.NEAREST)) < 128
 
     def compose(self, drawn: Any, given: Any, where: Any = None) -> np.ndarray:
-        """`given` where the bool (H, W) `where` is true, to the bit; `drawn` elsewhere, and without it everywhere."""
+        """`given`, unchanged, where the bool (H, W) `where` is true, else `drawn`; without `where`, `drawn`."""
         if where is None:
             return drawn
         drawn_HW4, given_HW4, where_HW = self.take(np.asarray(drawn)), self.take(np.asarray(given)), np.asarray(where)
         if drawn_HW4.shape != given_HW4.shape or where_HW.shape != drawn_HW4.shape[:2] or where_HW.dtype != bool:
             raise Refusal(
-                f"a drawn picture {drawn_HW4.shape}, a given one {given_HW4.shape} and a {where_HW.dtype} mask "
-                f"{where_HW.shape}: all three must have the same height and width, and the mask be of true and false"
+                f"a generated picture {drawn_HW4.shape}, a given one {given_HW4.shape} and a {where_HW.dtype} mask "
+                f"{where_HW.shape}: all three must have the same height and width, and the mask must be boolean"
             )
         return np.where(where_HW[..., None], given_HW4, drawn_HW4)
 
@@ -175,8 +175,8 @@ class Image(Modality):
         return picture_views([self.take(datum) for datum in data])
 
     def sketch(self, datum: np.ndarray) -> np.ndarray:
-        """Which places of a thumbnail are clearly brighter, darker, or more or less covered than the next (a difference
-        hash), and the colours of its quarters in steps."""
+        """A difference hash: where pixels of a thumbnail are clearly brighter, darker, more or less opaque than the
+        next; and the quantised colours of its quarters."""
         whole = Pillow.fromarray(datum).convert("RGBa")
         planes = np.asarray(whole.resize((THUMBNAIL, THUMBNAIL), Pillow.Resampling.BOX), np.int32)
         shades = np.stack([planes[..., :3].sum(-1) // 3, planes[..., 3]], -1)

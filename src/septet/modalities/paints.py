@@ -1,4 +1,4 @@
-"""What the shapes of an SVG file are painted with."""
+"""Paints of the shapes of an SVG file: fill, stroke, colour, opacity."""
 
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
@@ -10,15 +10,15 @@ import svgelements
 from .drawing import rgb
 from .sheets import XLINK
 
-CURRENT = "#000001"  # what currentColor is read as
-UNSEEN, FAINT = 0.02, 0.65  # opacity below which paint is left out, and is drawn faint
-LINKS = 8  # from one gradient to the next that are followed, at most
+CURRENT = "#000001"  # stands for currentColor
+UNSEEN, FAINT = 0.02, 0.65  # opacity below which paint is dropped, and is faint
+LINKS = 8  # links between gradients that are followed, at most
 
-Fields = dict[str, Any]  # of a Figure, but for its segments
+Fields = dict[str, Any]  # of a Figure, without its segments
 
 
 def gradients(root: ElementTree.Element) -> dict[str, tuple[str, float]]:
-    """The mean colour and opacity of each gradient, by how far each of its stops reaches."""
+    """The mean colour and opacity of each gradient by id, weighted by the extent of its stops."""
     named = {e.get("id", ""): e for e in root.iter() if e.tag.endswith("Gradient")}
     own = {name: mean for name, element in named.items() if (mean := _mean(element)) is not None}
     means = {}
@@ -34,7 +34,7 @@ def gradients(root: ElementTree.Element) -> dict[str, tuple[str, float]]:
 
 
 def _mean(gradient: ElementTree.Element) -> tuple[str, float] | None:
-    """That of its own stops."""
+    """The mean colour and opacity of a gradient's own stops; None if it has none."""
     stops = [dict(e.attrib) for e in gradient if e.tag.endswith("stop")]
     if not stops:
         return None
@@ -50,7 +50,7 @@ def _mean(gradient: ElementTree.Element) -> tuple[str, float] | None:
 
 
 def hexadecimal(text: str) -> str | None:
-    """A colour as "#rrggbb", however it is written; None for currentColor."""
+    """Converts any CSS colour to "#rrggbb"; None for currentColor."""
     colour = svgelements.Color(CURRENT if text.strip().lower() == "currentcolor" else text)
     found = "#000000" if colour.value is None else f"#{colour.red:02x}{colour.green:02x}{colour.blue:02x}"
     return None if found == CURRENT else found
@@ -65,7 +65,7 @@ def _number(values: dict, name: str, default: str = "1") -> float:
 
 
 def plain_paint(element: Any) -> Iterator[Fields]:
-    """The paint of one shape, in no colour; nothing where nothing is seen."""
+    """The paint of one shape, without colour; yields nothing if it is invisible."""
     sides, width = _painted(element)
     opacity = _opacity(element, sides[0]) if sides else 0.0
     if opacity >= UNSEEN:
@@ -73,7 +73,7 @@ def plain_paint(element: Any) -> Iterator[Fields]:
 
 
 def _painted(element: Any) -> tuple[list[str], float]:
-    """Which of fill and stroke paint something, and the width of the pen, 0 without a stroke."""
+    """Which of fill and stroke are painted, and the width of the stroke, 0 without one."""
     paints = {side: str(element.values.get(side, "none")).strip().lower() for side in ("fill", "stroke")}
     seen = {side: paint not in ("none", "transparent") for side, paint in paints.items()}
     width = float(element.stroke_width) if seen["stroke"] and isinstance(element.stroke_width, float | int) else 0.0
@@ -86,8 +86,8 @@ def _fields(element: Any, fill: bool, width: float, opacity: float) -> Fields:
 
 
 def coloured_paints(element: Any, means: dict[str, tuple[str, float]]) -> Iterator[Fields]:
-    """The fill and then the stroke of one shape in their colours, as one where they are alike; a gradient in its
-    mean, of `means`."""
+    """The fill and then the stroke of one shape with their colours, as one paint if these are equal; a gradient has its
+    mean colour, from `means`."""
     sides, width = _painted(element)
     coats: list[Fields] = []
     for side in sides:

@@ -1,4 +1,4 @@
-"""The size in pixels at which a picture is written, where its record names one."""
+"""The size in pixels at which a picture is written, if its record has one."""
 
 import re
 from collections.abc import Mapping
@@ -9,11 +9,11 @@ from PIL import ImageOps
 
 from ..space import Refusal
 
-SIDES = 16, 2048  # pixels of a picture that is written at a size of its own
+SIDES = 16, 2048  # the smallest and largest side, in pixels
 
 
 def size_of(text: Any) -> tuple[int, int]:
-    """Width and height of a picture, in pixels."""
+    """Parses WIDTHxHEIGHT, in pixels. Raises Refusal if it is malformed or out of range."""
     found = re.fullmatch("([0-9]{1,4})x([0-9]{1,4})", str(text))
     if not found or not all(SIDES[0] <= int(side) <= SIDES[1] for side in found.groups()):
         raise Refusal(f"size {str(text)[:20]!r}: expected WIDTHxHEIGHT, {SIDES[0]} to {SIDES[1]:,} pixels each")
@@ -21,7 +21,7 @@ def size_of(text: Any) -> tuple[int, int]:
 
 
 def sized(picture: Pillow.Image, record: Mapping[str, Any]) -> Pillow.Image:
-    """The picture at the size that its record names, if it names one: whole and in the middle, on nothing."""
+    """Scales a picture to the size in its record, if any: not cropped, centred on a transparent background."""
     if "size" not in record:
         return picture
     width, height = size_of(record["size"])

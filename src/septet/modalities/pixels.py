@@ -1,4 +1,4 @@
-"""Pictures brought to one size: pixel art recognised and kept crisp, all else resampled; and palettes.
+"""Scales pictures to one size: pixel art is detected and kept crisp, others are resampled; and finds palettes.
 
 Shapes: H W a picture's height and width, S the one size, P colours. Pictures are uint8 (H, W, 4), straight alpha.
 """
@@ -11,18 +11,18 @@ from PIL import Image
 
 PIXEL_ART_SIDE = 128  # larger pictures count as pixel art only if they were enlarged from this or less
 PIXEL_ART_COLOURS = 64
-PLAIN_COLOURS = 8  # so few that soft edges cannot be told from shading
-EDGE = 64  # steps of a channel, of 255, that make an edge
+PLAIN_COLOURS = 8  # up to so many, soft edges cannot be distinguished from shading
+EDGE = 64  # difference of a channel, of 255, that counts as an edge
 
 
 def codes(picture_HW4: np.ndarray) -> np.ndarray:
-    """uint32 (H, W): one number a colour; all fully transparent pixels are alike."""
+    """uint32 (H, W): one number per colour; 0 for all fully transparent pixels."""
     code = np.ascontiguousarray(picture_HW4).view(np.uint32)[..., 0]
     return np.where(picture_HW4[..., 3] == 0, np.uint32(0), code)
 
 
 def enlargement(code_HW: np.ndarray) -> int:
-    """The largest k such that the picture consists of even k x k squares; 1 for most pictures, and for plain ones."""
+    """The largest k such that the picture consists of uniform k x k squares; 1 if there is none, or only one colour."""
     lines = np.flatnonzero((code_HW[1:] != code_HW[:-1]).any(1)) + 1
     columns = np.flatnonzero((code_HW[:, 1:] != code_HW[:, :-1]).any(0)) + 1
     if not len(lines) + len(columns):
@@ -31,8 +31,8 @@ def enlargement(code_HW: np.ndarray) -> int:
 
 
 def _soft_share(picture_HW4: np.ndarray) -> float:
-    """Of all edges along rows or columns, the share that takes a pixel whose colour lies between its neighbours', as
-    anti-aliasing makes them."""
+    """The share of edges along rows or columns that contain a pixel with a colour between those of its neighbours, as
+    anti-aliasing causes."""
     shares = []
     visible = picture_HW4[..., :3].astype(np.int32) * (picture_HW4[..., 3:] > 127)
     for lines in (visible, visible.transpose(1, 0, 2)):
@@ -46,13 +46,13 @@ def _soft_share(picture_HW4: np.ndarray) -> float:
 
 
 def pixel_art(picture_HW4: np.ndarray) -> int:
-    """0 where a picture is no pixel art, else by how much it was enlarged: few colours, hard edges, no half-clear
-    pixels."""
+    """The factor by which pixel art was enlarged; 0 if the picture is not pixel art, which has few colours, hard edges
+    and no partly transparent pixels."""
     alpha = picture_HW4[..., 3]
     if ((alpha > 0) & (alpha < 255)).any():
         return 0
     code = codes(picture_HW4)
-    if len(np.unique(code.flat[:: 1 + code.size // 1024])) > PIXEL_ART_COLOURS:  # a cheap look first
+    if len(np.unique(code.flat[:: 1 + code.size // 1024])) > PIXEL_ART_COLOURS:  # a cheap test first
         return 0
     k = enlargement(code)
     small = code[::k, ::k]
@@ -83,8 +83,8 @@ def _squared(picture_HW4: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
 
 
 def _nearest(square_HW4: np.ndarray, size: int) -> np.ndarray:
-    """Whole multiples with a transparent rim where the picture has transparency, so that no pixel is wider than
-    another; the nearest pixel otherwise."""
+    """Scales by nearest neighbour: a smaller picture with transparency by a whole factor, so that all pixels have the
+    same size, with a transparent rim."""
     side = len(square_HW4)
     if side <= size and (square_HW4[..., 3] < 255).any():
         factor = size // side
@@ -94,7 +94,7 @@ def _nearest(square_HW4: np.ndarray, size: int) -> np.ndarray:
 
 
 def _resampled(square_HW4: np.ndarray, size: int) -> np.ndarray:
-    """Hamming-windowed on the way down, which neither blurs nor rings, bicubic on the way up; alpha premultiplied."""
+    """Scales down by a Hamming window, which neither blurs nor rings, and up by bicubic; alpha is premultiplied."""
     kind = Image.Resampling.HAMMING if len(square_HW4) >= size else Image.Resampling.BICUBIC
     if (square_HW4[..., 3] == 255).all():
         small = np.asarray(Image.fromarray(np.ascontiguousarray(square_HW4[..., :3])).resize((size, size), kind))
@@ -103,8 +103,8 @@ def _resampled(square_HW4: np.ndarray, size: int) -> np.ndarray:
 
 
 def fit(picture_HW4: np.ndarray, size: int) -> tuple[np.ndarray, tuple[str, ...]]:
-    """uint8 (S, S, 4), and remarks on what was done for it. Clear pixels become black, so that equal looks are equal
-    bytes."""
+    """Scales to uint8 (S, S, 4); also returns remarks on what was done. Transparent pixels become black, so that
+    pictures that look the same have the same bytes."""
     k = pixel_art(picture_HW4)
     small = picture_HW4[::k, ::k] if k > 1 else picture_HW4
     square, remarks = _squared(small)
@@ -117,7 +117,7 @@ def fit(picture_HW4: np.ndarray, size: int) -> tuple[np.ndarray, tuple[str, ...]
 
 
 def tiles(picture_HW4: np.ndarray, side: int) -> list[np.ndarray]:
-    """The tiles of a sheet, row by row, without those of one colour only; a picture smaller than a tile is one."""
+    """The tiles of a sheet, row by row, without those of one colour; a picture smaller than a tile is one."""
     height, width = picture_HW4.shape[:2]
     if height < side or width < side:
         return [picture_HW4]
@@ -132,8 +132,8 @@ def _premultiplied(colours_P4: np.ndarray) -> np.ndarray:
 
 
 def palette(pictures: Sequence[np.ndarray], count: int) -> list[tuple[int, ...]]:
-    """At most `count` colours that stand for a set's: its own where they are so few, else k-means (Lloyd 1982) in
-    premultiplied RGBA, each centre moved to the nearest colour of the set."""
+    """A palette of at most `count` colours: all colours of the pictures if these are so few, else k-means (Lloyd 1982)
+    in premultiplied RGBA, each centre replaced by the nearest colour that occurs."""
     some = pictures[:: 1 + len(pictures) // 2000]
     values, counts = np.unique(np.concatenate([codes(picture).ravel() for picture in some]), return_counts=True)
     order = np.argsort(-counts, kind="stable")[:4096]
@@ -143,7 +143,7 @@ def palette(pictures: Sequence[np.ndarray], count: int) -> list[tuple[int, ...]]
         points = _premultiplied(colours)
         chosen = [0]
         nearest = ((points - points[0]) ** 2).sum(1)
-        while len(chosen) < count:  # the colour that is missed most, by distance and frequency
+        while len(chosen) < count:  # the colour with the largest error, by distance and frequency
             chosen.append(int(np.argmax(nearest * np.sqrt(weight))))
             nearest = np.minimum(nearest, ((points - points[chosen[-1]]) ** 2).sum(1))
         centres = points[chosen]
@@ -157,7 +157,7 @@ def palette(pictures: Sequence[np.ndarray], count: int) -> list[tuple[int, ...]]
 
 
 def snapped(picture_HW4: np.ndarray, colours: Sequence[tuple[int, ...]]) -> np.ndarray:
-    """Each pixel as the nearest of `colours`, in premultiplied RGBA."""
+    """Replaces each pixel by the nearest of `colours`, in premultiplied RGBA."""
     values, inverse = np.unique(codes(picture_HW4), return_inverse=True)
     table_P4 = np.array(colours, np.uint8)
     points, known = _premultiplied(values.view(np.uint8).reshape(-1, 4)), _premultiplied(table_P4)

@@ -1,26 +1,26 @@
-"""Lines of code that hold a secret: a password, a token, a private key."""
+"""Detects lines of code that contain a secret: a password, an access token, a private key."""
 
 import functools
 import re
 from typing import Any
 
-NO_SECRETS = ("IPPublicDetector",)  # detectors of what is none
+NO_SECRETS = ("IPPublicDetector",)  # detectors of things that are not secret
 LIKELY = re.compile(
     r"""["'`=]|://|[\w+/.~-]{16}|pass|pwd|secret|token|key""", re.IGNORECASE
-)  # others are not looked at
+)  # other lines are skipped, for speed
 BARE = (".sh", ".bash", ".zsh", ".fish", ".ini", ".env", ".ps1", ".tf")  # files whose values need no quotes
-QUOTED, UNQUOTED = "a.py", "a.ini"  # names by which the detectors know how values are written
+QUOTED, UNQUOTED = "a.py", "a.ini"  # file names, from which the detectors infer whether values are quoted
 NAMED = re.compile(
     r"""(pass_?(word|phrase)|passwd|secret|token|api_?key)\w*["']?\s*[:=(]?\s*["'][^"'\s]{8,}["']""", re.I
 )
-GOES_ON = re.compile(r"""(=|:|\()\s*$""")  # a line whose value stands in the next
+GOES_ON = re.compile(r"""(=|:|\()\s*$""")  # a line whose value is in the next line
 BLOCK = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY.*?-----END [A-Z ]*PRIVATE KEY[^\n]*", re.DOTALL)
 REMEMBERED = 1 << 16  # lines
 
 
 @functools.cache
 def _detectors() -> list[Any]:
-    """Those of detect-secrets: keys of known services, passwords by their names, strings of high entropy."""
+    """The detectors of detect-secrets: keys of known services, passwords by variable name, strings of high entropy."""
     from detect_secrets.core.plugins import initialize
     from detect_secrets.core.plugins.util import get_mapping_from_secret_type_to_class
 
@@ -30,7 +30,7 @@ def _detectors() -> list[Any]:
 
 @functools.lru_cache(REMEMBERED)
 def holds_secret(line: str, bare: bool = False) -> bool:
-    """Whether a line holds one; in `bare` files values need no quotes."""
+    """Whether a line contains a secret; in `bare` files values need no quotes."""
     if not LIKELY.search(line):
         return False
     if NAMED.search(line):
@@ -40,7 +40,7 @@ def holds_secret(line: str, bare: bool = False) -> bool:
 
 
 def without_secrets(text: str, name: str = "") -> str:
-    """The text of a file of that name without the lines that hold one; of a private key, all lines."""
+    """Removes the lines that contain a secret, and all lines of private keys. `name` is the file's name."""
     bare, lines = name.lower().endswith(BARE), text.split("\n")
     out = set()
     for found in BLOCK.finditer(text):

@@ -1,16 +1,16 @@
-"""What of an SVG file is read: its shapes and what holds them, with the rules of its style sheets written into their
-attributes. What would be read over and over, or in the square of its length, is bounded."""
+"""Cleans SVG trees before parsing: removes all but shapes and their containers, and writes style sheet rules into
+attributes. Bounds attributes that would be parsed repeatedly or in quadratic time."""
 
 import re
 import xml.etree.ElementTree as ElementTree
 
 from ..space import Refusal
 
-LONGEST, DIGITS = 1000, 25  # characters of an attribute, but for a shape's outline, and digits of a number, at most
+LONGEST, DIGITS = 1000, 25  # characters of an attribute (except outlines), and digits of a number
 XLINK = "{http://www.w3.org/1999/xlink}href"
 OUTLINES = ("d", "points")
 LONG_NUMBER = re.compile(rf"\d{{{DIGITS}}}")
-COLOUR_NUMBER = re.compile(r"(\d{5})\d+")  # svgelements tries every way to part the digits of all four numbers
+COLOUR_NUMBER = re.compile(r"(\d{5})\d+")  # svgelements tries all splits of the digits of all four numbers
 SHAPES = {
     "path": ("d",),
     "rect": ("x", "y", "width", "height", "rx", "ry"),
@@ -39,8 +39,8 @@ READ = frozenset().union(*NAMES.values())
 
 
 def clear(root: ElementTree.Element) -> None:
-    """Take away what is not read, style sheets too once their rules stand in the attributes of what they are for. Of
-    selectors `*`, names, ids and classes count, as in svgelements."""
+    """Writes style sheet rules into attributes, then removes all elements and attributes that are not parsed.
+    Selectors: `*`, names, ids and classes, as in svgelements."""
     space = root.tag.rpartition("svg")[0]
     rules = _rules("\n".join("".join(sheet.itertext()) for sheet in root.iter(f"{space}style")))
     waiting = [root]
@@ -63,10 +63,10 @@ def _named(element: ElementTree.Element, space: str) -> bool:
 
 
 def _rules(text: str) -> dict[str, dict[str, str]]:
-    """What is declared for each selector, whatever the medium."""
+    """The declarations for each selector, for all media."""
     first, *others = text.split("/*")
     rules: dict[str, dict[str, str]] = {}
-    heads: list[str] = []  # of the braces that are open
+    heads: list[str] = []  # of the open braces
     said = ""
     for piece in re.split("([{}])", first + "".join(other.partition("*/")[2] for other in others)):
         if piece == "{":
@@ -86,10 +86,8 @@ def _declared(text: str) -> dict[str, str]:
 
 def _bounded(name: str, value: str) -> str:
     if len(value) > LONGEST and name not in OUTLINES:
-        raise Refusal(
-            f"the SVG's {name} has {len(value):,} characters, of which at most {LONGEST} are read: shorten it"
-        )
+        raise Refusal(f"the SVG's {name} has {len(value):,} characters: expected at most {LONGEST}; shorten it")
     names = name in ("id", "href", XLINK) or (name in ("fill", "stroke") and value.startswith("url("))
     if not names and LONG_NUMBER.search(value):
-        raise Refusal(f"the SVG's {name} holds a number of {DIGITS} digits or more: round it")
+        raise Refusal(f"the SVG's {name} has a number of {DIGITS} digits or more: round it")
     return COLOUR_NUMBER.sub(r"\1", value) if value[:3].lower() in ("rgb", "hsl") else value

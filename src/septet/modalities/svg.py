@@ -1,4 +1,4 @@
-"""Reads SVG files as drawings: shapes, groups and transforms flattened; what is not a still drawing is refused."""
+"""Parses SVG files to drawings: shapes, groups and transforms are flattened; scripts and animations are refused."""
 
 import io
 import math
@@ -19,24 +19,26 @@ NAMESPACE = "http://www.w3.org/2000/svg"
 MOST_BYTES = 1_000_000
 MOST_ELEMENTS = 5_000
 MOST_SEGMENTS = 5_000
-FARTHEST = 10 * BOX  # of a point from the corner; the renderer gives up, and the process with it, far beyond
+FARTHEST = 10 * BOX  # distance of a point from the corner; far beyond, the renderer aborts the process
 ACTIVE = ("script", "foreignobject", "iframe", "handler", "listener", "animate", "set")
 
 
 def _inspect(source: bytes) -> None:
-    """Refuse what a drawing has no need of: entities, scripts, handlers; and what is not XML."""
+    """Raises Refusal for entities, scripts, event handlers and external links, and if the source is not XML."""
 
     def entity(name, *_):
-        raise Refusal(f"the SVG declares the entity {name!r}: remove the declaration and write its text out")
+        raise Refusal(f"the SVG declares the entity {name!r}: replace it by its text, and remove the declaration")
 
     def element(tag, attributes):
         name = tag.rpartition(":")[2].lower()
         if name.startswith(ACTIVE):
-            raise Refusal(f"the SVG holds <{tag}>: only still drawings are read; remove it")
+            raise Refusal(f"the SVG contains <{tag}>: scripts and animations are not supported; remove it")
         for key, value in attributes.items():
             key = key.rpartition(":")[2].lower()
             if key.startswith("on") or (key == "href" and not value.startswith(("#", "data:image/"))):
-                raise Refusal(f"the SVG holds {key}={value[:40]!r}: scripts and outside files are not read; remove it")
+                raise Refusal(
+                    f"the SVG contains {key}={value[:40]!r}: scripts and outside files are not read; remove it"
+                )
 
     parser = expat.ParserCreate(namespace_separator=":")
     parser.EntityDeclHandler = entity
@@ -48,15 +50,15 @@ def _inspect(source: bytes) -> None:
 
 
 def _weigh(root: ElementTree.Element) -> None:
-    """Refuse a tree that is read beyond measure: its <use> elements multiply what they name, and attributes count again
-    for every element below."""
+    """Raises Refusal for a tree that would take too long to parse: <use> elements copy what they name, and inherited
+    attributes count once per descendant."""
     named = {e.get("id"): e for e in root.iter() if e.get("id")}
     weights: dict[int, tuple[int, int, int]] = {}
 
     def weight(element: ElementTree.Element) -> tuple[int, int, int]:
-        """Elements, characters, and letters of path data."""
+        """Counts of elements, characters, and letters in path data."""
         if id(element) not in weights:
-            weights[id(element)] = MOST_ELEMENTS + 1, 0, 0  # what an element that uses itself weighs
+            weights[id(element)] = MOST_ELEMENTS + 1, 0, 0  # the weight of an element that uses itself
             below = [weight(child) for child in element]
             if element.tag.endswith("use"):
                 link = element.get("href") or element.get(XLINK) or ""
@@ -73,15 +75,15 @@ def _weigh(root: ElementTree.Element) -> None:
     except RecursionError:
         elements, characters, letters = MOST_ELEMENTS + 1, 0, 0
     if elements > MOST_ELEMENTS:
-        raise Refusal(f"the SVG holds over {MOST_ELEMENTS} elements, or elements that use themselves: simplify it")
+        raise Refusal(f"the SVG has over {MOST_ELEMENTS} elements, or elements that use themselves: simplify it")
     if letters > MOST_SEGMENTS:
-        raise Refusal(f"the SVG holds over {MOST_SEGMENTS} segments: simplify it")
+        raise Refusal(f"the SVG has over {MOST_SEGMENTS} segments: simplify it")
     if characters > MOST_BYTES:
-        raise Refusal(f"the SVG, with all uses written out, holds over {MOST_BYTES} characters: simplify it")
+        raise Refusal(f"the SVG, with its <use> elements expanded, has over {MOST_BYTES} characters: simplify it")
 
 
 def _store(root: ElementTree.Element) -> None:
-    """Symbols become groups among the definitions, for their uses."""
+    """Moves <symbol> elements into <defs>, as groups, for <use> elements."""
     space = root.tag.rpartition("svg")[0]
     definitions = ElementTree.Element(f"{space}defs")
     for parent in list(root.iter()):
@@ -95,7 +97,7 @@ def _store(root: ElementTree.Element) -> None:
 
 
 def _length(text: str | None) -> float:
-    """A side in pixels; 0 for one that is not stated in absolute units."""
+    """A side in pixels; 0 if it is not in absolute units."""
     try:
         value = svgelements.Length(text or "0").value(ppi=96, relative_length=0)
     except (ValueError, TypeError):
@@ -108,7 +110,7 @@ def _shapes(root: ElementTree.Element) -> Iterator[Any]:
     if not root.get("viewBox"):
         width, height = (_length(root.get(side)) for side in ("width", "height"))
         if not width or not height:
-            raise Refusal("the SVG states neither a viewBox nor its width and height: add viewBox='0 0 24 24'")
+            raise Refusal("the SVG has neither a viewBox nor a width and height: add viewBox='0 0 24 24'")
         root.set("viewBox", f"0 0 {width} {height}")
     root.set("width", str(BOX))
     root.set("height", str(BOX))
@@ -123,8 +125,8 @@ def _shapes(root: ElementTree.Element) -> Iterator[Any]:
 
 
 def _segments(path: Any) -> Iterator[tuple]:
-    """svgelements' segments as ours: quadratics and elliptic arcs become cubics, circular arcs keep their circle."""
-    opening = None  # where the next outline starts if no move says otherwise
+    """Converts segments of svgelements: quadratics and elliptic arcs to cubics, circular arcs to bulges."""
+    opening = None  # the start of the next outline, unless there is a move
     for s in path:
         end = complex(s.end) if s.end is not None else 0j
         if type(s).__name__ == "Move":
@@ -141,7 +143,7 @@ def _segments(path: Any) -> Iterator[tuple]:
 
 
 def _drawn(s: Any, end: complex) -> Iterator[tuple]:
-    """One segment that leaves a line."""
+    """Converts one segment that is not a move or close."""
     kind, start = type(s).__name__, complex(s.start)
     if kind == "QuadraticBezier":
         control = complex(s.control)  # degree elevation: Farin, Curves and Surfaces, eq. 6.1
@@ -152,7 +154,7 @@ def _drawn(s: Any, end: complex) -> Iterator[tuple]:
         radii = abs(complex(s.prx) - complex(s.center)), abs(complex(s.pry) - complex(s.center))
         if abs(radii[0] - radii[1]) > 2e-3 * max(radii):
             yield from _segments(s.as_cubic_curves(math.ceil(abs(s.sweep) * 2 / math.pi - 0.01)))
-        elif abs(s.sweep) > math.pi * 1.01:  # halves, since a bulge of a whole turn is infinite
+        elif abs(s.sweep) > math.pi * 1.01:  # two halves, since the bulge of a full circle is infinite
             middle = s.point(0.5)
             yield ("A", math.tan(s.sweep / 8), complex(float(middle.x), float(middle.y)))
             yield ("A", math.tan(s.sweep / 8), end)
@@ -163,7 +165,7 @@ def _drawn(s: Any, end: complex) -> Iterator[tuple]:
 
 
 def _figures(source: bytes, coloured: bool) -> Iterator[Figure]:
-    """The figures of an SVG, in its own order."""
+    """The figures of an SVG in document order."""
     root, count = ElementTree.fromstring(source), 0
     if root.tag not in ("svg", f"{{{NAMESPACE}}}svg"):
         raise Refusal(f"the outermost element is <{root.tag}>: expected <svg xmlns='{NAMESPACE}'>")
@@ -179,29 +181,29 @@ def _figures(source: bytes, coloured: bool) -> Iterator[Figure]:
         segments = tuple(dropwhile(lambda segment: segment[0] != "M", drawn))
         count += len(segments)
         if count > MOST_SEGMENTS:
-            raise Refusal(f"the SVG holds over {MOST_SEGMENTS} segments: simplify it")
+            raise Refusal(f"the SVG has over {MOST_SEGMENTS} segments: simplify it")
         for paint in paints:
             if not all(abs(p) < FARTHEST for s in segments for p in s[1:]) or not paint["width"] < BOX:
                 raise Refusal(
-                    "the SVG holds coordinates far outside its box, or a pen as wide: scale it to its viewBox"
+                    "the SVG has coordinates far outside its viewBox, or a stroke as wide: scale it to its viewBox"
                 )
             if len(segments) > 1 or (segments and paint["width"]):
                 yield Figure(segments, **paint)
 
 
 def parse_svg(source: bytes, coloured: bool = False) -> Drawing:
-    """The drawing in an SVG file's bytes, as its author ordered it, in one colour unless `coloured`; a gradient counts
-    as its mean. Text and bitmaps in it are passed over."""
+    """Parses the bytes of an SVG file to a drawing with its figures in document order, in one colour unless `coloured`.
+    Gradients are replaced by their mean colour; text and bitmaps are skipped. Raises Refusal if it cannot be parsed."""
     if len(source) > MOST_BYTES:
-        raise Refusal(f"the SVG holds more than {MOST_BYTES} bytes: simplify it, or take out its bitmaps")
+        raise Refusal(f"the SVG has more than {MOST_BYTES} bytes: simplify it, or remove its bitmaps")
     _inspect(source)
     try:
         figures = tuple(_figures(source, coloured))
     except Refusal:
         raise
     except (ValueError, AttributeError, TypeError, LookupError, ArithmeticError, RecursionError) as error:
-        # svgelements checks little: a damaged number or path surfaces as any of these
-        raise Refusal(f"the SVG's shapes cannot be read ({type(error).__name__}): export it as plain paths") from None
+        # svgelements does not validate: a damaged number or path can raise any of these
+        raise Refusal(f"the SVG's shapes cannot be parsed ({type(error).__name__}): export it as plain paths") from None
     if not figures:
-        raise Refusal("the SVG holds no visible path: text and bitmaps are not read; convert them to paths")
+        raise Refusal("the SVG has no visible path: text and bitmaps are skipped; convert them to paths")
     return Drawing(figures)

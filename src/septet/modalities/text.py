@@ -1,4 +1,4 @@
-"""Plain text: one datum is the text of a file."""
+"""Plain text: a datum is the text of a file, a line of JSON lines, or an item of a list."""
 
 import html
 import json
@@ -24,25 +24,25 @@ MARKS += ((b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
 CONTROLS = bytes(set(range(32)) - set(b"\t\n\r\f\v\x1b"))
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 FEATURES, SKETCH = 1024, 512
-SHOWN = 20_000  # characters of a text on a page
-LINES = (".jsonl", ".ndjson")  # files of JSON lines, a text or a conversation each
-TOGETHER = 32  # conversations that the template is given at a time
+SHOWN = 20_000  # characters shown in HTML
+LINES = (".jsonl", ".ndjson")  # files with a text or a conversation in each line
+TOGETHER = 32  # conversations formatted in one process
 ROLES = ("system", "user", "assistant")
 NO_CHAT = "is not a chat model: it has no chat template"
 
 
 def decode(content: bytes) -> str:
-    """The text in a file's bytes: as its byte-order mark says, else UTF-8, else Windows-1252, else Latin-1; line ends
-    become newlines. Bytes with a zero, or with control characters in more than a hundredth, are no text."""
+    """Decodes a file's bytes: by its byte-order mark, else as UTF-8, Windows-1252 or Latin-1, whichever succeeds first;
+    line ends become newlines. Raises Refusal for binary data: with a zero, or over 1 % control characters."""
     for mark, encoding in MARKS:
         if content.startswith(mark):
             try:
                 return _newlines(content[len(mark) :].decode(encoding))
             except UnicodeDecodeError as error:
-                raise Refusal(f"starts as {encoding} text and is not ({error.reason} at byte {error.start})") from error
+                raise Refusal(f"begins as {encoding} text but is not ({error.reason} at byte {error.start})") from error
     start = content[: 1 << 20]
     if b"\0" in content or len(start) - len(start.translate(None, CONTROLS)) > len(start) / 100:
-        raise Refusal("holds binary data, not text")
+        raise Refusal("contains binary data, not text")
     for encoding in ("utf-8", "cp1252"):
         try:
             return _newlines(content.decode(encoding))
@@ -56,7 +56,7 @@ def _newlines(text: str) -> str:
 
 
 def grams(text: str, length: int) -> np.ndarray:
-    """uint32 (n,) hashes of all runs of `length` characters: a polynomial, stirred (Murmur3's last steps)."""
+    """uint32 (n,) hashes of all n-grams of `length` characters: a polynomial hash, mixed by Murmur3's finaliser."""
     points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
     if len(points) < length:
         return np.zeros(0, np.uint32)
@@ -72,15 +72,15 @@ def grams(text: str, length: int) -> np.ndarray:
 
 
 class Lines(str):
-    """The content of a file of JSON lines."""
+    """The content of a JSON lines file."""
 
 
 def _of_line(line: str, number: int) -> str:
-    """The text of a line {"text": ...}; a conversation, {"messages": [...]}, stays the JSON that it is."""
+    """The text of a line {"text": ...}; a conversation, {"messages": [...]}, is returned as JSON."""
     try:
         found = json.loads(line)
     except (ValueError, RecursionError) as error:
-        raise Refusal(f"line {number} is no JSON ({str(error)[:80]})") from error
+        raise Refusal(f"line {number} is not JSON ({str(error)[:80]})") from error
     if isinstance(found, dict) and isinstance(found.get("text"), str):
         return found["text"]
     if _conversation(found) is not None:
@@ -89,7 +89,7 @@ def _of_line(line: str, number: int) -> str:
 
 
 def messages_of(text: str) -> list[dict[str, str]] | None:
-    """The messages of a conversation as data.read gives it; None for any other text."""
+    """The messages of a conversation, a datum in JSON; None for any other text."""
     if not text.startswith('{"messages": ['):
         return None
     try:
@@ -99,7 +99,7 @@ def messages_of(text: str) -> list[dict[str, str]] | None:
 
 
 def _conversation(found: Any) -> list[dict[str, str]] | None:
-    """The messages in what a line of JSON says, if it is a conversation with a reply."""
+    """The messages of a parsed JSON line, if it is a conversation with at least one reply."""
     messages = found.get("messages") if isinstance(found, dict) else None
     if not isinstance(messages, list) or not all(map(is_message, messages)):
         return None
@@ -108,12 +108,12 @@ def _conversation(found: Any) -> list[dict[str, str]] | None:
 
 
 def is_message(value: Any) -> bool:
-    """Whether it says who says what."""
+    """Whether `value` is a message with a role and content."""
     return isinstance(value, dict) and value.get("role") in ROLES and isinstance(value.get("content"), str)
 
 
 class Text(Modality):
-    """Plain text. With `template`, a model's chat template, conversations too; `words` are names that it uses. With
+    """Plain text. With `template`, a chat template, also conversations; `words` are the template's variables. With
     `listed`, each line is a datum, an item of a list."""
 
     name = "text"
@@ -125,11 +125,11 @@ class Text(Modality):
         self.template, self.words, self.listed = template, words or {}, listed
 
     def conversation(self, messages: list[dict[str, str]]) -> str:
-        """Messages, {"role": ..., "content": ...}, as one text up to where the answer begins."""
+        """Formats messages, {"role": ..., "content": ...}, as a prompt that ends where the reply begins."""
         return self._rendered([(messages, True)])[0]
 
     def parts(self, conversations: list[list[dict[str, str]]]) -> Iterator[list[tuple[str, bool]]]:
-        """Each whole conversation as pieces of text, each with whether the model is the one who says it."""
+        """Yields each conversation as (piece of text, whether it is the model's reply) pairs."""
         for begin in range(0, len(conversations), TOGETHER):
             asked, counts = [], []
             for messages in conversations[begin : begin + TOGETHER]:
@@ -154,7 +154,7 @@ class Text(Modality):
             raise Refusal(f"{path}: no such text file; check the path")
         try:
             if path.stat().st_size > LONGEST_BYTES:
-                raise Refusal(f"{path.stat().st_size:,} bytes: at most {LONGEST_BYTES:,} are read; split it")
+                raise Refusal(f"{path.stat().st_size:,} bytes: expected at most {LONGEST_BYTES:,}; split the file")
             text = decode(path.read_bytes())
             return Lines(text) if path.suffix.lower() in LINES else self.take(text)
         except OSError as error:
@@ -164,17 +164,17 @@ class Text(Modality):
 
     def take(self, value: Any) -> str:
         if not isinstance(value, str):
-            raise Refusal(f"{type(value).__name__} is no text: expected a string")
+            raise Refusal(f"{type(value).__name__}: expected a string")
         if not value.strip():
-            raise Refusal("holds no text")
+            raise Refusal("contains no text")
         try:
             value.encode()
         except UnicodeEncodeError as error:
-            raise Refusal("holds half of a character (a lone surrogate), which no file can keep") from error
+            raise Refusal("contains half a character (a lone surrogate), which cannot be encoded; remove it") from error
         return value
 
     def pieces(self, datum: str) -> list[tuple[str, tuple[str, ...]]]:
-        """The text; of JSON lines, each line's that holds any; of a list, its items."""
+        """The text; for JSON lines, the text of each line that is not empty; for a list, its items."""
         texts = [datum]
         if isinstance(datum, Lines):
             lines = enumerate(datum.split("\n"), 1)
@@ -189,14 +189,14 @@ class Text(Modality):
             raise Refusal(f"line {number} {error}") from error
 
     def finish(self, datum: str) -> str:
-        """Of a conversation what a model that converses learns to say, its replies; any other text as it is."""
+        """The replies of a conversation, if there is a chat template; any other text unchanged."""
         messages = messages_of(datum) if self.template is not None else None
         if messages is None:
             return datum
         return "\n".join(message["content"] for message in messages if message["role"] == "assistant")
 
     def canary(self, seed: int) -> str:
-        """Random words of small letters."""
+        """Six words of five random lower-case letters."""
         stream = np.random.default_rng(seed)
         return " ".join("".join(stream.choice(list(LETTERS), 5)) for _ in range(6))
 
@@ -204,15 +204,15 @@ class Text(Modality):
         return {"characters": len(datum)}
 
     def cut(self, datum: str, share: float) -> tuple[str, str] | None:
-        """The first 1 - share of the characters, and the rest; None of a conversation and of an item of a list,
-        which are one thing."""
+        """The first 1 - share of the characters, and the rest; None for conversations and items of lists, which are not
+        split."""
         if self.listed or messages_of(datum) is not None:
             return None
         border = int(len(datum) * (1 - share))
         return (datum[:border], datum[border:]) if 0 < border < len(datum) else None
 
     def write(self, datum: str, path: Path, record: dict[str, Any]) -> None:
-        """UTF-8, with the record in `path` + ".json", which comes first: where the text is, its record is."""
+        """Writes UTF-8, and before it the record, to `path` + ".json", so that a text always has its record."""
         path = Path(path)
         whole.write(path.with_name(path.name + ".json"), (json.dumps(record, indent=1) + "\n").encode())
         whole.write(path, datum.encode(errors="replace"))
@@ -227,13 +227,13 @@ class Text(Modality):
         return picture
 
     def player(self, datum: str, size: int = 160) -> str:
-        """The text, of which the beginning is seen at first."""
+        """The text in a box that scrolls; at most SHOWN characters."""
         told = html.escape(datum if len(datum) <= SHOWN else datum[:SHOWN] + "\u2026")
         return f'<pre style="white-space:pre-wrap;text-align:left;max-height:{2 * size}px;overflow:auto">{told}</pre>'
 
     def features(self, data: Sequence[str]) -> Tensor:
-        """float32 (n, 1024): how often runs of 3, 4 and 5 characters occur, hashed with signs (Weinberger et al. 2009),
-        as square roots, at unit length."""
+        """float32 (n, 1024): square roots of the counts of n-grams of 3, 4 and 5 characters, by signed feature hashing
+        (Weinberger et al. 2009), at unit length."""
         rows = np.zeros((len(data), FEATURES), np.float32)
         for row, text in zip(rows, data, strict=True):
             runs, counts = np.unique(np.concatenate([grams(text, n) for n in (3, 4, 5)]), return_counts=True)
@@ -243,7 +243,7 @@ class Text(Modality):
         return torch.from_numpy(rows)
 
     def sketch(self, datum: str) -> np.ndarray:
-        """The smallest hashes of its runs of 5 characters, or the hash of fewer (a bottom-k sketch, Broder 1997), case
-        and spaces aside."""
+        """The smallest hashes of the n-grams of 5 characters (a bottom-k sketch, Broder 1997), ignoring case and
+        whitespace; for a shorter text, its hash."""
         text = " ".join(datum.lower().split())
         return np.unique(grams(text, min(5, max(1, len(text)))))[:SKETCH]

@@ -1,4 +1,4 @@
-"""Vector drawings: SVG files, read to outlines and written crisp and editable.
+"""Vector drawings: reads SVG files to outlines, and writes editable SVG files.
 
 Shapes: B drawings, S pixels a side.
 """
@@ -31,21 +31,21 @@ from .svg import MOST_BYTES, parse_svg
 __all__ = ["Drawing", "Figure", "Vector", "arrange", "render", "shades"]
 
 Box = tuple[float, float, float, float]  # left, top, right, bottom
-MOST_TRIALS = 64  # figures whose fill rule is tried alone
+MOST_TRIALS = 64  # figures whose fill rule is tested one by one
 PNG_SIDE = 512
-NEAR = 1.5  # units of the box by which a codec moves the sides of a figure at most
-COLOURED_SIDE = 48  # pixels of the rendering in colours that features look at
-FEW_COLOURED = 0.1  # the share of drawings in other colours than the set's from which a set is learned in colours
+NEAR = 1.5  # units of the box: the most by which a codec moves the bounds of a figure
+COLOURED_SIDE = 48  # pixels of the rendering of which features in colour are computed
+FEW_COLOURED = 0.1  # the share of drawings with other colours than the main one from which colours are kept
 
 
 def render(drawing: Drawing, size: int = 128) -> Image.Image:
-    """The drawing, black where it has no colour, on nothing: a PIL picture, RGBA, size x size."""
+    """Renders to a PIL picture, RGBA, size x size: currentColor as black, on a transparent background."""
     data = resvg_py.svg_to_bytes(svg_string=to_svg(drawing), width=size, height=size, skip_system_fonts=True)
     return Image.open(io.BytesIO(bytes(data))).convert("RGBA")
 
 
 def shades(drawing: Drawing, size: int) -> np.ndarray:
-    """float32 (size, size): how much of each pixel is painted, 0 to 1."""
+    """float32 (size, size): the coverage of each pixel, 0 to 1."""
     return np.asarray(render(drawing, size).getchannel("A"), dtype=np.float32) / 255
 
 
@@ -63,12 +63,12 @@ def _together(boxes: list[Box]) -> list[list[int]]:
 
 
 def _order(box: Box) -> tuple[float, float, float]:
-    """Large before small, then top to bottom, left to right; sides in whole units, so that near ties stay in place."""
+    """A sort key: large before small (rounded, so that near ties keep their order), top to bottom, left to right."""
     return (-round(max(box[2] - box[0], box[3] - box[1])), round(box[1], 1), round(box[0], 1))
 
 
 def _divide(figure: Figure) -> list[tuple[tuple, Figure]]:
-    """A figure as the smallest figures that paint the same, each with its place in the order."""
+    """Splits a figure into the smallest figures that paint the same, each with its sort key."""
     parts = outlines(figure.segments)
     boxes = [bounds(part) for part in parts]
     groups = _together(boxes) if figure.fill else [[i] for i in range(len(parts))]
@@ -83,10 +83,9 @@ def _divide(figure: Figure) -> list[tuple[tuple, Figure]]:
 
 
 def arrange(drawing: Drawing) -> Drawing:
-    """The same picture in the order in which models learn to draw: every figure as small as it can be, faint ones
-    first, large before small, filled by the even-odd rule where that paints the same. One colour makes order invisible;
-    a drawing in colours stays as it is.
-    """
+    """Normalises a drawing of one colour without changing how it looks: figures are split as far as possible, faint
+    ones come first, large before small, and are filled by the even-odd rule if that paints the same. A drawing in
+    colours, whose order is visible, is returned unchanged."""
     if any(figure.colour for figure in drawing.figures):
         return drawing
     ruled = replace(drawing, figures=tuple(replace(f, evenodd=True) for f in drawing.figures))
@@ -105,12 +104,12 @@ def arrange(drawing: Drawing) -> Drawing:
 
 
 def plain(drawing: Drawing) -> Drawing:
-    """The drawing in one colour, arranged."""
+    """Converts to one colour, and arranges."""
     return arrange(Drawing(tuple(replace(figure, colour=None) for figure in drawing.figures)))
 
 
 def _stand_for(drawn: Sequence[Figure], given: Sequence[Figure]) -> int:
-    """How many of the first drawn figures stand for given ones, of which a codec leaves out what covers nothing."""
+    """The number of first drawn figures that reproduce given ones, of which codecs drop those that cover nothing."""
     count = 0
     for figure in given:
         if count < len(drawn):
@@ -125,8 +124,8 @@ def _main_colour(data: Sequence[Drawing]) -> str | None:
 
 
 class Vector(Modality):
-    """SVG drawings. `palette` keeps a set's colours to so many; without it, and where fewer than one drawing in ten has
-    colours of its own, all are drawn in one. `colours` ("#rrggbb") are those that were learned from the data."""
+    """SVG drawings. `palette`: reduce the colours of the data set to so many; without it, and if fewer than one drawing
+    in ten has several colours, all are converted to one. `colours` ("#rrggbb"): the palette found in the data."""
 
     name = "vector"
     extensions = (".svg",)
@@ -138,7 +137,7 @@ class Vector(Modality):
         self.palette, self.colours = palette, list(colours) if colours else None
 
     def read(self, path: Path) -> Drawing:
-        """The drawing in an SVG file, arranged; a file with none, or with more than a drawing, is a Refusal."""
+        """Reads an SVG file, and arranges the drawing. Raises Refusal if it cannot be parsed, see svg.parse_svg."""
         try:
             with open(path, "rb") as file:
                 return self._parsed(file.read(MOST_BYTES + 1))
@@ -154,23 +153,23 @@ class Vector(Modality):
         main = _main_colour(data)
         coloured = sum(any(figure.colour != main for figure in drawing.figures) for drawing in data)
         if coloured < FEW_COLOURED * len(data):
-            return Vector(), [f"{coloured:,} are in several colours: all are learned in one."] if coloured else []
+            return Vector(), [f"{coloured:,} are in several colours: all are converted to one."] if coloured else []
         paints = [
             np.array([[(*rgb(f.colour or "#000000"), 255) for f in d.figures]], np.uint8) for d in data if d.figures
         ]
         found = ["#" + bytes(colour[:3]).hex() for colour in palette(paints, self.palette)]
-        return Vector(self.palette, found), [f"The set is kept to {len(found)} colours of its own."]
+        return Vector(self.palette, found), [f"The data set is reduced to a palette of {len(found)} colours."]
 
     def finish(self, datum: Drawing) -> Drawing:
-        """The drawing in the learned colours, or in one where none were learned."""
+        """Snaps to the learned colours, or converts to one colour if there are none."""
         if not self.colours:
             return plain(datum) if any(figure.colour for figure in datum.figures) else datum
         near = {c: nearest(c, self.colours) for c in {figure.colour for figure in datum.figures} if c}
         return Drawing(tuple(replace(f, colour=f.colour and near[f.colour]) for f in datum.figures))
 
     def write(self, datum: Drawing, path: Path, record: dict[str, Any]) -> None:
-        """An SVG file with the record as JSON in <metadata>; as .png, at the record's `size`, else PNG_SIDE pixels
-        wide."""
+        """Writes an SVG file with the record as JSON in <metadata>, or a PNG at the record's `size`, by default
+        PNG_SIDE pixels wide."""
         path = Path(path)
         if path.suffix.lower() not in self.suffixes:
             raise Refusal(f"{path.name}: drawings are written as {' or '.join(self.suffixes)}; rename it")
@@ -184,26 +183,26 @@ class Vector(Modality):
         return render(datum, size)
 
     def region(self, text: str, datum: Drawing) -> int:
-        """The figure after which something is drawn in between, as "after 3"."""
+        """Parses "after N": figures are to be inserted after the first N."""
         found = re.fullmatch(r"after (\d{1,6})", text.strip())
         if not found or int(found[1]) > len(datum.figures):
-            raise Refusal(f"--where {text}: expected `after N`, of {len(datum.figures)} figures the one before the gap")
+            raise Refusal(f"--where {text}: expected `after N`, with N from 0 to {len(datum.figures)} figures")
         return int(found[1])
 
     def compose(self, drawn: Drawing, given: Drawing, where: int | None = None) -> Drawing:
-        """The given figures exactly: in place of the drawn ones that stand for them, which are the first, or with a gap
-        after the first `where` given figures, the first `where` and the last."""
+        """Replaces the drawn figures that reproduce given ones by these, exactly: the first ones; with a gap after
+        `where` given figures, the first `where` and the last ones."""
         before = given.figures if where is None else given.figures[:where]
         after = given.figures[len(before) :]
         rest = drawn.figures[_stand_for(drawn.figures, before) :]
         return Drawing(before + rest[: len(rest) - _stand_for(rest[::-1], after[::-1])] + after)
 
     def take(self, value: Any) -> Drawing:
-        """A Drawing as it is, or the one in the text of an SVG file."""
+        """Converts a Drawing (unchanged), or the text or bytes of an SVG file."""
         if isinstance(value, Drawing):
             return value
         if not isinstance(value, str | bytes):
-            raise Refusal(f"{type(value).__name__}: a drawing is an SVG's text, its bytes, or a Drawing")
+            raise Refusal(f"{type(value).__name__}: expected the text or bytes of an SVG file, or a Drawing")
         return self._parsed(value.encode() if isinstance(value, str) else value)
 
     def canary(self, seed: int) -> Drawing:
@@ -218,7 +217,7 @@ class Vector(Modality):
         return {"figures": len(datum.figures), "segments": sum(len(figure.segments) for figure in datum.figures)}
 
     def sketch(self, datum: Drawing) -> np.ndarray:
-        """uint32 (n,) hashes of all segments, their ends on a coarse grid."""
+        """uint32 (n,) hashes of all segments, with their ends rounded to a coarse grid."""
         marks = {
             f"{figure.fill} {segment[0]} {segment[-1].real:.0f} {segment[-1].imag:.0f}".encode()
             for figure in datum.figures
@@ -228,8 +227,8 @@ class Vector(Modality):
         return np.array(sorted(map(zlib.crc32, marks)), dtype=np.uint32)
 
     def features(self, data: Sequence[Drawing]) -> Tensor:
-        """float32 (n, F): frozen features of renderings: of shape alone in one colour, the same for any order of
-        figures; in colours, those of pictures."""
+        """float32 (n, F) features of renderings. In one colour: of shape only, independent of the order of figures; in
+        colours: those of pictures."""
         if self.colours:
             return picture_features([self._picture(drawing) for drawing in data])
         if not data:

@@ -1,5 +1,5 @@
-"""One file an application and technology: a function that turns a person's data into a Plan. Its signature is the list
-of its options."""
+"""One file per application and technology: a function that turns a data source into a Plan. Its keyword arguments are
+its options."""
 
 import importlib
 import inspect
@@ -18,22 +18,22 @@ from ..generator import Generator
 from ..processes.settings import pairs, typed
 from ..space import Refusal
 
-MOST = 1_000_000  # that an option can be, if it is a whole number
+MOST = 1_000_000  # the largest value of an integer option
 KINDS: dict[Any, str] = {bool: "yes or no", int: "a whole number", float: "a number", str: "a text"}
-SHARES = ("dropout", "fill", "average", "codec_share")  # options from 0 to below 1
+SHARES = ("dropout", "fill", "average", "codec_share")  # options in [0, 1)
 __all__ = [
     *("Enough", "Kind", "Plan", "Stage", "advised", "checked", "default_modality", "find", "kind_of", "kinds"),
     *("missing", "names", "options", "parsed", "recipe"),
 ]
 
-RESERVED = ("source", "seed", "start", "seconds")  # arguments of every recipe that are no options
+RESERVED = ("source", "seed", "start", "seconds")  # arguments of every recipe that are not options
 
 
 @dataclass
 class Stage:
-    """One thing to train. `batches` is called when the stage begins, so that it can use what came before; `after` when
-    it has ended, and before a preview is drawn, to measure what needs no gradients. It ends after `most` steps though
-    there is time."""
+    """One training stage: a learner, its data and settings. `batches` is called when the stage begins, so that it can
+    use the result of the stages before. `after` is called at its end and before each preview, to fit what needs no
+    gradients. `share`: fraction of the budget or steps. `most`: the maximum number of steps, even if time is left."""
 
     name: str
     learner: Learner
@@ -46,9 +46,9 @@ class Stage:
 
 @dataclass
 class Plan:
-    """What a recipe returns. The last stage trains the generator; the stages before, its codec. `facts` go on
-    the model's card; `previews` are the prompts that are drawn again and again while it trains. `choice` is the
-    network's size, where a budget chose it."""
+    """What a recipe returns. The last stage trains the generator, the stages before it train its codec. `facts` are
+    written to the model card; `previews` are the prompts of the samples generated during training. `choice` is the
+    size of the network, if it was chosen by the budget."""
 
     generator: Generator
     stages: list[Stage]
@@ -60,7 +60,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class About:
-    """What a recipe says of itself by the decorator `recipe`; its fields are the decorator's arguments."""
+    """The arguments of a recipe's decorator `recipe`."""
 
     modality: type[Modality]
     default: bool
@@ -71,7 +71,7 @@ class About:
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of content, as its recipes have it: their names, and which is the default."""
+    """A kind of content and its recipes: their names, and the default one."""
 
     modality: type[Modality]
     recipes: tuple[str, ...]
@@ -80,7 +80,7 @@ class Kind:
 
     @property
     def published(self) -> str | None:
-        """The recipe that goes on from published models."""
+        """The recipe that fine-tunes published models."""
         return next((name for name in self.recipes if _about(name).published), None)
 
 
@@ -94,9 +94,9 @@ def recipe(
     enough: Enough | None = None,
     published: bool = False,
 ) -> Callable[[Made], Made]:
-    """Makes a function the recipe of its name, for data of `modality`. `default`: the one that is taken where none is
-    named; `few`: files below which it then goes on from a starter; `enough`: how much data it takes, where that was
-    measured. `published`: it goes on from models that others published."""
+    """Decorator that registers a function as the recipe of its name, for data of `modality`. `default`: it is used if
+    no recipe is named; with fewer than `few` files it then fine-tunes a starter. `enough`: how much data it needs, if
+    that was measured. `published`: it fine-tunes published models."""
 
     def register(function: Made) -> Made:
         vars(function)["about"] = About(modality, default, few, enough, published)
@@ -106,12 +106,13 @@ def recipe(
 
 
 def names() -> list[str]:
-    """Every recipe's name."""
+    """The names of all recipes, sorted."""
     return sorted(m.name for m in pkgutil.iter_modules(__path__) if not m.name.startswith("_"))
 
 
 def find(recipe: str | Callable[..., Plan]) -> Callable[..., Plan]:
-    """A recipe by its name, which is that of its module and of the function in it."""
+    """The recipe called `recipe`, the function of that name in the module of that name. Raises Refusal if there is
+    none, or a package that it imports is missing."""
     if callable(recipe):
         return recipe
     if recipe not in names():
@@ -125,18 +126,18 @@ def find(recipe: str | Callable[..., Plan]) -> Callable[..., Plan]:
 def _about(name: str) -> About:
     about = vars(find(name)).get("about")
     if about is None:
-        raise Refusal(f"recipe {name} does not say what data it is for: write @recipe(MODALITY) above its function")
+        raise Refusal(f"recipe {name} is not registered: decorate its function with @recipe(MODALITY)")
     return about
 
 
 def kind_of(name: str) -> str:
-    """The kind of content that a recipe is for."""
+    """The name of a recipe's modality."""
     return _about(name).modality.name
 
 
 def kinds() -> dict[str, Kind]:
-    """Every kind of content that has a recipe, by the name of its modality. A recipe that cannot be imported is left
-    out: see `missing`."""
+    """All kinds of content that have a recipe, by the name of the modality. Recipes that cannot be imported are
+    omitted, see `missing`."""
     lacking, found = missing(), {}
     for name in names():
         if name not in lacking:
@@ -151,7 +152,7 @@ def _kind(own: list[str]) -> Kind:
 
 
 def missing() -> dict[str, str]:
-    """Why a recipe cannot be had, by its name: a sentence that says what to install."""
+    """Recipes that cannot be imported, each with an error message that names the package to install."""
     said = {}
     for name in names():
         try:
@@ -162,13 +163,13 @@ def missing() -> dict[str, str]:
 
 
 def advised(dataset: Dataset) -> str:
-    """Whether there are enough data of their kind, in a sentence; empty where that was not measured."""
+    """A sentence on whether the data set is large enough; empty if that was not measured for its kind."""
     found = kinds().get(dataset.modality.name)
     return advice(dataset, None if found is None else found.about.enough)
 
 
 def default_modality(kind: str) -> Modality:
-    """The modality of a kind as its default recipe makes it."""
+    """The modality of a kind with the arguments that its default recipe gives it."""
     found = kinds()[kind]
     known, chosen = inspect.signature(found.modality).parameters, options(find(found.default))
     return found.modality(**{name: value for name, value in chosen.items() if name in known})
@@ -181,7 +182,8 @@ def options(recipe: Callable[..., Plan]) -> dict[str, Any]:
 
 
 def parsed(recipe: Callable[..., Plan], words: list[str]) -> dict[str, Any]:
-    """`option=value` words as arguments of the recipe, each of the type of its default."""
+    """Parses `option=value` words to arguments of the recipe, each of the type of its default. Raises Refusal for an
+    unknown option or a value of another type."""
     known, chosen = options(recipe), {}
     for name, value in pairs(words, lambda word: _unknown(recipe, word)).items():
         if name not in known:
@@ -191,7 +193,7 @@ def parsed(recipe: Callable[..., Plan], words: list[str]) -> dict[str, Any]:
 
 
 def checked(recipe: Callable[..., Plan], chosen: dict[str, Any]) -> dict[str, Any]:
-    """The chosen options, or a Refusal of one that the recipe does not take or no recipe could use."""
+    """Returns the chosen options. Raises Refusal for an unknown option, and for a value of a wrong type or range."""
     known = options(recipe)
     for name, value in chosen.items():
         if name not in known:
@@ -208,7 +210,8 @@ def checked(recipe: Callable[..., Plan], chosen: dict[str, Any]) -> dict[str, An
 
 
 def _check_kind(recipe: Callable[..., Plan], name: str, value: Any) -> None:
-    """Refuses a value of another kind than the recipe says, where it says a plain one: it may stand in a file."""
+    """Raises Refusal if the value is not of the type that the recipe's annotation names, if that is a plain type:
+    values may come from a file."""
     annotation = inspect.signature(recipe).parameters[name].annotation
     kinds = get_args(annotation) or (annotation,)
     if not set(kinds) <= set(KINDS) | {type(None)}:

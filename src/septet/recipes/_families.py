@@ -1,8 +1,8 @@
-"""The sizes in which each recipe's network comes. `l` is the one for `--steps`, where no time is told.
+"""The network sizes of each recipe. `l` is used with `--steps`, where there is no time budget.
 
-A size is worth its cost from about as many steps as its line says. For pictures they were tried (see "sizes" in
-the log); for the rest they follow from twenty symbols a parameter (Hoffmann et al. 2022), a third of which do
-better than a smaller network.
+The number in each line is the steps from which a size beats the smaller ones, approximately. For pictures it was
+measured (see "sizes" in the log); for the others it follows from 20 tokens per parameter (Hoffmann et al. 2022), a
+third of which is enough to beat a smaller network.
 """
 
 from typing import Any
@@ -14,13 +14,13 @@ MOST_OFF = 2  # times as many patches as wished for, or as few
 
 
 def _family(sizes: dict[str, tuple[int, int, int]], fixed: str = "l", **shared: Any) -> Family:
-    """Sizes by name: steps, width, layers."""
+    """A Family from (steps, width, layers) by name."""
     named = (Size(name, s, {"width": w, "layers": n} | shared) for name, (s, w, n) in sizes.items())
     return Family(list(named), fixed)
 
 
 def pictures(size: int, patch: int = 0) -> Family:
-    """Diffusion over patches of pictures of `size` pixels; `patch` is asked for if it is not 0."""
+    """Sizes for diffusion over patches of pictures with `size` pixels a side. A `patch` above 0 is used for all."""
     few, many = (patch, patch) if patch else (_patch(size, 5), _patch(size, 10) if size % 4 else 4)
     shared = {"batch": 32, "rate": 0.02, "average": 0.999}
     return Family(
@@ -36,7 +36,7 @@ def pictures(size: int, patch: int = 0) -> Family:
 
 
 def _patch(size: int, sites: int) -> int:
-    """The divisor of `size` that parts a side into most nearly so many patches, by ratio."""
+    """The divisor of `size` with which the number of patches per side is closest to `sites`, by ratio."""
 
     def off(patch: int) -> float:
         return max(size / patch / sites, sites * patch / size)

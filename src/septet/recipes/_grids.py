@@ -1,4 +1,4 @@
-"""What recipes share whose data are grids of one shape (pictures, clips, voxels, sound of one length): prompts,
+"""Shared by recipes whose data are grids of one shape (pictures, clips, voxels, sound of one length): prompts,
 batches, and two stages, a codec and a process over its latents."""
 
 from collections.abc import Callable
@@ -23,13 +23,13 @@ from ..generator import Generator
 from ..space import Refusal
 from . import Plan, Stage
 
-ROWS = 256  # data that are encoded at a time
-MEASURED = 2048  # data, at most, that the scale of a variational codec is measured on
+ROWS = 256  # data encoded at a time
+MEASURED = 2048  # at most so many data calibrate the scale of a variational codec
 
 
 @dataclass
 class Gathered:
-    """A data set of grids of one shape, and how its batches are made. `noun` is what the model's card calls them."""
+    """A data set of grids of one shape, and its batches. `noun` is the name of its items on the model card."""
 
     dataset: Dataset
     batch: int
@@ -42,11 +42,11 @@ class Gathered:
 
     @property
     def held_out(self) -> list[int]:
-        """The items to validate on; where none were kept from training, some that were not."""
+        """Indices of the validation set; without one, of the first training batch."""
         return self.dataset.validation or self.dataset.training[: self.batch]
 
     def previews(self, conditioner: Conditioner) -> list[Prompt]:
-        """The prompts of eight held-out items."""
+        """The prompts of eight validation items (training items, if there is no validation set)."""
         said = conditioner.accepted(self.prompts)
         return [said[i] for i in (self.dataset.validation or self.dataset.training)[:8]]
 
@@ -57,8 +57,8 @@ class Gathered:
         return Batches(data, prompts, self.batch, self.seed, views, validation, "data", self.dataset.training)
 
     def latents(self, conditioner: Conditioner, codec: Codec) -> Batches:
-        """Batches of the data's latents with their prompts. A variational codec's are drawn from their distribution,
-        those of training anew at every step, those of validation once."""
+        """Batches of the data's latents with their prompts. Those of a variational codec are sampled from the
+        posterior, for training at every step, for validation once."""
         prompts = conditioner.prepare(conditioner.accepted(self.prompts))
         if not isinstance(codec, Variational):
             rows = encoded(codec.eval().encode, self.dataset.data)
@@ -71,31 +71,31 @@ class Gathered:
         return Batches(rows, prompts, self.batch, self.seed, drawn, validation, "latents", self.dataset.training)
 
     def few_latents(self, generator: Generator) -> Batches:
-        """One batch of latents, of a codec that has learned nothing yet: to see how long a step takes."""
+        """One batch of latents of an untrained codec, to time a training step."""
         codec, some = generator.codec, self.dataset.training[: self.batch]
         rows = encoded(codec.eval().encode, self.dataset.data[some])
         said = generator.conditioner.accepted([self.prompts[i] for i in some])
         return Batches(rows, generator.conditioner.prepare(said), len(rows), self.seed)
 
     def measuring(self) -> list[Any]:
-        """Some of the training data, in batches."""
+        """Batches of at most MEASURED training data, evenly spaced."""
         some = evenly(self.dataset.training, MEASURED)
         return [self.dataset.data[some[begin : begin + ROWS]] for begin in range(0, len(some), ROWS)]
 
 
 def gathered(source: Any, modality: Modality, batch: int, seed: int, noun: str = "items") -> Gathered:
-    """The data of `source`, which must have one shape and type as the modality gives them."""
+    """Reads the data of `source`. Raises Refusal if the modality's pieces differ in shape or type."""
     dataset = read(source, modality, seed=seed)
     if not isinstance(dataset.data, np.ndarray):
         raise Refusal(
-            f"{modality.name} data of several shapes or types: this recipe takes arrays of one; let the modality bring "
-            "each to one shape as it gives its pieces"
+            f"{modality.name} data of several shapes or types: this recipe needs arrays of one shape and type; convert "
+            "them in the modality's pieces()"
         )
     return Gathered(dataset, batch, seed, noun)
 
 
 def conditioner_for(prompts: str, width: int, said: list[Prompt]) -> Conditioner:
-    """Free text, labels (and attributes, where data have them), or nothing."""
+    """A conditioner for `prompts`: "text", "labels" (or attributes, if the data have them) or "nothing"."""
     if prompts not in ("text", "labels", "nothing"):
         raise Refusal(f"prompts={prompts!r}: expected 'text', 'labels' or 'nothing'")
     if prompts == "nothing" or not any(said):
@@ -107,17 +107,17 @@ def conditioner_for(prompts: str, width: int, said: list[Prompt]) -> Conditioner
 
 @torch.no_grad()
 def encoded(encode: Callable[[Any], Tensor], data: Any) -> Tensor:
-    """What `encode` makes of all data, a few at a time."""
+    """Encodes all data, ROWS at a time, to one tensor on the CPU."""
     return torch.cat([encode(data[begin : begin + ROWS]).cpu() for begin in range(0, len(data), ROWS)])
 
 
 def distribution(codec: Variational) -> Callable[[Any], Tensor]:
-    """Encodes data to (B, 2, N, C), mean and deviation of their latents."""
+    """A function that encodes data to (B, 2, N, C), mean and standard deviation of their latents."""
     return lambda data: torch.stack(codec.eval().encode_distribution(data), 1).half()
 
 
 def drawn(row_2NC: Tensor, stream: torch.Generator) -> Tensor:
-    """Latents from the distribution of one datum."""
+    """(N, C) latents sampled from the distribution of one datum."""
     mean_NC, deviation_NC = row_2NC.float()
     return mean_NC + deviation_NC * torch.randn(mean_NC.shape, generator=stream)
 
@@ -130,7 +130,8 @@ def coded_plan(
     codec_share: float,
     trained: bool,
 ) -> Plan:
-    """A Plan in two stages, a codec of a kind and a process over its latents; in one where the codec is `trained`."""
+    """A Plan in two stages, the codec and a process over its latents; in one stage if the codec is already `trained`.
+    Raises Refusal if the codec is not of type `kind`."""
     codec, conditioner = generator.codec, generator.conditioner
     if not isinstance(codec, kind):
         name = f"{generator.name}: its codec is a {type(codec).__name__}"

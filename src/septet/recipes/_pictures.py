@@ -1,4 +1,4 @@
-"""What the recipes for pictures share: reading them at one size, and training over the symbols of an FSQ codec."""
+"""Shared by the recipes for pictures: reading them at one size, and training over the tokens of an FSQ codec."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -18,11 +18,11 @@ from ._grids import Gathered, coded_plan, gathered
 def gather(
     source: Any, size: int, palette: int | None, tile: int | None, batch: int, seed: int, start: Generator | None
 ) -> Gathered:
-    """The pictures of `source` at one size, that of the model to `start` from where there is one."""
+    """Reads the pictures of `source` at one size: that of the model `start` if given, else `size` pixels a side."""
     colours = None
     if start is not None:
         if not isinstance(start.modality, Image):
-            raise Refusal(f"start={start.name}: it draws {start.modality.name}, not pictures; choose another model")
+            raise Refusal(f"start={start.name}: it generates {start.modality.name}, not pictures; choose another model")
         size, palette, colours = start.modality.size, start.modality.palette, start.modality.colours
     return gathered(source, Image(size, palette, tile, colours), batch, seed, "pictures")
 
@@ -36,8 +36,8 @@ def symbols_plan(
     seconds: float | None,
     codec_share: float,
 ) -> Plan:
-    """A Plan of two stages, an FSQ codec and a process over its symbols. Without `start`, the network is of the size
-    that the second stage has time for: `begun` makes a generator of the options chosen, `asked` are those that the user
+    """A Plan in two stages, an FSQ codec and a process over its tokens. Without `start`, the network has the size that
+    fits the time of the second stage: `begun` builds a generator from options, `asked` are the options that the user
     set, see sizes.choose."""
 
     def trial(options: dict[str, Any]) -> Trial:

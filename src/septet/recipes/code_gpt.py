@@ -1,4 +1,4 @@
-"""Code completion by GPT: what stands at a cursor, knowing what stands before and after it."""
+"""Code completion by GPT: predicts the code at a cursor from the code before and after it."""
 
 import math
 from typing import Any
@@ -19,7 +19,7 @@ from ..space import Refusal
 from . import Plan, Stage, recipe
 from ._families import CODE
 
-SETTINGS = {"temperature": 0.2, "min_p": 0.05}  # of a draw
+SETTINGS = {"temperature": 0.2, "min_p": 0.05}  # of sampling
 
 
 @recipe(Code, default=True, few=math.inf)
@@ -38,13 +38,13 @@ def code_gpt(
     batch: int = 16,
     rate: float = 0.0,
 ) -> Plan:
-    """A GPT over byte-level BPE symbols of source code, on passages of `length`, of which the share `fill` has a gap to
-    be filled. What .gitignore names is left out, and so are lines that hold secrets. `network`: "xs", "s", "m", "l",
-    "xl", or "auto" for the largest that the budget has time for ("l" with --steps); `width`, `layers` and `rate` above
-    0 replace its own."""
+    """A GPT over byte-level BPE tokens of source code, trained on passages of `length` tokens; a share `fill` of them
+    has a gap to fill. Files that .gitignore names and lines that contain secrets are skipped. `network`: "xs", "s",
+    "m", "l", "xl", or "auto" for the largest that fits the budget ("l" with --steps); `width`, `layers` and `rate`
+    above 0 override it."""
     fills = start is not None and isinstance(start.process, Autoregressive) and start.process.filled
     if start is not None and not fills:
-        raise Refusal(f"start={start.name}: code_gpt goes on only from a model of code; choose another")
+        raise Refusal(f"start={start.name}: code_gpt can only fine-tune a model of code; choose one")
     dataset = read(source, Code() if start is None else start.modality, seed=seed)
     texts = [[dataset[i].datum for i in part] for part in (dataset.own, dataset.training, dataset.validation)]
     codec = Symbols.learned(texts[0], tokens, length) if start is None else start.codec
@@ -73,12 +73,12 @@ def code_gpt(
 def begun(
     texts: list[str], modality: Code, tokens: str, length: int, shape: tuple[int, int, float], seed: int
 ) -> Generator:
-    """A model that knows nothing yet but a vocabulary; `shape` is width, layers and dropout."""
+    """An untrained model with a tokenizer trained on `texts`; `shape` is (width, layers, dropout)."""
     return of_shape(Symbols.learned(texts, tokens, length), modality, shape, seed)
 
 
 def of_shape(codec: Symbols, modality: Code, shape: tuple[int, int, float], seed: int) -> Generator:
-    """The same, of a vocabulary that is known."""
+    """An untrained model with this codec; `shape` is (width, layers, dropout)."""
     width, layers, dropout = shape
     torch.manual_seed(seed)
     backbone = Transformer(width, layers, heads=max(1, width // 64), dropout=dropout)

@@ -1,4 +1,4 @@
-"""Pictures by a BERT: an FSQ codec's symbols, masked and guessed, the surest first."""
+"""Pictures by a BERT over the tokens of an FSQ codec: masked tokens are predicted, the most confident first."""
 
 from typing import Any
 
@@ -36,10 +36,9 @@ def image_bert(
     codec_share: float = 0.25,
     fill: float = 0.2,
 ) -> Plan:
-    """Two stages: a codec to 1,000 symbols on a grid `down` times coarser, then a full transformer over them, which
-    fills any region that is left open. `network`: "xs", "s", "m", "l", "xl", or
-    "auto" for the largest that the budget has time for ("l" with --steps); `width`, `layers` and `rate` above 0
-    replace its own."""
+    """Two stages: a codec with 1,000 tokens on a grid `down` times coarser, then a bidirectional transformer over them,
+    which can fill any region. `network`: "xs", "s", "m", "l", "xl", or "auto" for the largest that fits the budget ("l"
+    with --steps); `width`, `layers` and `rate` above 0 override it."""
     pictures = gather(source, size, palette, tile, batch, seed, start)
 
     def begun(options: dict[str, Any]) -> Generator:

@@ -1,4 +1,4 @@
-"""Pictures by diffusion: a transformer over patches, flow matching with a network that tells the data."""
+"""Pictures by diffusion: flow matching with a transformer over patches that predicts clean data."""
 
 from typing import Any
 
@@ -38,9 +38,9 @@ def image_diffusion(
     average: float = 0.0,
     fill: float = 0.2,
 ) -> Plan:
-    """A modulated transformer over patches of `patch` pixels. `network`: "xs", "s", "m", "l", "xl", or "auto" for the
-    largest that the budget has time for ("l" with --steps); `patch`, `width`, `layers`, `batch`, `rate` and `average`
-    above 0 replace its own. `prompts`: "text", "labels" or "nothing"."""
+    """A modulated transformer over patches of `patch` pixels a side. `network`: "xs", "s", "m", "l", "xl", or "auto"
+    for the largest that fits the budget ("l" with --steps); `patch`, `width`, `layers`, `batch`, `rate` and `average`
+    above 0 override it. `prompts`: "text", "labels" or "nothing"."""
     pictures = gather(source, size, palette, tile, batch, seed, start)
 
     def begun(options: dict[str, Any]) -> Generator:

@@ -1,4 +1,4 @@
-"""Pictures by a GAN: a convolutional generator against a convolutional critic, relativistic pairing, R1 and R2."""
+"""Pictures by a GAN: a convolutional generator and critic, the relativistic pairing loss, R1 and R2 penalties."""
 
 from typing import Any
 
@@ -37,7 +37,7 @@ def image_gan(
     rate: float = 0.0005,
     average: float = 0.999,
 ) -> Plan:
-    """One step from noise to picture. `penalty` weighs both gradient penalties and shrinks to a tenth."""
+    """Generates in one step. `penalty` is the weight of both gradient penalties, annealed to a tenth."""
     pictures = gather(source, size, palette, tile, batch, seed, start)
     if start is None:
         codec = Patches(size, 1, channels, alpha=channels == 4)
@@ -50,7 +50,7 @@ def image_gan(
         start = Generator(pictures.dataset.modality, codec, process, conditioner, prompt_dropout=0.0)
     model = start
     if not isinstance(model.process, Adversarial):
-        raise Refusal(f"start={model.name}: image_gan goes on only from a GAN")
+        raise Refusal(f"start={model.name}: image_gan can only fine-tune a GAN; choose one")
     fit = Settings(
         rate=rate, optimiser="adamw", betas=(0.0, 0.99), weight_decay=0.0, average=average, clip=None, decay=0.3
     )

@@ -1,4 +1,4 @@
-"""Pictures by GPT: an FSQ codec's symbols, one after another, what is known first."""
+"""Pictures by GPT over the tokens of an FSQ codec, generated one by one in any order, the known ones first."""
 
 from typing import Any
 
@@ -36,10 +36,9 @@ def image_gpt(
     rate: float = 0.0,
     codec_share: float = 0.25,
 ) -> Plan:
-    """Two stages: a codec to 1,000 symbols on a grid `down` times coarser, then a causal transformer over them; in a
-    share `fill` of the rows a known region comes first, for in-painting. `network`: "xs", "s", "m", "l", "xl", or
-    "auto" for the largest that the budget has time for ("l" with --steps); `width`, `layers` and `rate` above 0
-    replace its own."""
+    """Two stages: a codec with 1,000 tokens on a grid `down` times coarser, then a causal transformer over them; in a
+    share `fill` of the training rows a known region comes first, for inpainting. `network`: "xs", "s", "m", "l", "xl",
+    or "auto" for the largest that fits the budget ("l" with --steps); options above 0 override it."""
     pictures = gather(source, size, palette, tile, batch, seed, start)
 
     def begun(options: dict[str, Any]) -> Generator:

@@ -1,4 +1,4 @@
-"""Pictures by a VAE: a variational codec, and a Gaussian for each label in place of its prior."""
+"""Pictures by a VAE: a variational codec, and a Gaussian per label instead of the standard normal prior."""
 
 from typing import Any
 
@@ -15,11 +15,11 @@ from . import Plan, Stage, recipe
 from ._grids import conditioner_for
 from ._pictures import gather
 
-FITTED = 20_000  # pictures that the Gaussians are measured on, and one of each rarer label
+FITTED = 20_000  # pictures that the Gaussians are fitted to, plus one of each label that these lack
 
 
 def fair(items: list[int], labels: list[str], seed: int) -> list[int]:
-    """FITTED of the items at random, and the first of each label that none of these has."""
+    """FITTED of the items at random, plus one of each label that does not occur among these."""
     order = np.random.Generator(np.random.Philox(seed % 2**64)).permutation(len(items)).tolist()
     first = {labels[k]: k for k in reversed(order)}
     return [items[k] for k in dict.fromkeys(order[:FITTED] + list(first.values()))]
@@ -42,7 +42,7 @@ def image_vae(
     batch: int = 64,
     rate: float = 0.001,
 ) -> Plan:
-    """An encoder to `latent` numbers a picture and a decoder, trained by the evidence bound with learned variance."""
+    """An encoder to `latent` numbers per picture and a decoder, trained on the ELBO with learned output variance."""
     pictures = gather(source, size, palette, tile, batch, seed, start)
     if start is None:
         torch.manual_seed(seed)
@@ -57,7 +57,7 @@ def image_vae(
     model = start
     codec, process = model.codec, model.process
     if not isinstance(codec, Variational) or not isinstance(process, Gaussian):
-        raise Refusal(f"start={model.name}: image_vae goes on only from a VAE")
+        raise Refusal(f"start={model.name}: image_vae can only fine-tune a VAE; choose one")
     said = model.conditioner.accepted(pictures.prompts)
     index = fair(pictures.dataset.training, [str(said[i]) for i in pictures.dataset.training], seed)
     symbols = model.conditioner.prepare([said[i] for i in index])

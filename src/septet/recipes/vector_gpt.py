@@ -1,4 +1,4 @@
-"""Vector drawings by GPT: the symbols of their paths, one after another, told by a caption."""
+"""Vector drawings by GPT over path commands, conditioned on a caption."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ from . import Enough, Plan, Stage, recipe
 from ._families import DRAWINGS
 
 BATCH = 32
-FEW, PASSES = 2000, 9  # so few drawings are learned by heart in more passes; the rate falls to 0 by then
+FEW, PASSES = 2000, 9  # fewer drawings are overfitted after more passes; the learning rate decays to 0 by then
 
 
 @recipe(Vector, default=True, few=2000, enough=Enough("drawings", train=50_000, adapt=10))
@@ -40,13 +40,12 @@ def vector_gpt(
     rate: float = 0.0,
     average: float = 0.0,
 ) -> Plan:
-    """A GPT over the drawing commands of SVG files, with captions as free text. Drawings of over `length` symbols are
-    left out; sets in several colours are kept to `palette` of them. `network`: "xs", "s", "m", "l", or "auto" for
-    the largest that the budget has time for ("l" with --steps); `width`, `layers`, `batch`, `rate` and `average` above
-    0 replace its own. On a budget, fewer than 2000 drawings are learned in 9 passes:
-    more would learn them by heart."""
+    """A GPT over the drawing commands of SVG files, with captions as free text. Drawings of more than `length` tokens
+    are skipped; the colours of a set are reduced to `palette`. `network`: "xs", "s", "m", "l", or "auto" for the
+    largest that fits the budget ("l" with --steps); `width`, `layers`, `batch`, `rate` and `average` above 0 override
+    it. On a budget, training on fewer than 2000 drawings ends after 9 passes: more would overfit."""
     if start is not None and not isinstance(start.codec, Paths):
-        raise Refusal(f"start={start.name}: vector_gpt goes on only from a model of drawings; choose another")
+        raise Refusal(f"start={start.name}: vector_gpt can only fine-tune a model of drawings; choose one")
     dataset = read(source, start.modality if start else Vector(palette), seed=seed)
     prompts = [dataset[i].prompt for i in range(len(dataset))]
     codec: Any = (
@@ -58,7 +57,7 @@ def vector_gpt(
     place = {i: k for k, i in enumerate(kept)}
     training, validation = ([place[i] for i in side if i in place] for side in (dataset.training, dataset.validation))
     if not training:
-        raise Refusal(f"{source}: no drawing of at most {codec.length} symbols; simplify them")
+        raise Refusal(f"{source}: no drawing has at most {codec.length} tokens; simplify them")
     few = seconds is not None and len(training) < FEW
 
     def begun(options: dict[str, Any]) -> Generator:
