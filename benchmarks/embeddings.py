@@ -16,8 +16,8 @@ import measure.report as report
 import torch
 from measure.report import Figure
 
-from septet.language import embedding
 from septet.space import Refusal
+from septet.text_inference import embedding
 
 PAIRS = Path(__file__).parent / "measure" / "similarity.csv"
 CATS = ["a cat", "a kitten", "stock market"]

@@ -6,7 +6,7 @@ from pathlib import Path
 import measure.captioned as captioned
 from measure.captioned import Captioned
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "starters"))
+sys.path.insert(0, str(Path(__file__).parent.parent / "pretraining"))
 import emoji
 import emoji_drawings
 

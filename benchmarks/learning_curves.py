@@ -25,7 +25,7 @@ from measure import report
 from measure.report import Figure
 from own_style import split, thin_icons
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "starters"))
+sys.path.insert(0, str(Path(__file__).parent.parent / "pretraining"))
 import emoji
 
 from septet import models, runs

@@ -23,7 +23,7 @@ from measure import report
 from measure.command import said
 from measure.report import Figure
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "starters"))
+sys.path.insert(0, str(Path(__file__).parent.parent / "pretraining"))
 import emoji
 import icons
 from packages import fetch

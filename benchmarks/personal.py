@@ -22,7 +22,7 @@ import torch
 from measure.command import said
 from measure.report import Figure
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "starters"))
+sys.path.insert(0, str(Path(__file__).parent.parent / "pretraining"))
 from packages import fetch
 
 from septet import models

@@ -1,4 +1,4 @@
-"""Computes TRUST of completion/drawing.py: the best weight of the index by the length of its match.
+"""Computes TRUST of code_completion/drawing.py: the best weight of the index by the length of its match.
 
     python benchmarks/trust.py [--quick] [--model python] [--cases 600]
 
@@ -18,14 +18,14 @@ from measure.lines import cases
 from measure.report import Figure
 from rich.progress import track
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "starters"))
+sys.path.insert(0, str(Path(__file__).parent.parent / "pretraining"))
 import python_code
 
 from septet import models
-from septet.completion import Completer, Index
-from septet.completion.completer import A_LINE
-from septet.completion.drawing import Drawing
-from septet.completion.index import LONGEST
+from septet.code_completion import Completer, Index
+from septet.code_completion.completer import A_LINE
+from septet.code_completion.drawing import Drawing
+from septet.code_completion.index import LONGEST
 from septet.contracts import Context
 from septet.processes.autoregressive import Autoregressive
 

@@ -1,7 +1,7 @@
 """A small model of code that has learned nothing, and one that has learned a few functions by heart."""
 
+from septet.code_completion import Completer, Index
 from septet.codecs.symbols import Symbols
-from septet.completion import Completer, Index
 from septet.generator import Generator
 from septet.modalities.code import Code
 from septet.recipes.code_gpt import begun

@@ -81,7 +81,7 @@ def drawn(model: Generator, prompts: Sequence[str], settings: dict[str, Any]) ->
 
 def round_trip(model: Generator, data: Iterable[Any]) -> list[Any]:
     """Encodes and decodes each datum."""
-    return [model.modality.finish(model.decode(model.encode([datum]))[0]) for datum in data]
+    return [model.modality.postprocess(model.decode(model.encode([datum]))[0]) for datum in data]
 
 
 def measured(
@@ -135,7 +135,7 @@ def main(
     parser.add_argument("--split", default="test", choices=SPLITS)
     asked, began = parser.parse_args(), time.monotonic()
     if not asked.data.exists():
-        report.skip(f"Skipped: {asked.data} does not exist; starters/train_{name}.py builds it first.")
+        report.skip(f"Skipped: {asked.data} does not exist; pretraining/train_{name}.py builds it first.")
         return
     try:
         pairs = (word.split("=") for word in asked.setting)

@@ -10,13 +10,13 @@ import numpy as np
 import torch
 from rich.progress import track
 
+from septet.code_completion import Completer, Index
 from septet.codecs.symbols import Symbols
-from septet.completion import Completer, Index
 from septet.generator import Generator
-from septet.language.conversation import decoding_of
 from septet.processes.continuations import Continuation
 from septet.processes.decoding import decode
 from septet.processes.filters import Filter
+from septet.text_inference.conversation import decoding_of
 
 from .lines import Case, exact, similarity
 from .ngram import NGram, line

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from septet.folders import whole
+from septet.storage import whole
 
 BATCH, SHIFT, RATE = 128, 2, 3e-3
 

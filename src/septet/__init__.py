@@ -6,15 +6,15 @@ __version__ = "0.1.0"
 
 # Public name -> the module that holds it, imported at first use: `import septet` alone stays light.
 _HOMES = {
-    "Completer": "septet.completion",
-    "Conversation": "septet.language.conversation",
+    "Completer": "septet.code_completion",
+    "Conversation": "septet.text_inference.conversation",
     "Generator": "septet.generator",
     "Given": "septet.generator",
     "Output": "septet.output",
     "Refusal": "septet.space",
-    "embed": "septet.language.embedding",
+    "embed": "septet.text_inference.embedding",
     "load": "septet.models",
-    "nearest": "septet.language.embedding",
+    "nearest": "septet.text_inference.embedding",
     "train": "septet.runs",
     "training": "septet.runs",
 }

@@ -16,13 +16,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .folders.pictures import shown
-from .folders.records import read_record
 from .part import Part
 from .space import Known, Refusal, Space
+from .storage.pictures import shown
+from .storage.records import read_record
 
 Prompt = str | Mapping[str, Any] | None  # text, or named values: text, and data for the names in Conditioner.contents
-Prepared = Tensor | dict[str, Tensor]  # a batch of prompts as a tensor; of several conditioners, one tensor per name
+Prepared = Tensor | dict[str, Tensor]  # a batch of prepared prompts; a dict for `Several` conditioners, by name
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Context:
         return self._map(lambda t: t[index])
 
     def at(self, sites: Tensor) -> "Context":
-        """The context for an input that consists of these sites only, (n,) or (B, n), in this order."""
+        """Selects sites, indices of shape (n,) or (B, n), from the fields that have one value per site."""
         if self.aligned_BND is None:
             return self
         index = sites.to(self.aligned_BND.device).expand(len(self.aligned_BND), -1)
@@ -69,16 +69,16 @@ class Context:
 
         def join(a: Tensor | None, b: Tensor | None, rows: tuple[int, int]) -> Tensor | None:
             if a is None or b is None:
-                said = b if a is None else a
-                if said is None:
+                present = b if a is None else a
+                if present is None:
                     return None
-                a = said.new_zeros(rows[0], *said.shape[1:]) if a is None else a
-                b = said.new_zeros(rows[1], *said.shape[1:]) if b is None else b
+                a = present.new_zeros(rows[0], *present.shape[1:]) if a is None else a
+                b = present.new_zeros(rows[1], *present.shape[1:]) if b is None else b
             longest = max(a.shape[1], b.shape[1])
             pad = [[0, 0] * (t.dim() - 2) + [0, longest - t.shape[1]] for t in (a, b)]
             return torch.cat([F.pad(a, pad[0]), F.pad(b, pad[1])])
 
-        one, two = self._told(), other._told()
+        one, two = self._with_valid(), other._with_valid()
         rows = one.batch or two.batch, two.batch or one.batch
         return Context(*(join(a, b, rows) for a, b in zip(vars(one).values(), vars(two).values(), strict=True)))
 
@@ -87,7 +87,7 @@ class Context:
         """B; 0 if all fields are absent."""
         return next((len(t) for t in vars(self).values() if t is not None), 0)
 
-    def _told(self) -> "Context":
+    def _with_valid(self) -> "Context":
         """The same context with an explicit `valid_BM`."""
         if self.tokens_BMD is None or self.valid_BM is not None:
             return self
@@ -96,8 +96,8 @@ class Context:
 
 @dataclass(frozen=True)
 class Places:
-    """Positions of the sites of x_BND: their coordinates, (N, axes) or (B, N, axes); the document that each belongs to,
-    (B, N) with -1 for padding, beyond which attention does not reach; and whether attention is causal."""
+    """The sites of x_BND: their coordinates, (N, axes) or (B, N, axes); the index of each site's document, (B, N), -1
+    for padding (attention stays within a document); and whether attention is causal."""
 
     coordinates_NA: Tensor
     documents_BN: Tensor | None = None
@@ -106,7 +106,7 @@ class Places:
 
 @dataclass(frozen=True)
 class State:
-    """One step of sampling: the current `latents`, and `guess`, the current estimate of the final latents."""
+    """One step of sampling: the current `latents`, and `guess`, the network's prediction of the final ones."""
 
     step: int
     steps: int
@@ -128,16 +128,17 @@ class Backbone(Part, nn.Module):
 class Conditioner(Part, nn.Module):
     """Encodes prompts to a Context. `prepare` runs on the CPU with the data, `forward` on the model's device."""
 
-    modality: "Modality | None" = None  # of its prompts, where they are data; None for text
+    modality: "Modality | None" = None  # of the prompts, if they are data; None if they are text
     length = 0  # maximum number of context tokens
 
     @abstractmethod
     def prepare(self, prompts: Sequence[Prompt]) -> Prepared:
-        """Converts prompts to a tensor (B, M, ...) of int64 symbols or floats, 0 for padding; composed conditioners to
-        a dict of them. None and "" are the empty prompt."""
+        """Converts prompts to a tensor (B, M, ...) of int64 tokens or floats, 0 for padding; `Several` to a dict of
+        such tensors. None and "" are the empty prompt."""
 
     @abstractmethod
-    def forward(self, prepared: Prepared) -> Context: ...
+    def forward(self, prepared: Prepared) -> Context:
+        """Encodes prepared prompts, on the model's device."""
 
     def nothing(self, batch: int) -> Prepared:
         """`batch` prepared empty prompts, for unconditional sampling."""
@@ -180,18 +181,19 @@ class Codec(Part, nn.Module):
         """Encodes a list of data, or a batched array (uint8 (B, H, W, C) for pictures), to latents in `space`."""
 
     @abstractmethod
-    def decode(self, latents: Tensor) -> Any: ...
+    def decode(self, latents: Tensor) -> Any:
+        """Decodes latents to a list of data, or to a batched array as `encode` takes."""
 
-    def known(self, given: Any, where: Any = None) -> Known:
-        """The latents that a given datum determines, as a Known with one sample. `where` marks the given part, for
-        pictures a bool (H, W) array that is true where the picture is kept."""
+    def encode_known(self, given: Any, where: Any = None) -> Known:
+        """The latents that a given datum determines, as a Known with one sample. `where` marks the part that is kept,
+        for pictures a bool (H, W) array."""
         raise Refusal(f"{type(self).__name__}: nothing can be given beforehand; leave out the given content")
 
 
 class Learner(nn.Module):
     """The interface between a model and the training loop."""
 
-    players: tuple[str, ...] = ("model",)
+    players: tuple[str, ...] = ("model",)  # the networks that are trained in turn: generator and critic of a GAN
     averaged: tuple[str, ...] = ("model",)  # the players whose weights are averaged and saved
 
     def parameters_of(self, player: str) -> list[nn.Parameter]:
@@ -203,7 +205,8 @@ class Learner(nn.Module):
         """The loss of one player, and named values to log. `progress` runs from 0 to 1 over the stage."""
 
     def validation(self, batch: dict[str, Any]) -> dict[str, Tensor] | None:
-        """{"loss": mean per unit, "weight": number of units} of one batch; None if no validation loss is defined."""
+        """{"loss": mean per unit, "weight": number of units} of one batch, where a unit is an item, or a token in a
+        discrete Space; None if no validation loss is defined."""
         total, _ = self(batch, self.players[0], 1.0)
         return {"loss": total, "weight": torch.ones(())}
 
@@ -214,16 +217,16 @@ class Process(Part, nn.Module):
     space: Space
     players: tuple[str, ...] = ("model",)
     averaged: tuple[str, ...] = ("model",)
-    known: frozenset[str] = frozenset()  # the kinds of Known it was trained for
-    noises = "normal"  # the distribution of its noise: "normal", or "uniform" in [0, 1)
+    supports: frozenset[str] = frozenset()  # the kinds of Known that it was trained for
+    noise_distribution = "normal"  # the distribution of its noise: "normal", or "uniform" in [0, 1)
 
     def parameters_of(self, player: str) -> list[nn.Parameter]:
         return [p for p in self.parameters() if p.requires_grad]
 
     @abstractmethod
     def loss(self, latents: Tensor, context: Context, player: str, progress: float) -> tuple[Tensor, dict[str, Tensor]]:
-        """The training loss of `player`, a mean per unit (nats per symbol in discrete Spaces), and values to log. Uses
-        torch's global random generator, which the training loop seeds at every step."""
+        """The training loss of `player`, a mean per item (per token, in nats, in discrete Spaces), and values to log.
+        Uses torch's global random generator, which the training loop seeds at every step."""
 
     def validation(self, latents: Tensor, context: Context) -> dict[str, Tensor] | None:
         """As Learner.validation, on latents."""
@@ -232,7 +235,7 @@ class Process(Part, nn.Module):
 
     @abstractmethod
     def noise(self, seeds: Sequence[int]) -> Tensor:
-        """All random numbers that sampling needs, one row per sample, generated on the CPU from seed and site."""
+        """All random numbers that sampling needs, one row per sample, generated on the CPU from its seed alone."""
 
     @abstractmethod
     def draws(self, noise: Tensor, context: Context, known: Known | None = None, **settings) -> Iterator[State]:
@@ -248,10 +251,10 @@ class Process(Part, nn.Module):
         them."""
         raise Refusal(f"strength={strength}: a {type(self).__name__} cannot vary given content")
 
-    def accept(self, known: Known | None) -> None:
+    def check_known(self, known: Known | None) -> None:
         """Raises Refusal for a kind of Known that this process was not trained for."""
-        if known is not None and known.kind not in self.known:
-            can = ", ".join(sorted(self.known)) or "none"
+        if known is not None and known.kind not in self.supports:
+            can = ", ".join(sorted(self.supports)) or "none"
             raise Refusal(
                 f"{type(self).__name__} was not trained to fill in around a known {known.kind!r}; it takes: {can}"
             )
@@ -261,13 +264,13 @@ class Modality(Part):
     """A kind of content: how a datum is read from and written to standard files, shown, edited and compared."""
 
     name: str
-    extensions: tuple[str, ...]  # of the files it reads, lower case, with the dot
-    suffixes: tuple[str, ...]  # of the files it writes, the default first
+    extensions: tuple[str, ...]  # file name extensions that it reads, lower case, with the dot
+    suffixes: tuple[str, ...]  # file name extensions that it writes, the default first
     captioned = True  # whether data have captions: in file names, tables or text files beside them
-    spans = False  # whether copying is measured by spans of text shared with the training data
+    compares_spans = False  # whether copying is measured by passages of text shared with the training data
     begins = False  # whether a prompt can be the beginning of a datum, which the model continues
-    tracked = False  # whether files that .gitignore names are left out
-    listed = False  # whether a datum is an item of a list; repeated items are kept as often as they occur
+    tracked = False  # whether files that .gitignore excludes are skipped
+    listed = False  # whether a file is a list of data; repeated items are kept as often as they occur
 
     @abstractmethod
     def read(self, path: Path) -> Any:
@@ -281,7 +284,7 @@ class Modality(Part):
     def preview(self, datum: Any, size: int = 128) -> Any:
         """A PIL picture, RGBA, at most size x size."""
 
-    def player(self, datum: Any, size: int = 160) -> str:
+    def html(self, datum: Any, size: int = 160) -> str:
         """HTML that shows or plays a datum, about `size` pixels large: self-contained, with all content escaped. The
         preview by default."""
         return shown(self.preview(datum, size))
@@ -291,24 +294,24 @@ class Modality(Part):
         return read_record(path)
 
     def region(self, text: str, datum: Any) -> Any:
-        """Parses a part of a given datum ("frame 1", "1.2-2.0 s"). Returns the `where` for `compose` and Codec.known
-        with which that part is regenerated and the rest is kept."""
+        """Parses a part of a given datum that is to be generated anew ("frame 1", "1.2-2.0 s"). Returns the opposite:
+        the `where` of `compose` and Codec.encode_known, which marks what is kept."""
         raise Refusal(f"--where {text}: {self.name} has no parts with names; leave it out")
 
-    def compose(self, drawn: Any, given: Any, where: Any = None) -> Any:
-        """The drawn datum with the given one restored exactly where `where` marks it. Without `where`, `drawn`
-        continues `given`, which a modality may restore at the beginning."""
+    def compose(self, generated: Any, given: Any, where: Any = None) -> Any:
+        """The generated datum with the given one restored exactly where `where` marks it. If `where` is None,
+        `generated` continues `given`; implementations may replace its beginning by `given`."""
         if where is None:
-            return drawn
+            return generated
         raise Refusal(f"{self.name}: filling in around a given part is not defined for this kind of content")
 
     @abstractmethod
     def features(self, data: Sequence[Any]) -> Tensor:
-        """float32 (n, F): fixed (not learned) features in which near data look alike, by Euclidean distance."""
+        """float32 (n, F): fixed (not learned) features; similar data have a small Euclidean distance."""
 
     def views(self, data: Sequence[Any]) -> list[Iterator[Tensor]]:
-        """For each way of detecting copies (by colour, by shape): features of the data as they are, then under each
-        transformation that still counts as a copy (mirrored, shifted)."""
+        """For each way of detecting copies (by colour, by shape): the features of the data, then those after each
+        transformation whose result still counts as a copy (mirrored, shifted)."""
         return [iter([self.features(data)])]
 
     def extent(self, datum: Any) -> dict[str, float]:
@@ -319,7 +322,7 @@ class Modality(Part):
         """A random datum to insert into the training data, to measure memorisation."""
         raise Refusal(f"{self.name}: no canaries are made for this kind of content; leave them out")
 
-    def fit(self, datum: Any) -> Any:
+    def preprocess(self, datum: Any) -> Any:
         """Converts a datum as read to the form that models are trained on."""
         return datum
 
@@ -332,11 +335,11 @@ class Modality(Part):
         that the data report counts."""
         return [(datum, ())]
 
-    def cut(self, datum: Any, share: float) -> tuple[Any, Any] | None:
-        """Splits a long datum (a text) into its beginning and its last `share`; None if it cannot be split."""
+    def cut(self, datum: Any, fraction: float) -> tuple[Any, Any] | None:
+        """Splits a long datum (a text) into its beginning and its last `fraction`; None if it cannot be split."""
         return None
 
-    def sketch(self, datum: Any) -> np.ndarray:
+    def shingles(self, datum: Any) -> np.ndarray:
         """uint32 (n,) hashes of parts of a datum: near duplicates share most. Empty if it cannot be compared."""
         return np.zeros(0, np.uint32)
 
@@ -344,6 +347,6 @@ class Modality(Part):
         """This modality with properties learned from a data set (a palette), and sentences that describe them."""
         return self, []
 
-    def finish(self, datum: Any) -> Any:
+    def postprocess(self, datum: Any) -> Any:
         """Applies the learned properties (snaps colours to the palette) to a decoded datum."""
         return datum

@@ -190,7 +190,7 @@ class Generator(Part, Learner):
         ends = [recorded(prompt, self.conditioner.contents) for prompt in told]
         first, last = self.process.noise([checked_seed(seed) for seed in seeds])
         shares = torch.linspace(0, 1, frames)
-        between = uniform_between if self.process.noises == "uniform" else normal_between
+        between = uniform_between if self.process.noise_distribution == "uniform" else normal_between
         noise = torch.stack([between(first, last, float(share)) for share in shares])
         context, pull = self._context([told[0]] * frames, guidance)
         if ends[0] != ends[1]:
@@ -224,8 +224,8 @@ class Generator(Part, Learner):
             return {}
         if given.strength is not None:
             return self.process.varied(self.codec.encode([given.content] * batch), given.strength)
-        known = self.codec.known(given.content, given.where)
-        if known.kind == "spans" and "spans" not in self.process.known and "any" in self.process.known:
+        known = self.codec.encode_known(given.content, given.where)
+        if known.kind == "spans" and "spans" not in self.process.supports and "mask" in self.process.supports:
             known = known.on_grid(self.process.space)
         if known.spans is not None:
             return {"known": Known(spans=known.spans * batch)}
@@ -235,7 +235,7 @@ class Generator(Part, Learner):
 
     def shown(self, latents: Tensor) -> list[Any]:
         """Decodes latents and applies what the modality learned (a palette). Unfinished latents may raise Refusal."""
-        return [self.modality.finish(datum) for datum in self.decode(latents)]
+        return [self.modality.postprocess(datum) for datum in self.decode(latents)]
 
     def _outputs(self, state: State, rows: Sequence, given: Given | None, facts: dict, seconds: float) -> list[Output]:
         data = self.shown(state.latents[: len(rows)])

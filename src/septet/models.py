@@ -14,12 +14,12 @@ from torch import Tensor, nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from . import openweights
-from .folders import weights, whole
-from .folders.cards import CARD, card, card_text
-from .folders.references import PICKLES, at_hand, find_part, resolve, starters
 from .output import version
 from .part import Part, assets, build, describe
 from .space import Refusal
+from .storage import weights, whole
+from .storage.cards import CARD, card, card_text
+from .storage.references import PICKLES, at_hand, find_part, resolve, starters
 
 __all__ = ["attach", "card", "config", "digest", "find_part", "load", "resolve", "save", "starters", "verify"]
 

@@ -16,10 +16,10 @@ import torch
 from PIL import Image
 
 from .contracts import Modality, Prompt
-from .folders import whole
-from .folders.pictures import png
 from .modalities.image import Image as Picture
 from .space import Refusal
+from .storage import whole
+from .storage.pictures import png
 
 MADE = Path("made")
 CPU = torch.backends.cpu.get_cpu_capability()  # the instruction set in use; rounding depends on it
@@ -164,7 +164,7 @@ class Output:
         return None if isinstance(self.datum, str) else png(self.image)
 
     def _repr_html_(self) -> str:
-        return self.modality.player(self.datum, PREVIEW_PIXELS)
+        return self.modality.html(self.datum, PREVIEW_PIXELS)
 
 
 class Outputs(list[Output]):

@@ -14,12 +14,12 @@ PADDING = -1  # fills a discrete latent after its end; excluded from the loss
 
 
 def input_only(symbols: Tensor) -> Tensor:
-    """Symbols that are input and excluded from the loss, as prompts are in fine-tuning; encoded as -2 - symbol."""
+    """Marks tokens as input that is excluded from the loss, as prompts are in fine-tuning; encoded as -2 - token."""
     return -2 - symbols
 
 
 def inputs(latents: Tensor) -> Tensor:
-    """The input symbols of training rows: those of `input_only` decoded, 0 in place of padding."""
+    """Converts training latents to network inputs: undoes `input_only`, replaces padding by 0."""
     return torch.where(latents < PADDING, -2 - latents, latents.clamp(min=0))
 
 
@@ -47,10 +47,12 @@ class Space:
         if not self.shape or min(self.shape) < 1:
             raise Refusal(f"Space{self.shape}: every axis needs at least one site")
         if self.sites > MOST_SITES:
-            raise Refusal(f"Space{self.shape}: at most {MOST_SITES:,} sites, which a draw holds in memory")
+            raise Refusal(f"Space{self.shape}: at most {MOST_SITES:,} sites fit in memory")
         for name, symbol in self.markers.items():
             if not isinstance(symbol, int) or not 0 <= symbol < (self.symbols or 0):
-                raise Refusal(f"Space{self.shape}: the marker {name!r} is {symbol}, of {self.symbols} symbols")
+                raise Refusal(
+                    f"Space{self.shape}: the marker {name!r} must be in [0, {self.symbols or 0}), got {symbol}"
+                )
 
     @property
     def discrete(self) -> bool:
@@ -68,7 +70,7 @@ class Space:
         return torch.stack([axis.flatten() for axis in axes], dim=-1)
 
     def holds(self, latents: Tensor) -> bool:
-        """Whether the shape, type and values of `latents` fit this Space."""
+        """Whether the shape, type and values of `latents` fit this Space, without tokens that are `input_only`."""
         if self.symbols is not None:
             fits = latents.dim() == 2 and latents.shape[1] <= self.sites and latents.dtype == torch.int64
             return fits and bool(((latents >= PADDING) & (latents < self.symbols)).all())
@@ -77,11 +79,11 @@ class Space:
 
 @dataclass(frozen=True)
 class Known:
-    """The part of the latents that is given.
+    """Latents of which a part is given.
 
     On a fixed grid: `values`, (B, N) or (B, N, C), given where `where_BN` is true.
-    In a sequence whose gaps have unknown length: `spans`, one tuple of int64 (n,) tensors per sample, with a gap
-    between each two; there may be several. A single span is a prefix to continue.
+    In a sequence whose gaps have unknown length: `spans`, for each sample the given pieces in order, int64 (n,) tensors
+    with a gap between consecutive ones. A single span is a prefix to continue.
     """
 
     values: Tensor | None = None
@@ -94,10 +96,10 @@ class Known:
 
     @property
     def kind(self) -> str:
-        """ "prefix" (one span per sample), "spans" (several), or "any" (arbitrary sites of a grid)."""
+        """ "prefix" (one span per sample), "spans" (several), or "mask" (sites of a grid)."""
         if self.spans is not None:
             return "prefix" if all(len(spans) == 1 for spans in self.spans) else "spans"
-        return "any"
+        return "mask"
 
     def rows(self, index: list[int]) -> "Known":
         """The Known of the samples at `index`."""
@@ -107,7 +109,7 @@ class Known:
         return Known(self.values[index], self.where_BN[index])
 
     def on_grid(self, space: Space) -> "Known":
-        """Spans laid out on a sequence of fixed length, for a process that needs a grid: each gap is given an eighth of
+        """Spans laid out on a sequence of fixed length, for a process that needs a grid: each gap gets an eighth of
         the sites of `space`, and the sequence ends after the last span."""
         assert self.spans is not None
         open_sites, rows, end = torch.full((max(1, space.sites // 8),), PADDING), [], space.markers.get("end")
@@ -115,7 +117,7 @@ class Known:
             row = torch.cat([part for span in spans for part in (span, open_sites)][:-1])
             row = row if end is None else torch.cat([row, torch.tensor([end])])
             if len(row) > space.sites:
-                raise Refusal(f"{len(row)} sites with the gaps: the model draws {space.sites} at most; give less")
+                raise Refusal(f"{len(row)} sites with the gaps: the model generates at most {space.sites}; give less")
             rows.append(row)
         values = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=PADDING)
         return Known(values, values != PADDING)

@@ -17,8 +17,8 @@ from synthetic import pictures, text
 from septet import models, runs
 from septet.audits.page import TILE
 from septet.cli import auditing, trained_on
-from septet.folders.pictures import uri
 from septet.space import Refusal
+from septet.storage.pictures import uri
 
 
 def asked(model: Path, **changed) -> auditing.AuditCommand:

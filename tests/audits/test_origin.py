@@ -17,8 +17,8 @@ from septet import models, runs
 from septet.audits import origin, provenance
 from septet.audits.page import TILE
 from septet.conditioners.attributes import Attributes
-from septet.folders.pictures import uri
-from septet.folders.records import read_record
+from septet.storage.pictures import uri
+from septet.storage.records import read_record
 
 TINY: dict[str, Any] = {"width": 32, "layers": 1, "batch": 8}
 

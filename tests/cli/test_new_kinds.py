@@ -9,7 +9,7 @@ import pytest
 from installed import installed
 
 from septet import models, recipes
-from septet.folders.references import find_part
+from septet.storage.references import find_part
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from PIL import Image
 
 from septet import models, runs
 from septet.cli.app import main
-from septet.folders import cards, references
+from septet.storage import cards, references
 
 TINY: dict[str, Any] = {"size": 8, "codec_width": 8, "width": 32, "layers": 1, "batch": 4}
 

@@ -7,9 +7,9 @@ from septet.conditioners.attributes import Attributes, Labels
 from septet.conditioners.nothing import Nothing
 from septet.conditioners.prompts import words_of
 from septet.conditioners.text import Text
-from septet.folders.references import find_part
 from septet.part import assets, build, describe
 from septet.space import Refusal
+from septet.storage.references import find_part
 
 KINDS = {
     "nothing": (Nothing, None),

@@ -22,7 +22,6 @@ from septet.conditioners.dropout import dropped
 from septet.conditioners.several import Several
 from septet.conditioners.text import Text
 from septet.contracts import Context, Places, Process
-from septet.folders.references import find_part
 from septet.generator import Generator
 from septet.modalities.image import Image
 from septet.modalities.text import Text as Prose
@@ -35,6 +34,7 @@ from septet.processes.guidance import Guidance, doubled
 from septet.processes.masked import Masked
 from septet.processes.permuted import Permuted
 from septet.space import Known, Refusal, Space
+from septet.storage.references import find_part
 
 
 def picture(seed: int) -> np.ndarray:

@@ -112,7 +112,7 @@ def test_gaps_in_a_row_are_longer(guesser: Generator):
 
 
 def test_a_gap_that_does_not_fit_is_refused(guesser: Generator):
-    with pytest.raises(Refusal, match="the model draws 32 at most"):
+    with pytest.raises(Refusal, match="the model generates at most 32"):
         guesser.generate(given=Given("a" * 30 + GAP + "b"))
 
 

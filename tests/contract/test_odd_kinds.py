@@ -14,8 +14,8 @@ import pytest
 from installed import installed
 
 from septet import models, runs
-from septet.folders import references
 from septet.modalities.digests import digest
+from septet.storage import references
 
 ODD = Path(__file__).parent / "odd"
 STEPS = 12
@@ -189,7 +189,7 @@ def test_a_folder_is_audited(kind: str, data, works):
 
 def test_a_model_is_audited(kind: str, data, trained, works):
     told = works("audit", trained(kind), "--count", 12, "--out", "report")
-    assert "Of 12 drawn" in told and "Fidelity was not measured" not in told
+    assert "Of 12 outputs" in told and "Fidelity was not measured" not in told
     assert Path("report/index.html").is_file()
 
 

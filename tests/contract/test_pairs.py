@@ -19,11 +19,11 @@ from septet.conditioners.text import Text
 from septet.data.batches import Batches
 from septet.data.dataset import read
 from septet.fitting import Settings
-from septet.folders.records import read_record
 from septet.generator import Generator
 from septet.modalities.image import Image
 from septet.processes.flow import Flow
 from septet.recipes import Plan, Stage
+from septet.storage.records import read_record
 
 SIZE, HELD_OUT = 8, 24
 

@@ -97,12 +97,12 @@ def spans(known: Known) -> tuple[torch.Tensor, ...]:
 def test_known_is_a_beginning_or_what_lies_around_a_gap():
     codec, given_drawing = Paths(), arrange(Drawing(drawing("rounded").figures + drawing("dot").figures))
     whole = codec.encode([given_drawing])[0]
-    (beginning,) = spans(codec.known(given_drawing))
+    (beginning,) = spans(codec.encode_known(given_drawing))
     assert torch.equal(beginning, whole[:-1])
-    before, after = spans(codec.known(given_drawing, 1))
+    before, after = spans(codec.encode_known(given_drawing, 1))
     assert torch.equal(torch.cat([before, after]), whole[:-1]) and len(before) and len(after)
     with pytest.raises(Refusal, match="where=9"):
-        codec.known(given_drawing, 9)
+        codec.encode_known(given_drawing, 9)
 
 
 TWO_COLOURS = Paths(grid=48, length=64, colours=["#ff0000", "#0000ff"])

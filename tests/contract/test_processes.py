@@ -134,8 +134,8 @@ def test_a_seed_means_the_same_noise_in_any_batch(process: Process):
 
 def test_noise_is_distributed_as_declared(process: Process):
     noise = process.noise(range(300)).flatten()
-    deviation = {"normal": 1.0, "uniform": 12**-0.5}[process.noises]
-    assert abs(float(noise.mean()) - (0.5 if process.noises == "uniform" else 0)) < 0.1
+    deviation = {"normal": 1.0, "uniform": 12**-0.5}[process.noise_distribution]
+    assert abs(float(noise.mean()) - (0.5 if process.noise_distribution == "uniform" else 0)) < 0.1
     assert abs(float(noise.std()) - deviation) < 0.1
 
 
@@ -152,18 +152,18 @@ def test_a_draw_is_the_same_alone_and_in_a_batch(process: Process):
 def known_of(process: Process, kind: str) -> Known:
     """Something known for each of SEEDS; in sequences of unequal length."""
     symbols = torch.tensor([0, 1, 2, 3, 2, 1])
-    if kind == "any":
+    if kind == "mask":
         values = data(Space(process.space.shape, process.space.symbols, process.space.channels), len(SEEDS))
         return Known(values, torch.rand(len(SEEDS), process.space.sites) < 0.4)
     lengths = range(2, 2 + len(SEEDS))
     return Known(spans=tuple((symbols[:n],) if kind == "prefix" else (symbols[:2], symbols[:n]) for n in lengths))
 
 
-@pytest.mark.parametrize("kind", ["any", "prefix", "spans"])
+@pytest.mark.parametrize("kind", ["mask", "prefix", "spans"])
 def test_what_is_known_comes_back_or_is_refused(process: Process, kind: str):
     torch.manual_seed(1)
     known, noise = known_of(process, kind), process.noise(SEEDS)
-    if kind not in process.known:
+    if kind not in process.supports:
         with pytest.raises(Refusal, match=type(process).__name__):
             process.sample(noise, Context(), known)
         return

@@ -45,7 +45,7 @@ def test_lines_without_a_word_are_passed_over_and_bad_ones_named(tmp_path: Path)
 
 def test_of_a_conversation_the_replies_count_as_the_models_words():
     said = json.dumps({"messages": TALK})
-    assert talker().modality.finish(said) == "ho\nyes" and Text().finish(said) == said
+    assert talker().modality.postprocess(said) == "ho\nyes" and Text().postprocess(said) == said
 
 
 def test_a_conversation_may_stand_among_other_keys(tmp_path: Path):

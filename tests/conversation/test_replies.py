@@ -6,9 +6,9 @@ from talkers import talker
 
 from septet import Conversation
 from septet.generator import Generator
-from septet.language.conversation import Telling, decoding_of, prompt_of, replying, requested
 from septet.modalities.text import Text
 from septet.space import Refusal
+from septet.text_inference.conversation import Telling, decoding_of, prompt_of, replying, requested
 
 HEY = [{"role": "user", "content": "hey"}]
 

@@ -80,7 +80,7 @@ class Tones(Modality):
     def learned(self, data: Sequence[np.ndarray]) -> tuple["Tones", list[str]]:
         return Tones(float(max(np.abs(datum).max() for datum in data))), []
 
-    def finish(self, datum: np.ndarray) -> np.ndarray:
+    def postprocess(self, datum: np.ndarray) -> np.ndarray:
         return datum if self.peak is None else (datum / self.peak).astype(np.float16)
 
 

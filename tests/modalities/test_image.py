@@ -11,10 +11,10 @@ import pytest
 import torch
 from PIL import Image as Pillow
 
-from septet.folders.pictures import FORMATS
-from septet.folders.records import read_record
 from septet.modalities.image import Image
 from septet.space import Refusal
+from septet.storage.pictures import FORMATS
+from septet.storage.records import read_record
 
 MNIST = Path(__file__).parents[3] / "shared" / "data" / "mnist.npz"
 
@@ -175,7 +175,7 @@ def test_what_is_no_picture_is_refused():
 
 
 def test_features_follow_likeness():
-    base = Image(size=32).fit(photo(seed=1))
+    base = Image(size=32).preprocess(photo(seed=1))
     near = np.clip(base.astype(int) + np.random.default_rng(0).integers(-6, 7, base.shape), 0, 255).astype(np.uint8)
     features = Image().features([base, near, photo(seed=2), np.roll(base, 1, 1), photo(90, 90, 1)])
     assert features.shape == (5, 496) and features.dtype == torch.float32 and bool(torch.isfinite(features).all())

@@ -24,13 +24,13 @@ def photo(height: int = 90, width: int = 90, seed: int = 0) -> np.ndarray:
 
 def test_pixel_art_is_scaled_by_nearest_neighbour():
     art = sprite()
-    large = Image(size=32).fit(art)
+    large = Image(size=32).preprocess(art)
     assert (large == art.repeat(2, 0).repeat(2, 1)).all()
     enlarged = art.repeat(10, 0).repeat(10, 1)
-    assert (Image(size=16).fit(enlarged) == art).all()
+    assert (Image(size=16).preprocess(enlarged) == art).all()
     [(_, remarks)] = Image(size=16).pieces(enlarged)
     assert any("pixel art" in remark for remark in remarks) and any("enlarged" in remark for remark in remarks)
-    odd = Image(size=24).fit(art)  # no whole multiple: its own pixels inside a clear rim
+    odd = Image(size=24).preprocess(art)  # no whole multiple: its own pixels inside a clear rim
     assert (odd[4:20, 4:20] == art).all() and not odd[:4].any()
 
 
@@ -46,7 +46,7 @@ def test_alpha_survives_and_does_not_bleed():
     picture = np.zeros((64, 64, 4), np.uint8)
     picture[16:48, 16:48] = np.concatenate([photo(32, 32)[..., :3], np.full((32, 32, 1), 200, np.uint8)], 2)
     picture[picture[..., 3] == 0] = (255, 255, 255, 0)  # a hidden white ground must not lighten the edge
-    small = Image(size=16).fit(picture)
+    small = Image(size=16).preprocess(picture)
     assert small[8, 8, 3] == 200 and small[0, 0].tolist() == [0, 0, 0, 0]
     inside = np.abs(small[4:12, 4:12, :3].astype(int) - photo(8, 8)[..., :3])
     assert inside.mean() < 20
@@ -79,10 +79,10 @@ def test_a_palette_is_the_sets_own_and_snaps_what_is_drawn():
         np.uint8
     )
     noisy[sprite(seed=3)[..., 3] == 0, 3] = 0
-    assert (learned.finish(noisy) == sprite(seed=3)).all()
+    assert (learned.postprocess(noisy) == sprite(seed=3)).all()
     few, _ = Image(size=16, palette=4).learned([photo(16, 16, seed) for seed in range(4)])
     assert few.colours is not None and len(few.colours) <= 4
-    drawn = few.finish(photo(16, 16, 9))
+    drawn = few.postprocess(photo(16, 16, 9))
     assert {tuple(map(int, pixel)) for pixel in drawn.reshape(-1, 4)} <= set(few.colours)
-    error = np.abs(few.fit(photo(16, 16, 1))[..., :3].astype(int) - photo(16, 16, 1)[..., :3]).mean()
+    error = np.abs(few.preprocess(photo(16, 16, 1))[..., :3].astype(int) - photo(16, 16, 1)[..., :3]).mean()
     assert error < 45  # a single mean colour leaves about 60

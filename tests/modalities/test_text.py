@@ -91,8 +91,8 @@ def test_sketches_tell_near_copies_from_other_texts():
     words = ["".join(random.choice(list("abcdefghij"), 5)) for _ in range(400)]
     text, changed = " ".join(words), " ".join([*words[:200], "new", *words[201:]])
     other = " ".join("".join(random.choice(list("abcdefghij"), 5)) for _ in range(400))
-    assert jaccard(Text().sketch(text), Text().sketch(changed.upper())) > 0.9
-    assert jaccard(Text().sketch(text), Text().sketch(other)) < 0.3
+    assert jaccard(Text().shingles(text), Text().shingles(changed.upper())) > 0.9
+    assert jaccard(Text().shingles(text), Text().shingles(other)) < 0.3
 
 
 def test_the_preview_shows_the_first_lines():

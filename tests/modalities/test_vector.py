@@ -152,8 +152,8 @@ def test_likeness_is_nearness_of_features():
     assert near < 0.5 * far
     assert torch.equal(features, vector.features([house, moved, ring, Drawing()]))
     assert vector.features([]).shape == (0, features.shape[1])
-    assert set(vector.sketch(house)) == set(vector.sketch(house)) and not set(vector.sketch(house)) & set(
-        vector.sketch(ring)
+    assert set(vector.shingles(house)) == set(vector.shingles(house)) and not set(vector.shingles(house)) & set(
+        vector.shingles(ring)
     )
 
 
@@ -227,8 +227,8 @@ def test_a_set_in_several_colours_keeps_so_many():
     ]
     learned, said = Vector(palette=2).learned(data)
     assert learned.colours and len(learned.colours) == 2 and "2 colours" in said[0]
-    assert len({learned.finish(drawing) for drawing in data}) == 1
-    assert {figure.colour for figure in learned.finish(data[0]).figures} == set(learned.colours)
+    assert len({learned.postprocess(drawing) for drawing in data}) == 1
+    assert {figure.colour for figure in learned.postprocess(data[0]).figures} == set(learned.colours)
     recoloured = replace(data[0].figures[0], colour="#00ff00"), data[0].figures[1]
     near, far = learned.features([data[0], data[1], Drawing(recoloured)])[1:] - learned.features(data[:1])
     assert near.norm() < far.norm()
@@ -241,6 +241,6 @@ def test_a_set_in_one_colour_is_drawn_in_one():
     odd = Vector(palette=8).take(svg('<path d="M4 4h9v9z" fill="red"/><path d="M1 1h4v4z" fill="#00f"/>'))
     learned, said = Vector(palette=8).learned([*data, odd])
     assert learned.colours is None and said == ["1 are in several colours: all are converted to one."]
-    assert learned.finish(odd) == Vector().take(svg('<path d="M4 4h9v9z"/><path d="M1 1h4v4z"/>'))
+    assert learned.postprocess(odd) == Vector().take(svg('<path d="M4 4h9v9z"/><path d="M1 1h4v4z"/>'))
     with pytest.raises(Refusal, match="palette=1"):
         Vector(palette=1)

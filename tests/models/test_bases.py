@@ -18,13 +18,13 @@ from septet import models
 from septet.backbones.transformer import Transformer
 from septet.codecs.symbols import Symbols
 from septet.conditioners.nothing import Nothing
-from septet.folders import whole
 from septet.generator import Generator
 from septet.modalities.text import Text
 from septet.openweights import adapted, writing
 from septet.part import Asset
 from septet.processes.autoregressive import Autoregressive
 from septet.space import Refusal
+from septet.storage import whole
 
 pytest.importorskip("huggingface_hub")
 NAMED = "hf:owner/name"

@@ -10,12 +10,12 @@ from septet.codecs.patches import Patches
 from septet.codecs.symbols import Symbols
 from septet.conditioners.nothing import Nothing
 from septet.generator import Generator
-from septet.language.embedding import nearest
 from septet.modalities.image import Image
 from septet.modalities.text import Text
 from septet.processes.flow import Flow
 from septet.processes.masked import Masked
 from septet.space import Refusal
+from septet.text_inference.embedding import nearest
 
 
 def bert(sites: int = 64) -> Generator:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from septet.folders import fetching
 from septet.space import Refusal
+from septet.storage import fetching
 
 MEMBER, CONTENT = "toy/toy.gguf", b"GGUF of a toy"
 METADATA = "Metadata-Version: 2.1\nName: toy\nVersion: 1.0\n"

@@ -9,8 +9,8 @@ import pytest
 from talkers import filler
 
 from septet import models
-from septet.folders.whole import MANIFEST, stage, swap
 from septet.space import Refusal
+from septet.storage.whole import MANIFEST, stage, swap
 
 
 @pytest.fixture(scope="module")

@@ -11,9 +11,9 @@ import torch
 from torch import nn
 
 from septet import models
-from septet.folders import whole
 from septet.part import Part
 from septet.space import Refusal
+from septet.storage import whole
 
 WIDE = 50_000_000
 

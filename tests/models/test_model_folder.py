@@ -15,13 +15,13 @@ from septet import models
 from septet.backbones.transformer import Transformer
 from septet.codecs.symbols import Symbols
 from septet.conditioners import text as conditioners
-from septet.folders import references, whole
-from septet.folders.references import find_part
 from septet.generator import Generator
 from septet.modalities import text as modalities
 from septet.part import Part, part_name
 from septet.processes.autoregressive import Autoregressive
 from septet.space import Refusal
+from septet.storage import references, whole
+from septet.storage.references import find_part
 
 HERE = Path(__file__).parent
 

@@ -17,9 +17,9 @@ from safetensors.torch import load_file, save
 from toys import CARD, PARTS, Scale, Toy, saved, toy
 
 from septet import models
-from septet.folders import references, whole
 from septet.part import Asset
 from septet.space import Refusal, Space
+from septet.storage import references, whole
 
 pytestmark = pytest.mark.hostile
 

@@ -13,9 +13,9 @@ import septet
 from septet import models
 from septet.backbones import adapters
 from septet.contracts import Context
-from septet.folders import whole
 from septet.openweights import adapted, writing
 from septet.space import Refusal
+from septet.storage import whole
 
 IDS = torch.randint(0, 256, (2, 50), generator=torch.Generator().manual_seed(0))
 

@@ -13,10 +13,10 @@ from bertlike import published, tokenizer
 
 import septet
 from septet import embed
-from septet.folders import fetching
-from septet.language import embedding
 from septet.openweights.sentences import Encoder
 from septet.space import Refusal
+from septet.storage import fetching
+from septet.text_inference import embedding
 
 TEXTS = ["a cat", "the kittens sat.", "stock market", ""]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "starters"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "pretraining"))
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 import python_code  # pyright: ignore[reportMissingImports]
 from measure.lines import cases, cuts  # pyright: ignore[reportMissingImports]

@@ -48,7 +48,7 @@ class Clips(Modality):
     def features(self, data: Sequence[Any]) -> torch.Tensor:
         return torch.stack([torch.from_numpy(datum.mean((1, 2), dtype=np.float32).ravel()) for datum in data])
 
-    def finish(self, datum: Any) -> np.ndarray:
+    def postprocess(self, datum: Any) -> np.ndarray:
         assert isinstance(datum, np.ndarray), f"a {type(datum).__name__} reached the data"
         return datum
 

@@ -10,7 +10,7 @@ import torch
 
 from septet.space import Refusal
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "starters"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "pretraining"))
 import icons  # pyright: ignore[reportMissingImports]
 import packages  # pyright: ignore[reportMissingImports]
 

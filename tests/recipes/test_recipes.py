@@ -99,7 +99,7 @@ def test_a_recipe_for_pictures_fills_in(recipe: str, sources, tmp_path: Path):
     drawn = [output.datum for output in model.generate("red", count=4, given=Given(given, where))]
     assert all(np.array_equal(datum[where], given[where]) for datum in drawn)
     assert any(not np.array_equal(datum[~where], given[~where]) for datum in drawn)
-    known_BN = model.codec.known(given, where).where_BN
+    known_BN = model.codec.encode_known(given, where).where_BN
     assert known_BN is not None and int(known_BN.sum()) == known_BN.numel() // 2
 
 

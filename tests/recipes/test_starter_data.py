@@ -16,7 +16,7 @@ from septet.data.batches import Batches
 from septet.modalities.drawing import Drawing, Figure
 from septet.modalities.vector import arrange, shades
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "starters"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "pretraining"))
 import icons  # pyright: ignore[reportMissingImports]
 import train_emoji  # pyright: ignore[reportMissingImports]
 import train_icons  # pyright: ignore[reportMissingImports]

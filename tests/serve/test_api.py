@@ -17,8 +17,8 @@ from serving import HEY, PATIENCE, Running, speaks_ipv6
 from talkers import talker
 
 from septet import embed
-from septet.language.conversation import decoding_of, replying
 from septet.serve.bodies import Chat
+from septet.text_inference.conversation import decoding_of, replying
 
 
 @pytest.fixture(scope="module")

@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from septet.codecs.symbols import Symbols
-from septet.language import grammar
-from septet.language.constraints import Constraint, Vocabulary
 from septet.space import Refusal
+from septet.text_inference import grammar
+from septet.text_inference.constraints import Constraint, Vocabulary
 
 pytestmark = pytest.mark.hostile
 

@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 from serving import MODELS, Running
 
-from septet.folders.records import read_record
 from septet.serve import routes
+from septet.storage.records import read_record
 
 
 @pytest.fixture(scope="module")

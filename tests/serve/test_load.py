@@ -16,10 +16,10 @@ from talkers import talker
 from torch import Tensor
 
 from septet.generator import Generator
-from septet.language.embedding import PIECE, embed
 from septet.serve import limits
 from septet.serve import server as shared
 from septet.serve.engine import Engine
+from septet.text_inference.embedding import PIECE, embed
 
 
 def test_without_the_key_nothing_is_told():

@@ -69,7 +69,7 @@ def _judged(audited: Audited, name: str, values: list[str | None]) -> tuple[int,
 
 def judge_of(audited: Audited, values: list[str | None]):
     """A classifier of an attribute, trained on `values`, those of the data's items."""
-    dataset, finish = audited.dataset, audited.model.modality.finish
+    dataset, finish = audited.dataset, audited.model.modality.postprocess
     sides = [[i for i in side if values[i] is not None] for side in (dataset.training, dataset.validation)]
     (training, labels), (held_out, honest) = (
         ([finish(dataset.data[i]) for i in side], [str(values[i]) for i in side]) for side in sides
@@ -90,7 +90,7 @@ def _pairs(audited: Audited) -> float | None:
     if len(items) < 2:
         return None
     items += [i for i in dataset.validation if i not in set(items)][: max(0, RIVALS - len(items))]
-    real = modality.features([modality.finish(dataset.data[i]) for i in items])
+    real = modality.features([modality.postprocess(dataset.data[i]) for i in items])
     apart = torch.cdist(modality.features([output.datum for output, _ in own]), real)
     said = [keys[i] for i in items]
     wins = []

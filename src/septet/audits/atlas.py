@@ -3,7 +3,7 @@
 import torch
 
 from ..data.batches import evenly
-from ..folders.pictures import uri
+from ..storage.pictures import uri
 from .audited import Audited
 from .charts import scatter
 from .page import Section
@@ -25,7 +25,7 @@ def view(audited: Audited) -> Section | None:
             (o.datum, f"{o.record['prompt'] or 'no prompt'}, seed {o.record['seed']}") for o in audited.outputs[:EACH]
         ],
     }
-    groups = {name: [(modality.finish(d), said) for d, said in group] for name, group in groups.items() if group}
+    groups = {name: [(modality.postprocess(d), said) for d, said in group] for name, group in groups.items() if group}
     features = {name: modality.features([d for d, _ in group]).double() for name, group in groups.items()}
     real = torch.cat([f for name, f in features.items() if name != "generated"])
     centre = real.mean(0)

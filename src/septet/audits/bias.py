@@ -153,7 +153,7 @@ def _groups(audited: Audited) -> tuple[list[str | None], list[Tile]] | None:
     if count < 2:
         return None
     index = [*dataset.training, *dataset.validation]
-    features = modality.features([modality.finish(dataset.data[i]) for i in index])
+    features = modality.features([modality.postprocess(dataset.data[i]) for i in index])
     middles = centres(features[: len(dataset.training)], count, 0)
     values: list[str | None] = [None] * len(dataset)
     for i, group in zip(index, nearest(features, middles)[1].tolist(), strict=True):

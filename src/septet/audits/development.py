@@ -5,10 +5,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ..folders.pictures import opened, shown
 from ..models import LOG
 from ..runs.previews import MOMENTS, cut
 from ..space import Refusal
+from ..storage.pictures import opened, shown
 from . import charts
 from .audited import Audited
 from .page import Section, Tile

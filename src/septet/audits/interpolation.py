@@ -3,9 +3,9 @@
 from PIL import Image
 
 from ..conditioners.prompts import spoken
-from ..folders.pictures import shown
 from ..originality.nearness import Calibration
 from ..space import Refusal
+from ..storage.pictures import shown
 from .audited import Audited
 from .page import TILE, Section, Tile, item, tile
 

@@ -70,7 +70,7 @@ def _batches(model: Generator, dataset: Dataset, index: Sequence[int]) -> Iterat
     for begin in range(0, len(few), BATCH):
         items = [dataset[i] for i in few[begin : begin + BATCH]]
         prompts = model.conditioner.prepare(model.conditioner.accepted([item.prompt for item in items]))
-        data = [model.modality.finish(item.datum) for item in items]
+        data = [model.modality.postprocess(item.datum) for item in items]
         yield {"latents": model.encode(data), "prompt": prompts}
 
 

@@ -185,9 +185,9 @@ def _nearest(subject: Subject, kept: Calibration | Fingerprints, datum: Any) -> 
 def _influence(subject: Subject, dataset: Dataset, datum: Any) -> Section:
     model = subject.model
     index = [i for i in dataset.training if likelihood.fits(model, dataset.data[i])]
-    data = [model.modality.finish(dataset.data[i]) for i in index]
+    data = [model.modality.postprocess(dataset.data[i]) for i in index]
     influence = Influence(model, data, [dataset.prompts[i] for i in index])
-    scores = influence.scores(model.modality.fit(datum), subject.prompt)
+    scores = influence.scores(model.modality.preprocess(datum), subject.prompt)
     best = scores.topk(min(NEAREST, len(index)))
     told = [
         "By gradients: had the model not seen these, it would find this file least likely. Nearness asks what looks "

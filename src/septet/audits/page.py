@@ -10,9 +10,9 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 
 from ..contracts import Modality
-from ..folders import whole
 from ..output import version
 from ..space import Refusal
+from ..storage import whole
 
 PAGE, REPORT = "index.html", "report.json"
 TILE = 160  # pixels of a preview
@@ -49,7 +49,7 @@ class Section:
 
 def tile(modality: Modality, datum: Any, caption: str, size: int = TILE) -> Tile:
     """A datum, shown or played, with its caption."""
-    return Tile(modality.player(datum, size), caption)
+    return Tile(modality.html(datum, size), caption)
 
 
 def item(

@@ -9,7 +9,7 @@ SHOWN = 7
 def view(audited: Audited) -> Section | None:
     """Those with the smallest p first, for content that has pictures."""
     modality = audited.model.modality
-    if not audited.verdicts or modality.spans:
+    if not audited.verdicts or modality.compares_spans:
         return None
     order = sorted(range(len(audited.verdicts)), key=lambda k: audited.verdicts[k].p)[:SHOWN]
     drawn = [tile(modality, audited.outputs[k].datum, f"drawn: {audited.verdicts[k].word}") for k in order]

@@ -17,12 +17,12 @@ from ..conditioners.attributes import Attributes
 from ..conditioners.prompts import WORD
 from ..contracts import Prompt
 from ..data.batches import evenly
-from ..folders.pictures import PIXELS, opened
 from ..generator import Generator, Given
 from ..modalities.digests import digest
 from ..output import CPU, Output
 from ..processes.streams import checked_seed
 from ..space import Refusal
+from ..storage.pictures import PIXELS, opened
 from .prompted import is_content
 
 LOOKS = 10  # moments of a draw that are shown

@@ -155,7 +155,7 @@ def audit(
 
 def _holds_data(path: str) -> bool:
     """Whether `path` is a folder, but not a model."""
-    from ..folders.references import starters
+    from ..storage.references import starters
 
     model = any(os.path.exists(f"{path}/{name}") for name in MODEL_FILES)
     return os.path.isdir(path) and not model and path not in starters()

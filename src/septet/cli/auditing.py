@@ -13,7 +13,6 @@ from .. import models, openweights
 from ..audits import comparison, copying, fidelity, likelihood, page, report
 from ..audits.audited import Audited
 from ..data.dataset import Dataset
-from ..folders import references, whole
 from ..generator import Generator
 from ..originality import evidence, lines, nearness, spans
 from ..originality.calibration import CLOSE, COPY, Verdict
@@ -21,6 +20,7 @@ from ..originality.evidence import Evidence
 from ..output import Output, version
 from ..processes.settings import takes
 from ..space import Refusal
+from ..storage import references, whole
 from . import reports
 from .terminal import cost, live, say, tell
 from .trained_on import data_of, run_of, same_data, source_of
@@ -87,7 +87,7 @@ def measured(request: AuditCommand) -> Audited:
     folder = models.resolve(request.model)
     model, run = models.load(request.model), run_of(folder)
     source, dataset, missing = _data(model, run, request)
-    long = model.modality.spans and takes(model.process, "length") and model.process.space.sites > LENGTH
+    long = model.modality.compares_spans and takes(model.process, "length") and model.process.space.sites > LENGTH
     settings: dict[str, Any] = {"length": LENGTH} if long else {}
     outputs = _drawn(model, dataset, request, settings)
     figures: dict[str, Any] = {
@@ -146,14 +146,14 @@ def _figures(
 ) -> tuple[dict[str, Any], list[Verdict], Evidence | None]:
     """All figures, the verdict on each output, and the evidence behind the verdicts."""
     made = [output.datum for output in outputs]
-    finish, sides = model.modality.finish, (dataset.training, dataset.validation)
+    finish, sides = model.modality.postprocess, (dataset.training, dataset.validation)
     training, held_out = ([finish(dataset.data[i]) for i in side] for side in sides)  # in the palette that was learned
     names = [dataset.sources[i] for i in dataset.training]
     figures: dict[str, Any] = {"likelihood": likelihood.measure(model, dataset)}
     if model.modality.listed:
         verdicts = lines.listed(training, held_out, names).verdicts(made)
         return figures | {"originality": _told(outputs, verdicts) | {"listed": True}}, verdicts, None
-    if model.modality.spans:
+    if model.modality.compares_spans:
         found, verdicts = _of_text(outputs, training, held_out, names)
         return figures | {"originality": found}, verdicts, None
     try:

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from .. import models
-from ..folders import whole
 from ..generator import Generator
-from ..language.conversation import FILTER, MODEL, REPLY, Conversation
 from ..output import version
 from ..processes.filters import Filter
 from ..processes.settings import chosen
 from ..space import Refusal
+from ..storage import whole
+from ..text_inference.conversation import FILTER, MODEL, REPLY, Conversation
 from .terminal import cost, say, tell
 
 HELP = (

@@ -36,13 +36,13 @@ def given_of(model: Generator, edit: Edit, prompt: str | None) -> Given | None:
         raise Refusal("--where and --strength cannot be combined; give one of the two")
     if model.begins and prompt and strength is None:
         raise Refusal(f"--given {path} and the prompt {prompt[:40]!r}: each is a beginning; give one of the two")
-    content = model.modality.fit(model.modality.read(path))
+    content = model.modality.preprocess(model.modality.read(path))
     if strength is not None:
         return Given(content, strength=strength)
     if where is not None:
         return Given(content, where=model.modality.region(where, content))
     try:
-        model.codec.known(content)
+        model.codec.encode_known(content)
     except Refusal as error:
         raise Refusal(f"--given {path}: {error}; give --where, or --strength X (0 to 1)") from error
     return Given(content)

@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 
 from .. import models, runs
-from ..completion import Completer, Index
-from ..folders import whole
+from ..code_completion import Completer, Index
 from ..generator import Generator, Given
-from ..language.conversation import decoding_of, replying
 from ..output import Output, Outputs, record
 from ..space import Refusal
+from ..storage import whole
+from ..text_inference.conversation import decoding_of, replying
 from . import demo_pictures
 from .conversing import MODEL
 from .terminal import cost, say, tell
@@ -169,6 +169,6 @@ def _figure(output: Output, path: Path) -> str:
     prompt = html.escape(str(output.record["prompt"] or ""))
     if isinstance(output.datum, str) and output.datum.startswith(str(output.record["prompt"])):
         prompt = ""  # the text shows it
-    shown = f'{output.modality.player(output.datum)}<a href="{html.escape(path.name)}">{html.escape(path.name)}</a>'
+    shown = f'{output.modality.html(output.datum)}<a href="{html.escape(path.name)}">{html.escape(path.name)}</a>'
     details = f"<details><summary>record</summary><pre>{record}</pre></details>"
     return f"<figure>{shown}<figcaption>{prompt}{details}</figcaption></figure>"

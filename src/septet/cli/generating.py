@@ -9,8 +9,6 @@ from typing import Any
 from .. import models, recipes
 from ..codecs.symbols import GAP
 from ..devices import device_of
-from ..folders import references, whole
-from ..folders.pictures import png
 from ..generator import Generator
 from ..originality import evidence, lines
 from ..originality.calibration import Verdict
@@ -18,6 +16,8 @@ from ..originality.evidence import Evidence, without_beginning
 from ..output import Output
 from ..processes.settings import chosen, takes
 from ..space import Refusal
+from ..storage import references, whole
+from ..storage.pictures import png
 from .editing import Edit, beginning, given_of
 from .prompts import GenerateCommand, Row, options_of, parted, rows_of, with_content
 from .redrawing import Fresh, fresh_of, moments
@@ -129,7 +129,7 @@ def _kept(folder: Path, model: Generator) -> Evidence | None:
 def _by_line(model: Generator, asked: Any) -> bool:
     if asked not in ("yes", "no"):
         raise Refusal(f"lines={asked}: expected yes or no")
-    if asked == "yes" and not model.modality.spans:
+    if asked == "yes" and not model.modality.compares_spans:
         raise Refusal(f"lines=yes is for texts, and {model.name} generates {model.modality.name}; leave it out")
     return asked == "yes"
 

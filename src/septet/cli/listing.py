@@ -4,7 +4,7 @@ from pathlib import Path
 
 from .. import models as folders
 from .. import recipes as known
-from ..folders.cards import CARD
+from ..storage.cards import CARD
 from .terminal import say, tell
 
 

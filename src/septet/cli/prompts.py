@@ -70,7 +70,7 @@ def _taken(model: Generator) -> str:
 def with_content(rows: Sequence[Row], model: Generator) -> list[Prompt]:
     """The prompts of `rows` with the content of their files. Each file is read once."""
     contents = model.conditioner.contents
-    read = functools.cache(lambda name, path: contents[name].fit(contents[name].read(path)))
+    read = functools.cache(lambda name, path: contents[name].preprocess(contents[name].read(path)))
     own = [{name: read(name, path) for name, path in row.files} for row in rows]
     words = [{"text": row.prompt} if row.prompt else {} for row in rows]
     return [{**said, **given} if given else row.prompt for row, said, given in zip(rows, words, own, strict=True)]

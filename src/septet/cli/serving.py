@@ -114,9 +114,9 @@ def _local(host: str) -> bool:
 
 def _models(given: list[str]) -> tuple[Any, Any, dict[str, str]]:
     """The engine, the models that are offered, and the defaults. Models in `given` are loaded now and come first."""
-    from ..language import embedding
     from ..serve import routes
     from ..serve.engine import Engine
+    from ..text_inference import embedding
     from .listing import at_hand
 
     uses = routes.uses()

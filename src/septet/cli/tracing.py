@@ -8,10 +8,10 @@ from typing import Any
 from .. import models, recipes
 from ..audits import origin, page, prompted, provenance
 from ..devices import device_of
-from ..folders.records import read_record
-from ..folders.references import is_pickle, starters
 from ..originality import evidence
 from ..space import Refusal
+from ..storage.records import read_record
+from ..storage.references import is_pickle, starters
 from .prompts import parted
 from .terminal import cost, say, tell
 from .trained_on import data_of, run_of, source_of

@@ -9,9 +9,9 @@ from .. import recipes
 from ..contracts import Modality
 from ..data import canaries
 from ..data.dataset import Dataset, read
-from ..folders import whole
 from ..generator import Generator
 from ..space import Refusal
+from ..storage import whole
 from .terminal import tell
 
 RUN_BYTES = 1 << 20

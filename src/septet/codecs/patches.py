@@ -55,5 +55,5 @@ class Patches(Codec):
     def decode(self, latents: Tensor) -> Tensor:
         return restored(joined(to_grid(latents, self.space.shape), self.patches), self.values, self.alpha)
 
-    def known(self, given: Any, where: Any = None) -> Known:
+    def encode_known(self, given: Any, where: Any = None) -> Known:
         return known_sites(self, given, where)

@@ -102,7 +102,7 @@ class Paths(Codec):
         """int64 (n,): all tokens of a drawing, without the end token and not limited by `length`."""
         return torch.tensor([n for figure in drawing.figures for n in self._figure(figure)], dtype=torch.int64)
 
-    def known(self, given: Drawing, where: int | None = None) -> Known:
+    def encode_known(self, given: Drawing, where: int | None = None) -> Known:
         """A drawing to continue; with `where`, one with a gap after its first `where` figures."""
         if where is None:
             return Known(spans=((self.symbols_of(given),),))

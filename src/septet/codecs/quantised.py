@@ -82,7 +82,7 @@ class Quantised(Codec, Learner):
             raise Refusal(f"{found}: expected rows of {space.sites} tokens, each at least 0 and below {space.symbols}")
         return restored(self._reconstruction(self._levels(latents)), self.values, self.alpha)
 
-    def known(self, given: Any, where: Any = None) -> Known:
+    def encode_known(self, given: Any, where: Any = None) -> Known:
         return known_sites(self, given, where)
 
     def forward(self, batch: dict[str, Any], player: str, progress: float) -> tuple[Tensor, dict[str, Tensor]]:

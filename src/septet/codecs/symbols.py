@@ -110,7 +110,7 @@ class Symbols(Codec):
         """Characters that are not in the vocabulary."""
         return [c for c in dict.fromkeys(text) if self.kind == "characters" and c not in self.index]
 
-    def known(self, given: str, where: None = None) -> Known:
+    def encode_known(self, given: str, where: None = None) -> Known:
         """A beginning to continue; or, with GAP in the text, the parts around each gap to fill."""
         spans = tuple(self.symbols_of(part) for part in given.split(GAP))
         return Known(spans=(spans,))

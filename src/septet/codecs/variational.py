@@ -100,7 +100,7 @@ class Variational(Codec, Learner):
         chance = torch.sigmoid(x)
         return restored(chance * 2 - 1 if self.values == "bytes" else chance, self.values, self.alpha)
 
-    def known(self, given: Any, where: Any = None) -> Known:
+    def encode_known(self, given: Any, where: Any = None) -> Known:
         return known_sites(self, given, where)
 
     @torch.no_grad()

@@ -60,7 +60,7 @@ def _fitted(name: str, value: Any, contents: Mapping[str, Modality]) -> Any:
     if modality is None:
         return value
     try:
-        return modality.fit(modality.take(value))
+        return modality.preprocess(modality.take(value))
     except Refusal as error:
         raise Refusal(f"{name}: {error}") from error
 

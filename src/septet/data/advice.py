@@ -3,7 +3,7 @@ curves" in the log of experiments."""
 
 from dataclasses import dataclass
 
-from ..folders.references import starters
+from ..storage.references import starters
 from .dataset import Dataset
 
 

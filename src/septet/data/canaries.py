@@ -44,4 +44,4 @@ def times(number: int) -> int:
 
 def canary(modality: Modality, seed: int) -> Any:
     """A canary as a training item."""
-    return modality.finish(modality.pieces(modality.canary(seed))[0][0])
+    return modality.postprocess(modality.pieces(modality.canary(seed))[0][0])

@@ -115,7 +115,7 @@ def read(
     data: Any = harvest.store.finished()
     modality, lessons = modality.learned(data)
     if modality is not harvest.modality:
-        data = stored(map(modality.finish, data), memory_bytes)
+        data = stored(map(modality.postprocess, data), memory_bytes)
     dataset = Dataset(data, harvest.prompts, harvest.sources, modality)
     dataset.skipped, dataset.copies, dataset.extents = harvest.skipped, harvest.copies, dict(harvest.extents)
     dataset.report = [*found.sentences(), *_account(harvest), *lessons]
@@ -160,7 +160,7 @@ def _account(harvest: Harvest) -> Iterator[str]:
 def _split(dataset: Dataset, harvest: Harvest, held_out: float, seed: int) -> None:
     """Assigns groups of near duplicates, in random order, to the held-out items until these have their share."""
     count = len(dataset)
-    sketch_of = functools.lru_cache(1 << 17)(lambda i: harvest.modality.sketch(dataset.data[i]))
+    sketch_of = functools.lru_cache(1 << 17)(lambda i: harvest.modality.shingles(dataset.data[i]))
     members = near(np.stack(harvest.signatures), sketch_of, harvest.digests)
     dataset.twins = twins = [group for group in members if len(group) > 1]
     if twins:

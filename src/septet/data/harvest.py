@@ -69,4 +69,4 @@ class Harvest:
             self.digests.append(own)
             self.sources.append(entry.source if len(pieces) == 1 else f"{entry.source}#{number}")
             self.remarks.update(remarks)
-            self.signatures.append(signature(self.modality.sketch(datum)))
+            self.signatures.append(signature(self.modality.shingles(datum)))

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..folders.whole import refusing
+from ..storage.whole import refusing
 
 
 class Ragged(Sequence[np.ndarray]):

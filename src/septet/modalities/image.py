@@ -15,10 +15,10 @@ from PIL import ImageOps
 from torch import Tensor
 
 from ..contracts import Modality
-from ..folders import whole
-from ..folders.pictures import PIXELS, opened, png
-from ..folders.records import ASCII, EXIF, USER_COMMENT
 from ..space import Refusal
+from ..storage import whole
+from ..storage.pictures import PIXELS, opened, png
+from ..storage.records import ASCII, EXIF, USER_COMMENT
 from .descriptors import picture_features, picture_views
 from .picture_sizes import sized
 from .pixels import fit, palette, snapped, tiles
@@ -97,9 +97,9 @@ class Image(Modality):
     def extent(self, datum: np.ndarray) -> dict[str, float]:
         return {"pixels across": datum.shape[1], "pixels down": datum.shape[0]}
 
-    def fit(self, picture: np.ndarray) -> np.ndarray:
+    def preprocess(self, picture: np.ndarray) -> np.ndarray:
         """Scales to uint8 (S, S, 4), and snaps to the learned colours, if any."""
-        return self.finish(fit(picture, self.size)[0])
+        return self.postprocess(fit(picture, self.size)[0])
 
     def pieces(self, datum: np.ndarray) -> list[tuple[np.ndarray, tuple[str, ...]]]:
         return [fit(part, self.size) for part in (tiles(datum, self.tile) if self.tile else [datum])]
@@ -111,7 +111,7 @@ class Image(Modality):
         said = f"The data set is reduced to a palette of {len(found)} colours."
         return Image(self.size, self.palette, self.tile, found), [said]
 
-    def finish(self, datum: Any) -> np.ndarray:
+    def postprocess(self, datum: Any) -> np.ndarray:
         """Snaps the picture to the learned colours, if any."""
         return snapped(np.asarray(datum), self.colours) if self.colours else np.asarray(datum)
 
@@ -155,17 +155,25 @@ class Image(Modality):
         mask = Pillow.fromarray(self.read(Path(text))).convert("L")
         return np.asarray(mask.resize((width, height), Pillow.Resampling.NEAREST)) < 128
 
-    def compose(self, drawn: Any, given: Any, where: Any = None) -> np.ndarray:
-        """`given`, unchanged, where the bool (H, W) `where` is true, else `drawn`; without `where`, `drawn`."""
+    def compose(self, generated: Any, given: Any, where: Any = None) -> np.ndarray:
+        """`given`, unchanged, where the bool (H, W) `where` is true, else `generated`; without `where`, `generated`."""
         if where is None:
-            return drawn
-        drawn_HW4, given_HW4, where_HW = self.take(np.asarray(drawn)), self.take(np.asarray(given)), np.asarray(where)
-        if drawn_HW4.shape != given_HW4.shape or where_HW.shape != drawn_HW4.shape[:2] or where_HW.dtype != bool:
+            return generated
+        generated_HW4, given_HW4, where_HW = (
+            self.take(np.asarray(generated)),
+            self.take(np.asarray(given)),
+            np.asarray(where),
+        )
+        if (
+            generated_HW4.shape != given_HW4.shape
+            or where_HW.shape != generated_HW4.shape[:2]
+            or where_HW.dtype != bool
+        ):
             raise Refusal(
-                f"a generated picture {drawn_HW4.shape}, a given one {given_HW4.shape} and a {where_HW.dtype} mask "
+                f"a generated picture {generated_HW4.shape}, a given one {given_HW4.shape} and a {where_HW.dtype} mask "
                 f"{where_HW.shape}: all three must have the same height and width, and the mask must be boolean"
             )
-        return np.where(where_HW[..., None], given_HW4, drawn_HW4)
+        return np.where(where_HW[..., None], given_HW4, generated_HW4)
 
     def features(self, data: Sequence[Any]) -> Tensor:
         """float32 (n, 496): see descriptors.picture_features."""
@@ -174,7 +182,7 @@ class Image(Modality):
     def views(self, data: Sequence[Any]) -> list[Iterator[Tensor]]:
         return picture_views([self.take(datum) for datum in data])
 
-    def sketch(self, datum: np.ndarray) -> np.ndarray:
+    def shingles(self, datum: np.ndarray) -> np.ndarray:
         """A difference hash: where pixels of a thumbnail are clearly brighter, darker, more or less opaque than the
         next; and the quantised colours of its quarters."""
         whole = Pillow.fromarray(datum).convert("RGBa")

@@ -13,9 +13,9 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from ..contracts import Modality
-from ..folders import whole
 from ..part import Asset
 from ..space import Refusal
+from ..storage import whole
 from . import chat_template, lists
 
 LONGEST_BYTES = 1 << 30
@@ -119,7 +119,7 @@ class Text(Modality):
     name = "text"
     extensions = (".txt", ".text", ".md", ".markdown", ".rst", ".org", ".adoc", ".tex", ".log", ".srt", *LINES)
     suffixes = (".txt",)
-    captioned, spans, begins = False, True, True
+    captioned, compares_spans, begins = False, True, True
 
     def __init__(self, template: Asset | None = None, words: dict[str, str] | None = None, listed: bool = False):
         self.template, self.words, self.listed = template, words or {}, listed
@@ -188,7 +188,7 @@ class Text(Modality):
         except Refusal as error:
             raise Refusal(f"line {number} {error}") from error
 
-    def finish(self, datum: str) -> str:
+    def postprocess(self, datum: str) -> str:
         """The replies of a conversation, if there is a chat template; any other text unchanged."""
         messages = messages_of(datum) if self.template is not None else None
         if messages is None:
@@ -203,12 +203,12 @@ class Text(Modality):
     def extent(self, datum: str) -> dict[str, float]:
         return {"characters": len(datum)}
 
-    def cut(self, datum: str, share: float) -> tuple[str, str] | None:
-        """The first 1 - share of the characters, and the rest; None for conversations and items of lists, which are not
-        split."""
+    def cut(self, datum: str, fraction: float) -> tuple[str, str] | None:
+        """The first 1 - fraction of the characters, and the rest; None for conversations and items of lists: they are
+        never split."""
         if self.listed or messages_of(datum) is not None:
             return None
-        border = int(len(datum) * (1 - share))
+        border = int(len(datum) * (1 - fraction))
         return (datum[:border], datum[border:]) if 0 < border < len(datum) else None
 
     def write(self, datum: str, path: Path, record: dict[str, Any]) -> None:
@@ -226,7 +226,7 @@ class Text(Modality):
         ImageDraw.Draw(picture).text((points // 2, points // 2), text, "black", ImageFont.load_default(points))
         return picture
 
-    def player(self, datum: str, size: int = 160) -> str:
+    def html(self, datum: str, size: int = 160) -> str:
         """The text in a box that scrolls; at most SHOWN characters."""
         told = html.escape(datum if len(datum) <= SHOWN else datum[:SHOWN] + "\u2026")
         return f'<pre style="white-space:pre-wrap;text-align:left;max-height:{2 * size}px;overflow:auto">{told}</pre>'
@@ -242,7 +242,7 @@ class Text(Modality):
             row /= max(float(np.linalg.norm(row)), 1e-12)
         return torch.from_numpy(rows)
 
-    def sketch(self, datum: str) -> np.ndarray:
+    def shingles(self, datum: str) -> np.ndarray:
         """The smallest hashes of the n-grams of 5 characters (a bottom-k sketch, Broder 1997), ignoring case and
         whitespace; for a shorter text, its hash."""
         text = " ".join(datum.lower().split())

@@ -19,9 +19,9 @@ from PIL import Image
 from torch import Tensor
 
 from ..contracts import Modality
-from ..folders import whole
-from ..folders.pictures import png
 from ..space import Refusal
+from ..storage import whole
+from ..storage.pictures import png
 from .descriptors import SIDE, likeness, picture_features, picture_views
 from .drawing import Drawing, Figure, bounds, nearest, outlines, rgb, to_svg
 from .picture_sizes import size_of, sized
@@ -160,7 +160,7 @@ class Vector(Modality):
         found = ["#" + bytes(colour[:3]).hex() for colour in palette(paints, self.palette)]
         return Vector(self.palette, found), [f"The data set is reduced to a palette of {len(found)} colours."]
 
-    def finish(self, datum: Drawing) -> Drawing:
+    def postprocess(self, datum: Drawing) -> Drawing:
         """Snaps to the learned colours, or converts to one colour if there are none."""
         if not self.colours:
             return plain(datum) if any(figure.colour for figure in datum.figures) else datum
@@ -189,12 +189,12 @@ class Vector(Modality):
             raise Refusal(f"--where {text}: expected `after N`, with N from 0 to {len(datum.figures)} figures")
         return int(found[1])
 
-    def compose(self, drawn: Drawing, given: Drawing, where: int | None = None) -> Drawing:
-        """Replaces the drawn figures that reproduce given ones by these, exactly: the first ones; with a gap after
+    def compose(self, generated: Drawing, given: Drawing, where: int | None = None) -> Drawing:
+        """Replaces the generated figures that reproduce given ones by these, exactly: the first ones; with a gap after
         `where` given figures, the first `where` and the last ones."""
         before = given.figures if where is None else given.figures[:where]
         after = given.figures[len(before) :]
-        rest = drawn.figures[_stand_for(drawn.figures, before) :]
+        rest = generated.figures[_stand_for(generated.figures, before) :]
         return Drawing(before + rest[: len(rest) - _stand_for(rest[::-1], after[::-1])] + after)
 
     def take(self, value: Any) -> Drawing:
@@ -216,7 +216,7 @@ class Vector(Modality):
     def extent(self, datum: Drawing) -> dict[str, float]:
         return {"figures": len(datum.figures), "segments": sum(len(figure.segments) for figure in datum.figures)}
 
-    def sketch(self, datum: Drawing) -> np.ndarray:
+    def shingles(self, datum: Drawing) -> np.ndarray:
         """uint32 (n,) hashes of all segments, with their ends rounded to a coarse grid."""
         marks = {
             f"{figure.fill} {segment[0]} {segment[-1].real:.0f} {segment[-1].imag:.0f}".encode()

@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from ..folders.references import GGUF
-from ..folders.whole import read_json
 from ..space import Refusal
+from ..storage.references import GGUF
+from ..storage.whole import read_json
 
 __all__ = ["ADAPTED", "ADAPTER", "published", "told"]
 

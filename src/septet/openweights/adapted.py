@@ -11,11 +11,11 @@ from torch import Tensor
 
 from ..backbones import adapters
 from ..backbones.transformer import Transformer
-from ..folders import weights
 from ..generator import Generator
 from ..part import describe
 from ..processes.settings import own
 from ..space import Refusal
+from ..storage import weights
 from . import ADAPTED, ADAPTER, writing
 from .architectures import HUGGING_FACE, renamed
 

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 
 from ..codecs.symbols import Symbols
 from ..contracts import Context
-from ..folders import weights
 from ..part import Asset
 from ..space import PADDING, Refusal
+from ..storage import weights
 from . import tokens, told
 from .architectures import MOST_LAYERS, whole
 from .reading import CONFIG, WEIGHTS, digest_of

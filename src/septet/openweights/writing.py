@@ -10,11 +10,11 @@ from torch import Tensor
 from ..backbones.adapters import attached
 from ..backbones.transformer import Transformer
 from ..codecs.symbols import Symbols
-from ..folders import whole
 from ..generator import Generator
 from ..modalities.text import Text
 from ..processes.autoregressive import Autoregressive
 from ..space import Refusal
+from ..storage import whole
 from . import ADAPTER
 from .architectures import HUGGING_FACE, OWN, renamed
 from .tokens import NAME, TEMPLATE

@@ -36,11 +36,11 @@ def gather(dataset: Dataset) -> Evidence:
     """What the outputs of a model of these data are to be judged by; refuses where too few data calibrate."""
     modality = dataset.modality
     index = list(dict.fromkeys(dataset.training))  # canaries are trained on more than once
-    training, held_out = ([modality.finish(dataset.data[i]) for i in side] for side in (index, dataset.validation))
+    training, held_out = ([modality.postprocess(dataset.data[i]) for i in side] for side in (index, dataset.validation))
     names = [dataset.sources[i] for i in index]
     if modality.listed:
         return listed(training, held_out, names)
-    if modality.spans:
+    if modality.compares_spans:
         whole: dict[str, str] = {}  # with the ends that are held out
         for i, text in zip((*index, *dataset.validation), (*training, *held_out), strict=True):
             name = dataset.sources[i].removesuffix(END)

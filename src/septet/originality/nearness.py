@@ -85,7 +85,7 @@ class Calibration:
 
     def holds(self, datum: Any) -> bool:
         """Whether a datum as read from a file, or a piece of it, is a training item."""
-        pieces = (self.modality.finish(piece) for piece, _ in self.modality.pieces(datum))
+        pieces = (self.modality.postprocess(piece) for piece, _ in self.modality.pieces(datum))
         return any(digest(self.modality.take(piece)) in self.place_of for piece in pieces)
 
     def honest_shares(self) -> dict[str, float]:
@@ -195,7 +195,7 @@ def _nearness(
 
 def _twins(data: Sequence[Any], modality: Modality) -> list[list[int]]:
     """For each item, itself and its near duplicates, which a split would have kept on the same side."""
-    sketches = [modality.sketch(data[i]) for i in range(len(data))]
+    sketches = [modality.shingles(data[i]) for i in range(len(data))]
     groups = near(np.stack([signature(sketch) for sketch in sketches]), sketches.__getitem__)
     group_of = {i: group for group in groups for i in group}
     return [group_of[i] for i in range(len(data))]

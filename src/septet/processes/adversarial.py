@@ -78,6 +78,6 @@ class Adversarial(Process):
 
     @torch.no_grad()
     def draws(self, noise: Tensor, context: Context, known: Known | None = None) -> Iterator[State]:
-        self.accept(known)
+        self.check_known(known)
         latents = self.generator(noise.to(next(self.generator.parameters()).device), context).float()
         yield State(0, 1, latents, latents)

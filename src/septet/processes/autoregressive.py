@@ -27,7 +27,7 @@ class Autoregressive(Process):
     they are. `softcap` bounds scores by c tanh(z / c). Without `start`, nothing stands before the first symbol, which
     is never told; a draw from nothing begins after an "end". With `tied`, the head is the table."""
 
-    noises = "uniform"
+    noise_distribution = "uniform"
 
     def __init__(
         self,
@@ -49,7 +49,7 @@ class Autoregressive(Process):
             raise Refusal(f"fill={fill}, filled={filled}: the codec lacks the markers {', '.join(sorted(missing))}")
         self.space, self.backbone, self.fill, self.softcap = space, backbone, fill, softcap
         self.filled = filled
-        self.known = frozenset({"prefix", "spans"}) if fill or filled else frozenset({"prefix"})
+        self.supports = frozenset({"prefix", "spans"}) if fill or filled else frozenset({"prefix"})
         self.silent = [i for name, i in space.markers.items() if name != "end"]  # markers that no draw may show
         self.start = nn.Parameter(torch.randn(backbone.width) * 0.5) if start else None
         self.table = nn.Embedding(space.symbols, backbone.width)
@@ -180,7 +180,7 @@ class Autoregressive(Process):
 
         Several gaps are filled one after the other, from the left. Each is drawn given all that is known and all that
         was drawn before it; gaps to the right of it count as empty. Each may take an even share of the free sites."""
-        self.accept(known)
+        self.check_known(known)
         penalties = (repetition_penalty, presence_penalty, frequency_penalty)
         filter_, (B, N) = Filter(temperature, top_k, top_p, min_p, *penalties), noise.shape
         spans_B = [(noise.new_zeros(0).long(),)] * B if known is None or known.spans is None else list(known.spans)
@@ -189,7 +189,7 @@ class Autoregressive(Process):
         most = length or (self.space.sites - max(map(len, given))) // gaps
         if most < 1:
             given_most = f"{max(map(len, given))} known symbols" + (f" and {gaps} gaps" if gaps > 1 else "")
-            raise Refusal(f"{given_most}: the model draws {self.space.sites} at most; give fewer")
+            raise Refusal(f"{given_most}: the model generates at most {self.space.sites}; give fewer")
         if context.aligned_BND is not None and gaps * most > self.space.sites - max(map(len, given)):
             raise Refusal(f"length={most}: content is aligned with {self.space.sites} symbols; ask for no more")
         context, running, step = doubled(guidance, context), torch.ones(B, dtype=torch.bool), 0

@@ -45,7 +45,7 @@ class Flow(Process):
             raise Refusal(f"predict={predict!r}: expected 'data' or 'velocity'")
         self.space, self.backbone, self.predict, self.fill = space, backbone, predict, fill
         self.level_mean, self.level_deviation, self.deviation = level_mean, level_deviation, deviation
-        self.known = frozenset({"any"}) if fill else frozenset()
+        self.supports = frozenset({"mask"}) if fill else frozenset()
         self.enter = nn.Linear(space.channels, backbone.width)
         self.mark = nn.Parameter(torch.zeros(backbone.width))  # added to known sites
         self.leave = nn.Linear(backbone.width, space.channels)
@@ -121,7 +121,7 @@ class Flow(Process):
         """`shift` > 1 spends more steps at high noise levels, t' = s t / (1 + (s - 1) t) (Esser et al. 2024, eq. 23).
         With `near`, latents to vary, sampling starts from them with noise of level `strength` (SDEdit, Meng et al.
         2022)."""
-        self.accept(known)
+        self.check_known(known)
         if solver not in ("euler", "heun"):
             raise Refusal(f"solver={solver!r}: expected 'euler' or 'heun'")
         if not 1 <= steps <= 1000:

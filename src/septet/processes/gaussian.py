@@ -27,7 +27,7 @@ class Gaussian(Process):
 
     players = ()
     averaged = ()
-    known = frozenset({"any"})
+    supports = frozenset({"mask"})
     FULL = 512  # numbers up to which a full covariance is kept by default
     mean_LF: Tensor
     factor_LFR: Tensor
@@ -137,7 +137,7 @@ class Gaussian(Process):
 
     @torch.no_grad()
     def draws(self, noise: Tensor, context: Context, known: Known | None = None) -> Iterator[State]:
-        self.accept(known)
+        self.check_known(known)
         noise = noise.to(self.mean_LF.device)
         chances, R = self._chances(context, len(noise)), self.factor_LFR.shape[2]
         where, values = None, None

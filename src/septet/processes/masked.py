@@ -31,7 +31,7 @@ class Masked(Process):
     attention and excluded from the loss.
     """
 
-    known, noises = frozenset({"any", "prefix"}), "uniform"
+    supports, noise_distribution = frozenset({"mask", "prefix"}), "uniform"
 
     def __init__(
         self,
@@ -145,7 +145,7 @@ class Masked(Process):
         samples from the learned distribution exactly. "confidence" needs few steps: each step keeps the most likely of
         the sampled symbols, ranked by log-probability plus Gumbel noise with a scale that decreases from `gumbel` to 0
         (Chang et al. 2022)."""
-        self.accept(known)
+        self.check_known(known)
         sites, filter_ = self.space.sites, Filter(temperature)
         if order not in ("confidence", "random"):
             raise Refusal(f"order={order!r}: expected 'confidence' or 'random'")

@@ -28,7 +28,7 @@ class Permuted(Autoregressive):
         super().__init__(space, backbone, softcap=softcap)
         if space.markers:
             raise Refusal(f"Permuted: needs a grid without markers, but {space} has those of sequences of any length")
-        self.fill, self.known = fill, frozenset({"any"}) if fill else frozenset()
+        self.fill, self.supports = fill, frozenset({"mask"}) if fill else frozenset()
         self.place = nn.Embedding(space.sites, backbone.width)
         nn.init.zeros_(self.place.weight)
 
@@ -75,7 +75,7 @@ class Permuted(Autoregressive):
         top_p: float | None = None,
         min_p: float | None = None,
     ) -> Iterator[State]:
-        self.accept(known)
+        self.check_known(known)
         filter_, (B, N), device = Filter(temperature, top_k, top_p, min_p), noise.shape, self.table.weight.device
         values, shown = torch.full((B, N), PADDING), torch.zeros(B, N, dtype=torch.bool)
         if known is not None and known.values is not None and known.where_BN is not None:

@@ -15,8 +15,8 @@ import safetensors.torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from ..folders import whole
 from ..space import Refusal
+from ..storage import whole
 
 STATE, FACTS = "state.safetensors", "facts.json"
 log = logging.getLogger(__name__)

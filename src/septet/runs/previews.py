@@ -7,10 +7,10 @@ from typing import Any
 
 from PIL import Image
 
-from ..folders import whole
-from ..folders.pictures import png
 from ..generator import Generator
 from ..output import Outputs
+from ..storage import whole
+from ..storage.pictures import png
 
 MOMENTS = [10 ** (-2 + 2 * k / 11) for k in range(12)]  # shares of the run at which they are generated
 SIZE = 96  # pixels of one preview

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from ..fitting.pace import MOST_SECONDS
-from ..folders import whole
 from ..processes.streams import checked_seed
 from ..space import Refusal
+from ..storage import whole
 
 RUN = "run.json"
 BEGUN: dict[str, Any] = {

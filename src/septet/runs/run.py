@@ -22,13 +22,13 @@ from ..data.canaries import Planted
 from ..devices import device_of
 from ..fitting import sizes
 from ..fitting.pace import peak_memory_bytes, seconds_of
-from ..folders import whole
 from ..generator import Generator
 from ..originality import evidence
 from ..part import Part
 from ..processes.streams import checked_seed
 from ..recipes import Plan
 from ..space import Refusal
+from ..storage import whole
 from . import checkpoints, resuming
 from .previews import Previews
 from .stages import Course, Progress, StageRun

@@ -11,10 +11,10 @@ from .. import ranks
 from ..devices import device_in, precision_on
 from ..fitting import Settings, Step, fit, flops, validate
 from ..fitting.pace import Pace
-from ..folders import whole
 from ..generator import Generator
 from ..recipes import Plan
 from ..space import Refusal
+from ..storage import whole
 from . import checkpoints
 from .previews import Previews
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from ..language.conversation import REPLY
+from ..text_inference.conversation import REPLY
 
 CHARACTERS = 200_000  # most of a text
 MOST_TOKENS = 8192  # most of an answer

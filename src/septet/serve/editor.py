@@ -11,7 +11,7 @@ from lsprotocol import types
 from pygls.lsp.server import LanguageServer
 from pygls.uris import to_fs_path
 
-from ..completion import FLOOR, Completer, Completion, Index, project
+from ..code_completion import FLOOR, Completer, Completion, Index, project
 from ..generator import Generator
 from ..output import version
 from ..space import Refusal

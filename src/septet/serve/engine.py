@@ -13,12 +13,12 @@ from typing import Any
 
 from ..codecs.symbols import Symbols
 from ..generator import Generator
-from ..language.constraints import Vocabulary
-from ..language.conversation import decoding_of
 from ..processes.autoregressive import Autoregressive
 from ..processes.continuations import Continuation
 from ..processes.decoding import Decoding
 from ..space import Refusal
+from ..text_inference.constraints import Vocabulary
+from ..text_inference.conversation import decoding_of
 
 ROWS = 8  # texts of a model that are decoded together
 WAITING = 24  # further requests that may wait

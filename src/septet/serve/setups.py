@@ -5,8 +5,8 @@ import json
 import zipfile
 from pathlib import Path
 
-from ..folders.whole import write
 from ..space import Refusal
+from ..storage.whole import write
 
 FILES = Path(__file__).parent / "editors"
 VSIX = "septet.vsix"

@@ -13,12 +13,12 @@ import torch
 from torch import Tensor
 
 from ..generator import Generator
-from ..language.constraints import Constraint
-from ..language.conversation import REPLY, Telling, requested
 from ..processes.autoregressive import Autoregressive
 from ..processes.continuations import Continuation
 from ..processes.gaps import arrange
 from ..space import Refusal
+from ..text_inference.constraints import Constraint
+from ..text_inference.conversation import REPLY, Telling, requested
 from .bodies import MOST_TOKENS, Sampling, seed_of
 from .engine import END, Engine, Job, Loaded, codec_of
 
@@ -60,7 +60,7 @@ def continued(model: Generator, text: str, length: int) -> Tensor:
 def filled(model: Generator, before: str, after: str, length: int) -> Tensor:
     """(n,) tokens of a prompt for fill-in-the-middle; what is furthest from the gap is dropped if not all fits."""
     process, codec = model.process, codec_of(model)
-    if not isinstance(process, Autoregressive) or "spans" not in process.known:
+    if not isinstance(process, Autoregressive) or "spans" not in process.supports:
         raise Refusal(f"{model.name} was not trained to fill gaps, only to continue texts; leave out the suffix")
     room = codec.length - length - 8
     if room < 2:

@@ -8,8 +8,8 @@ from PIL import Image
 from torch import Tensor
 
 from ...conditioners.text import Text
-from ...folders.pictures import shown
 from ...processes.flow import Flow
+from ...storage.pictures import shown
 from ..audited import Audited
 from ..losses import hear
 from ..page import TILE, Section, Tile, tile

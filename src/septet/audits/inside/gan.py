@@ -15,7 +15,7 @@ EACH = 200
 
 
 def view(audited: Audited) -> Iterator[Section]:
-    process, dataset, finish = audited.model.process, audited.dataset, audited.model.modality.finish
+    process, dataset, finish = audited.model.process, audited.dataset, audited.model.modality.postprocess
     assert isinstance(process, Adversarial)
     rows = {
         "training": [(dataset.data[i], dataset.prompts[i]) for i in evenly(dataset.training, EACH)],

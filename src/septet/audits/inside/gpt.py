@@ -7,8 +7,8 @@ from PIL import Image
 from torch import Tensor
 
 from ...codecs.symbols import Symbols
-from ...folders.pictures import shown
 from ...processes.autoregressive import Autoregressive
+from ...storage.pictures import shown
 from ..audited import Audited
 from ..charts import lines
 from ..losses import hear

@@ -16,7 +16,7 @@ def items(audited: Audited, count: int) -> Iterator[tuple[Any, Prompt, Tensor]]:
     and generated ones if there are no data."""
     dataset, model = audited.dataset, audited.model
     index = dataset.validation or dataset.training
-    real = ((model.modality.finish(dataset.data[i]), dataset.prompts[i]) for i in index)
+    real = ((model.modality.postprocess(dataset.data[i]), dataset.prompts[i]) for i in index)
     for datum, prompt in real if index else [(o.datum, o.prompt) for o in audited.outputs]:
         try:
             with torch.no_grad():

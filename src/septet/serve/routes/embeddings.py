@@ -9,8 +9,8 @@ from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 
 from ...codecs.symbols import Symbols
-from ...language.embedding import DEFAULT, Encoder, embed_in_steps, reading
 from ...space import Refusal
+from ...text_inference.embedding import DEFAULT, Encoder, embed_in_steps, reading
 from ..bodies import Embeddings
 from ..server import Server, Use
 from ..texts import goes_on

@@ -9,11 +9,11 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 
-from ...folders.references import starters
 from ...generator import Generator
 from ...modalities.image import Image
 from ...modalities.picture_sizes import size_of
 from ...space import Refusal
+from ...storage.references import starters
 from ..bodies import Images, seed_of
 from ..outputs import drawn, file
 from ..server import Server, Use

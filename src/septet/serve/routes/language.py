@@ -10,12 +10,12 @@ from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 from torch import Tensor
 
-from ...folders.references import starters
 from ...generator import Generator
-from ...language.conversation import MODEL, converses, prompt_of
 from ...modalities.text import NO_CHAT
 from ...processes.decoding import AHEAD
 from ...space import Refusal
+from ...storage.references import starters
+from ...text_inference.conversation import MODEL, converses, prompt_of
 from ..answers import DONE, Answer, error, event
 from ..bodies import Chat, Completion, Infill, Sampling
 from ..server import Server, Stream, Use, listener, unless_gone
@@ -23,7 +23,7 @@ from ..texts import Texts, continued, filled, goes_on, reserved
 
 
 def _fills(model: Any) -> bool:
-    return goes_on(model) and "spans" in model.process.known
+    return goes_on(model) and "spans" in model.process.supports
 
 
 def _starter(kind: str) -> str | None:

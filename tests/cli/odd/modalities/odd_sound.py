@@ -10,8 +10,8 @@ import torch
 from PIL import Image
 
 from septet.contracts import Codec, Modality
-from septet.folders import whole
 from septet.space import PADDING, Known, Refusal, Space
+from septet.storage import whole
 
 RATE, LEVELS, LONGEST = 100, 16, 24
 
@@ -44,7 +44,7 @@ class OddSound(Modality):
         pixels = np.resize(np.asarray(datum) // 256 + 128, (size, size)).clip(0, 255).astype(np.uint8)
         return Image.fromarray(pixels).convert("RGBA")
 
-    def player(self, datum, size=160):
+    def html(self, datum, size=160):
         return f'<audio controls title="{html.escape(str(len(datum)))} numbers"></audio>'
 
     def features(self, data):
@@ -92,7 +92,7 @@ class OddLevels(Codec):
         rows = [row[(row >= 0) & (row < LEVELS)].numpy() for row in latents.cpu()]
         return [((row + 0.5) * 65536 / LEVELS - 32768).astype(np.int16) for row in rows]
 
-    def known(self, given, where=None):
+    def encode_known(self, given, where=None):
         row = self._row(given)
         if where is None:
             return Known(spans=((row,),))

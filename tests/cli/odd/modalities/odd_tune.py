@@ -3,14 +3,14 @@
 import json
 
 from septet.contracts import Modality
-from septet.folders import whole
 from septet.modalities.text import Text
+from septet.storage import whole
 
 
 class OddTune(Modality):
     """Notes."""
 
-    name, extensions, suffixes, spans = "odd_tune", (".abc",), (".abc",), True
+    name, extensions, suffixes, compares_spans = "odd_tune", (".abc",), (".abc",), True
 
     @classmethod
     def tiny(cls):

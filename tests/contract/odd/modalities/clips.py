@@ -15,8 +15,8 @@ from PIL import Image, ImageSequence
 from torch import Tensor
 
 from septet.contracts import Modality
-from septet.folders import whole
 from septet.space import Refusal
+from septet.storage import whole
 
 FRAMES, SIDE = 4, 8
 EXIF, COMMENT = 0x8769, 0x9286

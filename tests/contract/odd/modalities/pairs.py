@@ -15,9 +15,9 @@ from PIL import Image
 from torch import Tensor
 
 from septet.contracts import Codec, Modality
-from septet.folders import whole
 from septet.modalities.text import Text
 from septet.space import PADDING, Known, Refusal, Space
+from septet.storage import whole
 
 SIDE, GREYS, LONGEST = 4, 4, 8
 PART = 200  # the symbol between word and picture
@@ -57,8 +57,8 @@ class Pairs(Modality):
         picture = Image.fromarray(datum["picture"]).resize((size, size), Image.Resampling.NEAREST)
         return picture.convert("RGBA")
 
-    def player(self, datum: dict[str, Any], size: int = 128) -> str:
-        return super().player(datum, size) + Text().player(datum["word"], size)
+    def html(self, datum: dict[str, Any], size: int = 128) -> str:
+        return super().html(datum, size) + Text().html(datum["word"], size)
 
     def features(self, data) -> Tensor:
         rows = [np.append(d["picture"].ravel() / 255, len(d["word"])) for d in data]
@@ -102,7 +102,7 @@ class Spelled(Codec):
         picture = (np.array(greys, np.uint8) * (255 // (GREYS - 1))).reshape(SIDE, SIDE)
         return {"word": bytes(s for s in symbols[:middle] if s > 31).decode(errors="replace"), "picture": picture}
 
-    def known(self, given: dict[str, Any], where: str | None = None) -> Known:
+    def encode_known(self, given: dict[str, Any], where: str | None = None) -> Known:
         word, greys = self.sides(given)
         between = torch.tensor([PART])
         if where == "picture":

@@ -17,8 +17,8 @@ from PIL import Image
 from torch import Tensor
 
 from septet.contracts import Codec, Modality
-from septet.folders import whole
 from septet.space import PADDING, Known, Refusal, Space
+from septet.storage import whole
 
 RATE = 800  # samples a second
 LEVELS = 8  # of a channel, as the codec keeps it
@@ -56,7 +56,7 @@ class Tones(Modality):
         pixels[height[np.linspace(0, len(height) - 1, size).astype(int)], np.arange(size)] = 255
         return Image.fromarray(pixels)
 
-    def player(self, datum: np.ndarray, size: int = 128) -> str:
+    def html(self, datum: np.ndarray, size: int = 128) -> str:
         return f'<audio controls src="data:audio/wav;base64,{base64.b64encode(self._wav(datum)).decode()}"></audio>'
 
     def features(self, data) -> Tensor:
@@ -105,7 +105,7 @@ class Levels(Codec):
         pairs = [np.stack([row // LEVELS, row % LEVELS], 1) for row in rows]
         return [(pair / (LEVELS - 1) * 2 - 1).astype(np.float32) for pair in pairs]
 
-    def known(self, given: np.ndarray, where: np.ndarray | None = None) -> Known:
+    def encode_known(self, given: np.ndarray, where: np.ndarray | None = None) -> Known:
         symbols = self.symbols_of(given)
         if where is None:
             return Known(spans=((symbols,),))

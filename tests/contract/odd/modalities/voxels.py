@@ -14,8 +14,8 @@ from PIL import Image
 from torch import Tensor
 
 from septet.contracts import Modality
-from septet.folders import whole
 from septet.space import Refusal
+from septet.storage import whole
 
 SIDE = 8
 

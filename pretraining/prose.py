@@ -1,4 +1,4 @@
-"""Builds the English prose for the starter `prose`: python starters/prose.py [OUT.json] [ARCHIVES]."""
+"""Builds the English prose for the starter `prose`: python pretraining/prose.py [OUT.json] [ARCHIVES]."""
 
 import argparse
 import ast
@@ -15,8 +15,8 @@ from pathlib import Path
 
 from packages import fetch
 
-from septet.folders import whole
 from septet.space import Refusal
+from septet.storage import whole
 
 CACHE = Path.home() / ".cache" / "septet-build"
 AUSTEN = (

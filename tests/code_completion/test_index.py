@@ -5,8 +5,8 @@ import pytest
 import torch
 from coder import SOURCE, codec_of, untaught
 
+from septet.code_completion.index import LONGEST, Index, Segment
 from septet.codecs.symbols import Symbols
-from septet.completion.index import LONGEST, Index, Segment
 from septet.space import Refusal
 
 

@@ -1,4 +1,4 @@
-"""Builds the Python code for the starter `python`: python starters/python_code.py [OUT.jsonl] [ARCHIVES].
+"""Builds the Python code for the starter `python`: python pretraining/python_code.py [OUT.jsonl] [ARCHIVES].
 
 The code is from the standard library and permissively licensed packages; each package belongs to one split."""
 
@@ -18,10 +18,10 @@ import numpy as np
 from packages import fetch
 
 from septet.data.duplicates import near, signature
-from septet.folders import whole
 from septet.modalities.code import Code
 from septet.modalities.text import decode
 from septet.space import Refusal
+from septet.storage import whole
 
 CACHE = Path.home() / ".cache" / "septet-build"
 PACKAGES = Path(__file__).with_name("python_packages.json")  # name: version, SHA-256 of the wheel, licence, split
@@ -98,8 +98,8 @@ def sources(archives: Path) -> Iterator[Source]:
 def apart(found: list[Source]) -> list[Source]:
     """Keeps one of each group of near duplicates; a held-out one if the group is in several splits."""
     code = Code()
-    signatures = np.stack([signature(code.sketch(source.text)) for source in found])
-    groups = near(signatures, lambda i: code.sketch(found[i].text))
+    signatures = np.stack([signature(code.shingles(source.text)) for source in found])
+    groups = near(signatures, lambda i: code.shingles(found[i].text))
     best = [min(group, key=lambda i: (-SPLITS.index(found[i].split), i)) for group in groups]
     return [found[i] for i in sorted(best)]
 

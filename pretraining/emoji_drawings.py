@@ -1,4 +1,4 @@
-"""Builds the captioned colour drawings for the starter `emoji`: python starters/emoji_drawings.py.
+"""Builds the captioned colour drawings for the starter `emoji`: python pretraining/emoji_drawings.py.
 
 Shapes: n drawings.
 """

@@ -6,8 +6,8 @@ import pytest
 import torch
 from coder import SOURCE, completer, drawn, untaught
 
-from septet.completion import Completer, Completion, project
-from septet.completion.drawing import Drawing
+from septet.code_completion import Completer, Completion, project
+from septet.code_completion.drawing import Drawing
 from septet.recipes.text_gpt import text_gpt
 from septet.space import Refusal
 

@@ -24,7 +24,7 @@ FACTS = {
     "continues_with": "code_gpt",
     "sources": ["Python 3.11 standard library (PSF-2.0)"]
     + [f"{name} {facts[0]} ({facts[2]})" for name, facts in python_code.packages().items() if facts[3] == "train"],
-    "attribution": "NOTICE names the licences; starters/python_packages.json each package, its version and licence.",
+    "attribution": "NOTICE names the licences; pretraining/python_packages.json each package, its version and licence.",
     "limits": "It writes likely code, not right code; it knows Python alone, and of a project what stands near by.",
 }
 

@@ -30,7 +30,7 @@ class Completer:
 
     def __init__(self, model: Generator, index: Index | None = None, bits: int = 32):
         process, codec = model.process, model.codec
-        fills = isinstance(process, Autoregressive) and "spans" in process.known
+        fills = isinstance(process, Autoregressive) and "spans" in process.supports
         if not isinstance(process, Autoregressive) or not fills or not isinstance(codec, Symbols):
             raise Refusal(f"{model.name} cannot complete code: it was not trained to fill gaps; choose another model")
         self.codec, self.mark, self.index = codec, process.space.markers, index

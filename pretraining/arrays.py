@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from septet.folders import whole
+from septet.storage import whole
 
 
 def save(out: Path, arrays: dict[str, np.ndarray]) -> None:

@@ -1,4 +1,4 @@
-"""Builds the captioned colour emoji for the starter `pictures`: python starters/emoji.py [--size 40].
+"""Builds the captioned colour emoji for the starter `pictures`: python pretraining/emoji.py [--size 40].
 
 Shapes: n pictures, S pixels per side.
 """

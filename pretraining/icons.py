@@ -1,4 +1,4 @@
-"""Builds the captioned icons for the starter `icons`: python starters/icons.py [OUT.npz] [ARCHIVES].
+"""Builds the captioned icons for the starter `icons`: python pretraining/icons.py [OUT.npz] [ARCHIVES].
 
 Shapes: B icons, S pixels per side.
 """

@@ -1,4 +1,4 @@
-"""Builds the synonyms for captions of the starter `icons`: python starters/tags.py [OUT.json] [ARCHIVES].
+"""Builds the synonyms for captions of the starter `icons`: python pretraining/tags.py [OUT.json] [ARCHIVES].
 
 Four icon sets list search words for their icons; each concept gets the words of all four.
 """
@@ -14,7 +14,7 @@ from pathlib import Path
 from icons import CACHE, concept, describe
 from packages import TAGS, fetch
 
-from septet.folders import whole
+from septet.storage import whole
 
 SAID = re.compile(r"[a-z][a-z' -]{1,23}")
 
