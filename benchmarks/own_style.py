@@ -1,6 +1,6 @@
 """Learning a user's own style in ten minutes: 300 icons and 400 pictures of sets that no starter was trained on.
 
-    python benchmarks/own_style.py [--quick] [--only icons|pictures] [--budget 10m] [--out FOLDER]
+    python benchmarks/own_style.py [--quick] [--only icons|pictures] [--budget 10m] [--seed 0] [--network auto] [--out FOLDER]
 
 The command line trains two models on each folder, from the starter that it chooses by default and from scratch; only
 from scratch if no starter for this kind of content ships. Samples for the captions of held-out items of the same set
@@ -90,7 +90,7 @@ def split(items: Iterator[tuple[str, str, bytes]], count: int, folder: Path) -> 
     return parts
 
 
-def trained(kind: str, source: Path, out: Path, budget: str, *words: str) -> tuple[Generator, float]:
+def trained(kind: str, source: Path, out: Path, budget: str, *words: object) -> tuple[Generator, float]:
     """Trains by the command line; returns the model and the seconds from start to exit."""
     began = time.monotonic()
     said(["train", kind, source, "--budget", budget, "--out", out, *words], Path.cwd())
@@ -123,6 +123,8 @@ def main() -> None:
     parser.set_defaults(data=emoji.CACHE)
     parser.add_argument("--only", choices=list(COUNT), help="one of the two")
     parser.add_argument("--budget", default="10m")
+    parser.add_argument("--seed", type=int, default=0, help="of the trainings")
+    parser.add_argument("--network", default="auto", help="the size of the network: auto, or the name of a size")
     parser.add_argument("--out", type=Path, help="keeps folders and models there")
     asked, began = parser.parse_args(), time.monotonic()
     budget, root = "40s" if asked.quick else asked.budget, asked.out or Path(tempfile.mkdtemp(prefix="septet-style-"))
@@ -130,17 +132,17 @@ def main() -> None:
     for name, source in (("icons", thin_icons), ("pictures", flat_emoji)):
         if asked.only in (None, name):
             mine, others = split(source(asked.data), COUNT[name], root / name)
-            figures.extend(compared(name, mine, others, budget))
+            figures.extend(compared(name, mine, others, budget, asked.seed, asked.network))
     report.answer(figures, began, asked.quick, budget=budget, out=str(root))
 
 
-def compared(name: str, mine: Path, others: Path, budget: str) -> Iterator[Figure]:
+def compared(name: str, mine: Path, others: Path, budget: str, seed: int, network: str) -> Iterator[Figure]:
     """The figures of both runs; those from the starter are compared with those from scratch."""
     found = {}
-    ways = {"from nothing": ("--from", "nothing", *SHAPED[name]), "from the starter": ()}
+    ways = {"from nothing": ("--from", "nothing", *SHAPED[name], f"network={network}"), "from the starter": ()}
     for way, words in list(ways.items())[: 2 if name in models.starters() else 1]:
         out = mine.parent / way.replace(" ", "-")
-        model, seconds = trained(KIND[name], mine, out, budget, *words)
+        model, seconds = trained(KIND[name], mine, out, budget, "--seed", seed, *words)
         started = models.card(out)["started_from"]
         if (started is None) != (way == "from nothing"):
             raise SystemExit(f"{out}: started from {started}")
