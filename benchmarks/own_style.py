@@ -1,6 +1,6 @@
 """Learning a user's own style in ten minutes: 300 icons and 400 pictures of sets that no starter was trained on.
 
-    python benchmarks/own_style.py [--quick] [--only icons|pictures] [--budget 10m] [--seed 0] [--network auto] [--out FOLDER]
+    python benchmarks/own_style.py [--only icons|pictures] [--budget 10m] [--seed 0] [--network auto] [--out D]
 
 The command line trains two models on each folder, from the starter that it chooses by default and from scratch; only
 from scratch if no starter for this kind of content ships. Samples for the captions of held-out items of the same set
