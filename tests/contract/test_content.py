@@ -208,9 +208,9 @@ def test_a_masked_process_hears_it_at_every_site():
 
 def test_a_draw_past_what_is_aligned_and_rows_arranged_anew_are_refused():
     process: Any = symbols_process("in a row")
-    with pytest.raises(Refusal, match="aligned with 16 symbols"):
+    with pytest.raises(Refusal, match="aligned with 16 tokens"):
         process.sample(process.noise([1, 2]), ALIGNED, length=17)
-    with pytest.raises(Refusal, match="no such order"):
+    with pytest.raises(Refusal, match="models that fill gaps, which reorder tokens"):
         Autoregressive.tiny().loss(torch.zeros(2, 16, dtype=torch.int64), ALIGNED, "model", 0.5)
 
 

@@ -62,7 +62,7 @@ def test_a_row_is_the_same_alone_and_beside_rows_of_other_gaps(process: Autoregr
 
 
 def test_gaps_that_do_not_fit_are_refused(process: Autoregressive):
-    with pytest.raises(Refusal, match="14 known symbols and 3 gaps: the model generates at most 16"):
+    with pytest.raises(Refusal, match="14 known tokens and 3 gaps: the model generates at most 16"):
         process.sample(process.noise([1]), Context(), known([0] * 5, [1] * 5, [2], []))
 
 

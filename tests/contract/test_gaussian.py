@@ -20,7 +20,7 @@ def test_it_measures_labels_and_says_less_for_less():
         context = Context(symbols_BM=torch.tensor([said]).expand(60, 2))
         drawn = process.sample(process.noise(range(60)), context)[..., 0]
         assert sorted(drawn.div(10).round().mul(10).int().unique(dim=0).tolist()) == possible
-    with pytest.raises(Refusal, match="no training datum had these together"):
+    with pytest.raises(Refusal, match="no training item has this combination"):
         process.sample(process.noise([0]), Context(symbols_BM=torch.tensor([[2, 2]])))
     with pytest.raises(Refusal, match="neither free text nor content"):
         process.sample(process.noise([0]), Context(torch.randn(1, 2, 32)))

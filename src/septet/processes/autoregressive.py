@@ -1,6 +1,6 @@
-"""Autoregressive drawing (GPT): one symbol after another, each given all before it.
+"""Autoregressive generation (GPT): one symbol after another, each conditioned on all before it.
 
-Shapes: B batch, N sites, D width, V symbols.
+Shapes: B batch, N sites, D width, V vocabulary.
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,11 +21,14 @@ from .streams import uniform
 
 
 class Autoregressive(Process):
-    """A causal backbone with a symbol table and a head. `fill` is the share of training rows turned into
-    fill-in-the-middle form (Bavarian et al. 2022), half prefix-suffix-middle, half suffix-prefix-middle; it needs the
-    markers "prefix", "suffix", "middle" and "end" in the Space; with `filled`, data come in that form and are taught as
-    they are. `softcap` bounds scores by c tanh(z / c). Without `start`, nothing stands before the first symbol, which
-    is never told; a draw from nothing begins after an "end". With `tied`, the head is the table."""
+    """A causal backbone with an embedding table and an output head.
+
+    `fill` is the share of training rows that are rearranged for filling gaps (fill in the middle, Bavarian et al.
+    2022), half as prefix-suffix-middle, half as suffix-prefix-middle; it needs the markers "prefix", "suffix", "middle"
+    and "end" in the Space. `filled` means that data come rearranged already. `softcap` bounds scores by c tanh(z / c).
+    With `start`, a learned embedding precedes the first symbol; without it, the first symbol is not predicted, and
+    samples without a prompt begin after an "end". With `tied`, the head shares the table's weights.
+    """
 
     noise_distribution = "uniform"
 
@@ -50,11 +53,11 @@ class Autoregressive(Process):
         self.space, self.backbone, self.fill, self.softcap = space, backbone, fill, softcap
         self.filled = filled
         self.supports = frozenset({"prefix", "spans"}) if fill or filled else frozenset({"prefix"})
-        self.silent = [i for name, i in space.markers.items() if name != "end"]  # markers that no draw may show
+        self.silent = [i for name, i in space.markers.items() if name != "end"]  # markers that are never sampled
         self.start = nn.Parameter(torch.randn(backbone.width) * 0.5) if start else None
         self.table = nn.Embedding(space.symbols, backbone.width)
         self.head = nn.Linear(backbone.width, space.symbols, bias=False)
-        nn.init.normal_(self.table.weight, std=0.02 if tied else 0.5)  # a head's scores begin small
+        nn.init.normal_(self.table.weight, std=0.02 if tied else 0.5)  # small initial scores of a tied head
         nn.init.zeros_(self.head.weight)
         if tied:
             self.head.weight = self.table.weight
@@ -70,41 +73,43 @@ class Autoregressive(Process):
         return capped(self.head(x_BND), self.softcap)
 
     def predict(self, latents_BN: Tensor, context: Context) -> Tensor:
-        """(B, N, V) scores of each symbol, given those before it; without a start, zeros for the first."""
-        x = self._begun(self.table(inputs(latents_BN[:, :-1])))
+        """(B, N, V) scores of each symbol, conditioned on those before it; without a start, zeros for the first."""
+        x = self._with_start(self.table(inputs(latents_BN[:, :-1])))
         coordinates = self._coordinates(x.shape[1]).to(x.device)
         scores = self.scores(self.backbone(x, Places(coordinates, causal=True), self._at(context, x.shape[1])))
         return F.pad(scores, (0, 0, latents_BN.shape[1] - scores.shape[1], 0))
 
     def states(self, latents: Tensor, context: Context) -> Tensor:
-        """(B, N, D) of what the backbone makes of each symbol and those before it."""
-        x = self._begun(self.table(latents.clamp(min=0)))
+        """(B, N, D) hidden states of the backbone at each symbol."""
+        x = self._with_start(self.table(latents.clamp(min=0)))
         coordinates = self._coordinates(x.shape[1]).to(x.device)
         y = self.backbone(x, Places(coordinates, causal=True), self._at(context, x.shape[1]))
         return y[:, x.shape[1] - latents.shape[1] :]
 
     def _at(self, context: Context, inputs: int | Tensor) -> Context:
-        """The context of the first inputs, or those at some places: aligned with the symbol that each is to tell."""
+        """The context of the first inputs, or of those at some indices: aligned with the symbol that each predicts."""
         if context.aligned_BND is None:
             return context
         if self.fill or self.filled:
-            raise Refusal("content aligned with symbols: rows rearranged to fill gaps have no such order; use fill=0")
+            raise Refusal(
+                "content aligned with tokens: not supported by models that fill gaps, which reorder tokens; use fill=0"
+            )
         places = torch.arange(inputs) if isinstance(inputs, int) else inputs
         return context.at((places + (self.start is None)).clamp(max=context.aligned_BND.shape[1] - 1))
 
-    def _begun(self, entered_BND: Tensor) -> Tensor:
-        """What the backbone reads: the start, if there is one, and the symbols."""
+    def _with_start(self, entered_BND: Tensor) -> Tensor:
+        """The backbone's input: the start embedding, if there is one, then those of the symbols."""
         if self.start is None:
             return entered_BND
         return torch.cat([self.start.expand(len(entered_BND), 1, -1).to(entered_BND.dtype), entered_BND], 1)
 
-    def _told(self, latents: Tensor) -> Tensor:
-        """The symbols that are to be told; PADDING in place of the others, those that are only heard among them."""
+    def _targets(self, latents: Tensor) -> Tensor:
+        """The symbols to predict; PADDING in place of those that are excluded from the loss."""
         latents = latents.clamp(min=PADDING)
         return latents if self.start is not None else F.pad(latents[:, 1:], (1, 0), value=PADDING)
 
     def _coordinates(self, sites: int) -> Tensor:
-        """Where each input stands: the place of the symbol that it is to tell."""
+        """(N, A) coordinates of the inputs: those of the symbol that each predicts."""
         if len(self.space.shape) == 1:
             return torch.arange(sites, dtype=torch.float32)[:, None]
         return self.space.coordinates()[:sites]
@@ -119,20 +124,20 @@ class Autoregressive(Process):
         return {"loss": loss, "weight": count}
 
     def _mean(self, latents: Tensor, context: Context) -> tuple[Tensor, Tensor]:
-        """Nats a symbol that is to be told, 0 where all is only heard; and how many there are."""
-        scores, told = self.predict(latents, context), self._told(latents)
-        total = F.cross_entropy(scores.flatten(0, 1).float(), told.flatten(), ignore_index=PADDING, reduction="sum")
-        count = (told != PADDING).sum()
+        """The mean loss in nats over the symbols to predict, 0 if there are none; and their number."""
+        scores, targets = self.predict(latents, context), self._targets(latents)
+        total = F.cross_entropy(scores.flatten(0, 1).float(), targets.flatten(), ignore_index=PADDING, reduction="sum")
+        count = (targets != PADDING).sum()
         return total / count.clamp(min=1), count
 
     def likelihood(self, latents: Tensor, context: Context) -> Tensor:
-        """(B, N) nats of each symbol, 0 at padding."""
+        """(B, N) nats of each symbol, 0 where it is excluded from the loss."""
         scores = self.predict(latents, context).float()
-        return F.cross_entropy(scores.mT, self._told(latents), ignore_index=PADDING, reduction="none")
+        return F.cross_entropy(scores.mT, self._targets(latents), ignore_index=PADDING, reduction="none")
 
     def _refill(self, latents: Tensor) -> Tensor:
-        """Some rows rewritten as prefix-suffix-middle or suffix-prefix-middle, cut at random places; rows keep to the
-        length of the batch, losing the tail of what does not fit."""
+        """Rearranges some rows to prefix-suffix-middle or suffix-prefix-middle, cut at random positions; rows are
+        truncated to the length of the batch plus the four markers."""
         mark, rows, end = self.space.markers, [], self.space.markers["end"]
         chosen = (torch.rand(len(latents), 4)).tolist()
         for row, (apply, order, cut, other) in zip(latents, chosen, strict=True):
@@ -149,7 +154,7 @@ class Autoregressive(Process):
         return out
 
     def varied(self, latents: Tensor, strength: float) -> dict[str, Any]:
-        """The first symbols of each are kept, all but the share `strength`."""
+        """Keeps the beginning of each sequence: all symbols but the last share `strength`."""
         if len(self.space.shape) > 1:
             return super().varied(latents, strength)
         kept = 1 - checked_strength(strength)
@@ -175,11 +180,11 @@ class Autoregressive(Process):
         presence_penalty: float = 0.0,
         frequency_penalty: float = 0.0,
     ) -> Iterator[State]:
-        """`length` limits the new symbols of a gap, a Filter says the rest. A draw past the Space's sites goes on from
-        its last half.
+        """`length` is the most new symbols per gap; the other settings are those of Filter. A sequence that exceeds the
+        Space's sites is continued from its last half.
 
-        Several gaps are filled one after the other, from the left. Each is drawn given all that is known and all that
-        was drawn before it; gaps to the right of it count as empty. Each may take an even share of the free sites."""
+        Gaps are filled from left to right, each conditioned on all that is known or was sampled before; later gaps are
+        treated as empty. Each may take an equal share of the free sites."""
         self.check_known(known)
         penalties = (repetition_penalty, presence_penalty, frequency_penalty)
         filter_, (B, N) = Filter(temperature, top_k, top_p, min_p, *penalties), noise.shape
@@ -188,10 +193,10 @@ class Autoregressive(Process):
         given = self._given(spans_B)
         most = length or (self.space.sites - max(map(len, given))) // gaps
         if most < 1:
-            given_most = f"{max(map(len, given))} known symbols" + (f" and {gaps} gaps" if gaps > 1 else "")
+            given_most = f"{max(map(len, given))} known tokens" + (f" and {gaps} gaps" if gaps > 1 else "")
             raise Refusal(f"{given_most}: the model generates at most {self.space.sites}; give fewer")
         if context.aligned_BND is not None and gaps * most > self.space.sites - max(map(len, given)):
-            raise Refusal(f"length={most}: content is aligned with {self.space.sites} symbols; ask for no more")
+            raise Refusal(f"length={most}: content is aligned with {self.space.sites} tokens; choose a smaller length")
         context, running, step = doubled(guidance, context), torch.ones(B, dtype=torch.bool), 0
         for gap in range(gaps):
             place = torch.arange(gap * most, (gap + 1) * most)
@@ -206,8 +211,8 @@ class Autoregressive(Process):
             given = self._given([spans if len(spans) > 1 else (noise.new_zeros(0).long(),) for spans in spans_B])
 
     def _symbols(self, reader: Reader, u: Tensor, running: Tensor, filter_: Filter) -> Iterator[Tensor]:
-        """(B, n) symbols after what a reader was given, chosen by the uniform numbers `u`, (B, most), one more each
-        time, until no row is `running`."""
+        """Yields the symbols (B, n) sampled so far, n = 1, 2, ..., until no row is `running`. `u` are uniform random
+        numbers, (B, most)."""
         end, drawn = self.space.markers.get("end"), torch.full(u.shape, PADDING, dtype=torch.int64)
         for step in range(u.shape[1]):
             scores = reader.next_scores(drawn[:, :step])
@@ -222,15 +227,15 @@ class Autoregressive(Process):
                 return
 
     def opened(self, given: Tensor) -> Tensor:
-        """What is given; where that is nothing and there is no start, the end of a text, after which one begins."""
+        """Returns `given`; if it is empty and there is no start, the "end" marker, after which a text begins."""
         if len(given) or self.start is not None:
             return given
         if "end" not in self.space.markers:
-            raise Refusal("nothing to begin with: this model goes on from a text; give a prompt")
+            raise Refusal("this model can only continue a given text; give a prompt")
         return given.new_tensor([self.space.markers["end"]])
 
     def _given(self, spans_B: Sequence[tuple[Tensor, ...]]) -> list[Tensor]:
-        """What is read before each row's first gap is drawn, the gaps after it being empty."""
+        """The symbols that are read before each row's first gap is filled, with the later gaps empty."""
         nothing, mark, rows = torch.zeros(0, dtype=torch.int64), self.space.markers, []
         for prefix, *after in spans_B:
             filling = arrange(prefix, torch.cat(after), nothing, mark, suffix_first=False)[:-1] if after else prefix

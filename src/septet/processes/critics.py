@@ -49,7 +49,7 @@ def _layers(entering: int, width: int, layers: int, last: nn.Linear) -> nn.Seque
 
 def _with_vector(x_BF: Tensor, context: Context, vector_width: int) -> Tensor:
     if context.aligned_BND is not None:
-        raise Refusal("content aligned with sites: layers without a grid cannot hear it; use Generative and Judge")
+        raise Refusal("content aligned with sites: not supported by layers without a grid; use Generative and Judge")
     if not vector_width:
         return x_BF
     if context.vector_BD is None:

@@ -105,10 +105,10 @@ class Decoding:
     def step(self) -> list[tuple[Continuation, list[int]]]:
         """Samples the next symbol for every request that has a row, or several symbols if guesses were right; and reads
         a chunk of the prompt of a new request. Returns requests with their new symbols."""
-        told = self._advance() if self.active else []
+        sampled = self._advance() if self.active else []
         if not self.entering and self.waiting and self.active < len(self.rows):
             self._enter(self.waiting.popleft())
-        return told + (self._read_on() if self.entering else [])
+        return sampled + (self._read_on() if self.entering else [])
 
     def _whole(self, request: Continuation) -> list[int]:
         return self.opening + request.given.tolist()
@@ -151,12 +151,12 @@ class Decoding:
         # A compiled step of all rows is faster then; idle rows get a symbol whose result is ignored.
         idle = [[0]] * (len(self.rows) - self.active) if all_rows else []
         scores = self._run([*fed, *idle], 0, self.active + len(idle), last=not guessed)
-        told = []
+        sampled = []
         for row, symbols in zip(self.rows[: self.active], fed, strict=True):
             row.read += symbols
         for place in reversed(range(self.active)):  # backwards, since rows that end are swapped with the last
-            told += self._took(place, scores[place], guessed if place == 0 else [])
-        return told
+            sampled += self._took(place, scores[place], guessed if place == 0 else [])
+        return sampled
 
     def _fits(self, rows: int, symbols: int) -> bool:
         """Whether a step for this many rows and symbols is compiled for the current lengths."""

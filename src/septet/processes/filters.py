@@ -62,9 +62,9 @@ class Filter:
         scores_BV = scores_BV.clone()
         for scores_V, *both in zip(scores_BV, given, drawn, strict=True):
             before, after = (symbols.to(scores_V.device) for symbols in both)
-            said, (new, times) = torch.cat([before, after]).unique(), after.unique(return_counts=True)
-            old = scores_V[said]
-            scores_V[said] = torch.where(old > 0, old / self.repetition_penalty, old * self.repetition_penalty)
+            seen, (new, times) = torch.cat([before, after]).unique(), after.unique(return_counts=True)
+            old = scores_V[seen]
+            scores_V[seen] = torch.where(old > 0, old / self.repetition_penalty, old * self.repetition_penalty)
             scores_V[new] -= self.presence_penalty + self.frequency_penalty * times
         return scores_BV
 

@@ -139,8 +139,8 @@ class Flow(Process):
         def guess_at(x: Tensor, t: float) -> Tensor:
             level = torch.full((len(x),), t, device=device)
             shown = None if where is None else repeated(guidance, where)
-            told = self.answer(repeated(guidance, x), repeated(guidance, level), shown, both)
-            return guided(guidance, told, t)
+            answer = self.answer(repeated(guidance, x), repeated(guidance, level), shown, both)
+            return guided(guidance, answer, t)
 
         for step in range(steps):
             t, s = grid[step], grid[step + 1]

@@ -1,4 +1,4 @@
-"""Gaps in sequences: the order in which a causal backbone reads around one, and what is known once it is filled.
+"""Gaps in sequences: the order in which a causal backbone reads the known parts, and the sequence once a gap is filled.
 
 Shapes: B batch.
 """
@@ -24,7 +24,7 @@ def arrange(prefix: Tensor, suffix: Tensor, middle: Tensor, mark: dict[str, int]
 
 
 def closed(spans: tuple[Tensor, ...], drawn: Tensor, space: Space) -> tuple[Tensor, ...]:
-    """What is known once the first gap between the spans, or what comes after them, holds the drawn symbols."""
+    """The known spans once the sampled symbols fill the first gap, or continue the only span."""
     drawn = drawn[drawn != PADDING]
     if len(spans) == 1:
         return (torch.cat([spans[0], drawn]),)
@@ -34,7 +34,7 @@ def closed(spans: tuple[Tensor, ...], drawn: Tensor, space: Space) -> tuple[Tens
 
 
 def assembled(spans_B: Sequence[tuple[Tensor, ...]], drawn: Tensor, space: Space) -> Tensor:
-    """(B, N) of all that is known and the drawn symbols in each row's first gap, or after its one span."""
+    """(B, N) all known symbols, with the sampled ones in each row's first gap or after its only span."""
     rows = []
     for spans, row in zip(spans_B, drawn, strict=True):
         first, *after = closed(spans, row, space)

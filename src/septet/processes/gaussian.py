@@ -1,5 +1,5 @@
-"""Gaussian drawing: one Gaussian over all numbers of the latents for each label, fitted in closed form. With a
-variational codec it is the VAE of the textbooks, its prior matched to the data.
+"""Gaussian generation: one normal distribution of the latents per label, fitted in closed form. With a variational
+codec, this is a VAE whose prior is fitted to the data.
 
 Shapes: B batch, N sites, C channels, F = N * C numbers, L labels, M symbols of a prompt, R rank.
 """
@@ -18,17 +18,18 @@ LABELS = "Gaussian: takes labels or attributes as prompts, neither free text nor
 
 
 class Gaussian(Process):
-    """`labels` are the prepared prompts (Context.symbols_BM) of which each has a Gaussian; [[]] means one for all. A
-    prompt that says less, symbol 0 standing for "nothing said", draws from the mixture of the labels that fit it, by
-    their shares. `rank` None keeps full covariances; a number keeps that many directions and the rest as a diagonal.
+    """`labels` are the prepared prompts (Context.symbols_BM), each with a Gaussian; [[]] means a single Gaussian. For a
+    prompt with symbol 0, an attribute that is not given, samples come from the mixture of all matching labels, weighted
+    by their shares of the data. `rank` None keeps full covariances; a number keeps that many principal directions and
+    the rest as a diagonal.
 
-    It has no players: `fit_to` measures all there is, without gradients, so a training loop has nothing to do.
+    It has no players: `fit_to` computes everything in closed form, without gradients.
     """
 
     players = ()
     averaged = ()
     supports = frozenset({"mask"})
-    FULL = 512  # numbers up to which a full covariance is kept by default
+    FULL = 512  # most numbers for which the covariance is full by default
     mean_LF: Tensor
     factor_LFR: Tensor
     deviation_LF: Tensor
@@ -58,7 +59,7 @@ class Gaussian(Process):
 
     @classmethod
     def fitted(cls, space: Space, latents: Tensor, symbols_BM: Prepared, rank: int | None = None) -> "Gaussian":
-        """One Gaussian for each label among `symbols_BM`; beyond 512 numbers of rank 64 unless `rank` is given."""
+        """Fits one Gaussian per label in `symbols_BM`; with more than FULL numbers, `rank` is 64 by default."""
         labels = different(symbols_BM)
         numbers = space.sites * (space.channels or 1)
         process = cls(space, labels, rank if rank or numbers <= cls.FULL else 64)
@@ -67,8 +68,8 @@ class Gaussian(Process):
 
     @torch.no_grad()
     def fit_to(self, latents: Tensor, symbols_BM: Prepared) -> None:
-        """Measure mean, covariance and share of every label. The spread of all data counts as one more observation of
-        each label, so that a label of few data has a covariance of full rank."""
+        """Computes mean, covariance and share of each label. The variance of all data counts as one more observation
+        per label, so that labels with few data have covariances of full rank."""
         if isinstance(symbols_BM, dict):
             raise Refusal(LABELS)
         x_BF = latents.flatten(1).double()
@@ -76,7 +77,7 @@ class Gaussian(Process):
         for i, label in enumerate(self.labels_LM):
             mine = x_BF[(symbols_BM == label.to(symbols_BM.device)).all(1)]
             if not len(mine):
-                raise Refusal(f"label {label.tolist()}: no datum has it; leave it out of labels")
+                raise Refusal(f"label {label.tolist()}: no item of the data has it; remove it from labels")
             mean = mine.mean(0)
             # the mode under an inverse-Wishart prior of one observation, up to its normalisation (Murphy 2012, 4.6.2)
             covariance = ((mine - mean).T @ (mine - mean) + around.diag()) / (len(mine) + 1)
@@ -90,7 +91,7 @@ class Gaussian(Process):
             self.deviation_LF[i] = (covariance.diag() - factor.square().sum(1)).clamp(min=0).sqrt()
 
     def loss(self, latents: Tensor, context: Context, player: str, progress: float):
-        """Nats a number; without gradient, for comparing."""
+        """Negative log-likelihood in nats per number, without gradients, to compare models."""
         scores = self._chances(context, len(latents)).log() + self._densities(latents.flatten(1).double())
         return -(scores.logsumexp(1).mean() / latents[0].numel()).float(), {}
 
@@ -99,17 +100,17 @@ class Gaussian(Process):
         return {"loss": loss, "weight": torch.tensor(float(len(latents)))}
 
     def _chances(self, context: Context, batch: int) -> Tensor:
-        """(B, L) how likely each label is, given the prompts."""
-        said, device = context.symbols_BM, self.mean_LF.device
-        if said is None and context.width:
+        """(B, L) probability of each label given the prompts."""
+        asked, device = context.symbols_BM, self.mean_LF.device
+        if asked is None and context.width:
             raise Refusal(LABELS)
-        if said is None or not said.shape[1]:
-            said = torch.zeros(batch, self.labels_LM.shape[1], dtype=torch.int64)
-        said = said.to(device)
-        fits = ((said[:, None] == 0) | (said[:, None] == self.labels_LM)).all(2)
+        if asked is None or not asked.shape[1]:
+            asked = torch.zeros(batch, self.labels_LM.shape[1], dtype=torch.int64)
+        asked = asked.to(device)
+        fits = ((asked[:, None] == 0) | (asked[:, None] == self.labels_LM)).all(2)
         if not bool(fits.any(1).all()):
-            row = said[~fits.any(1)][0].tolist()
-            raise Refusal(f"attributes {row}: no training datum had these together; say fewer of them")
+            row = asked[~fits.any(1)][0].tolist()
+            raise Refusal(f"attributes {row}: no training item has this combination; give fewer of them")
         chances = fits * self.share_L.double()
         return chances / chances.sum(1, keepdim=True)
 
@@ -118,7 +119,7 @@ class Gaussian(Process):
         return factor @ factor.T + self.deviation_LF[label].double().square().diag()
 
     def _densities(self, x_BF: Tensor, index: Tensor | None = None) -> Tensor:
-        """(B, L) log densities of rows under each label's Gaussian, of the numbers at `index` alone where given."""
+        """(B, L) log densities of rows under each label's Gaussian, only of the numbers at `index` if given."""
         columns = []
         for label in range(len(self.labels_LM)):
             mean, covariance = self.mean_LF[label].double(), self._covariance(label)
@@ -131,7 +132,7 @@ class Gaussian(Process):
         return torch.stack(columns, 1)
 
     def noise(self, seeds: Sequence[int]) -> Tensor:
-        """(B, 1 + R) for full covariances, or (B, 1 + R + F): the label, the directions, the diagonal."""
+        """(B, 1 + R) for full covariances, else (B, 1 + R + F): for the label, the directions, the diagonal."""
         F, R = self.factor_LFR.shape[1:]
         return normal(seeds, (1 + R + (F if self.rank is not None else 0),))
 
@@ -145,7 +146,7 @@ class Gaussian(Process):
             where = known.where_BN.repeat_interleave(self.space.channels or 1, 1).to(noise.device)
             values = known.values.flatten(1).to(noise.device).double()
             for i in range(len(noise)):
-                index = where[i].nonzero()[:, 0]  # Bayes: the label's chance given what is known
+                index = where[i].nonzero()[:, 0]  # Bayes: the label's probability given the known numbers
                 chances[i] = (chances[i].log() + self._densities(values[i : i + 1, index], index)[0]).softmax(0)
         height = torch.special.ndtr(noise[:, 0].double())[:, None]
         label = torch.searchsorted(chances.cumsum(1), height, right=True)[:, 0].clamp(max=chances.shape[1] - 1)
@@ -158,8 +159,8 @@ class Gaussian(Process):
         yield State(0, 1, latents, latents)
 
     def _given(self, x_F: Tensor, values_F: Tensor, where_F: Tensor, label: int) -> Tensor:
-        """A joint draw turned into one from the conditional law: x + S_.k S_kk^-1 (v_k - x_k) (Matheron's rule, Journel
-        & Huijbregts 1978)."""
+        """Converts a sample of the joint distribution to one of the conditional distribution: x + S_.k S_kk^-1 (v_k -
+        x_k) (Matheron's rule, Journel & Huijbregts 1978)."""
         if not bool(where_F.any()):
             return x_F
         covariance, x = self._covariance(label), x_F.double()
@@ -168,7 +169,7 @@ class Gaussian(Process):
 
 
 def different(symbols_BM: Prepared) -> list[list[int]]:
-    """Each of the labels that there are among prepared prompts, once."""
+    """The distinct labels among prepared prompts."""
     if isinstance(symbols_BM, dict):
         raise Refusal(LABELS)
     return symbols_BM.unique(dim=0).tolist() if symbols_BM.shape[1] else [[]]

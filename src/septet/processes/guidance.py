@@ -1,5 +1,5 @@
-"""Classifier-free guidance, once, for every process: the network is asked with the prompt and without, and its answer
-is pushed away from the promptless one."""
+"""Classifier-free guidance (Ho & Salimans 2022) for all processes: the network predicts with and without the prompt,
+and the result is moved away from the prediction without it."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from ..contracts import Context
 
 @dataclass(frozen=True)
 class Guidance:
-    """`weight` 1 is plain conditioning. `nothing` is the Context of no prompt, one row a sample. Outside
+    """`weight` 1 is plain conditioning. `nothing` is the Context of the empty prompt, one row per sample. Outside
     `interval` (noise levels; sites of a sequence count as level 0.5) the weight is 1 (Kynkaanniemi et al. 2024)."""
 
     weight: float
@@ -23,7 +23,7 @@ class Guidance:
 
 
 def doubled(guidance: Guidance | None, context: Context) -> Context:
-    """The context that a guided network is asked with: the prompts' rows, then as many that say nothing."""
+    """The context for guided prediction: the rows of the prompts, then as many of the empty prompt."""
     return context if guidance is None else context.joined(guidance.nothing)
 
 
@@ -33,8 +33,8 @@ def repeated(guidance: Guidance | None, x: Tensor) -> Tensor:
 
 
 def guided(guidance: Guidance | None, answer: Tensor, level: float = 0.5) -> Tensor:
-    """One answer a sample from the answers to `repeated` inputs."""
+    """Combines predictions from `repeated` inputs to one per sample."""
     if guidance is None:
         return answer
-    told, untold = answer.chunk(2)
-    return untold + guidance.at(level) * (told - untold)  # Ho & Salimans 2022, eq. 6, with w = 1 + their w
+    prompted, plain = answer.chunk(2)
+    return plain + guidance.at(level) * (prompted - plain)  # Ho & Salimans 2022, eq. 6, with w = 1 + their w

@@ -178,13 +178,13 @@ class Masked(Process):
         if known is not None and known.spans is not None:
             for i, (prefix,) in enumerate(known.spans):
                 if len(prefix) > sites:
-                    raise Refusal(f"{len(prefix)} known symbols: the model generates at most {sites}; give fewer")
+                    raise Refusal(f"{len(prefix)} known tokens: the model generates at most {sites}; give fewer")
                 values[i, : len(prefix)], shown[i, : len(prefix)] = prefix, True
         elif known is not None and known.values is not None and known.where_BN is not None:
             length = known.values.shape[1]
             values[:, :length], shown[:, :length] = known.values.cpu(), known.where_BN.cpu()
         if self.end is None and bool((shown & (values == PADDING)).any()):
-            raise Refusal("Known holds padding: this model generates every site; mark only symbols as known")
+            raise Refusal("Known holds padding: this model generates every site; mark only tokens as known")
         padding = 0 if self.end is None else self.classes - 1
         return torch.where(values == PADDING, padding, values).to(device), shown.to(device)
 

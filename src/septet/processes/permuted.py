@@ -54,7 +54,7 @@ class Permuted(Autoregressive):
     def _score(self, symbols_BN: Tensor, order_BN: Tensor, context: Context) -> Tensor:
         """(B, N, V) scores of the symbols at the sites `order_BN`, each conditioned on those before it."""
         entered = self._entered(symbols_BN[:, :-1], order_BN[:, :-1])
-        x = self._begun(entered)
+        x = self._with_start(entered)
         return self.scores(self.backbone(x, self._places(order_BN), context.at(order_BN)))
 
     def _entered(self, symbols_BN: Tensor, sites_BN: Tensor) -> Tensor:
@@ -81,16 +81,16 @@ class Permuted(Autoregressive):
         if known is not None and known.values is not None and known.where_BN is not None:
             values, shown = torch.where(known.where_BN, known.values, PADDING).cpu(), known.where_BN.cpu()
         if bool((values[shown] < 0).any()):
-            raise Refusal("Known holds padding: this model generates every site; mark only symbols as known")
+            raise Refusal("Known holds padding: this model generates every site; mark only tokens as known")
         order, count = _known_first(shown), shown.sum(1)
         symbols, uniform = values.gather(1, order), noise.cpu().gather(1, order)
         begin, context = min(int(count.min()), N - 1), doubled(guidance, context)
         leading = 1 if context.tokens_BMD is None else context.tokens_BMD.shape[1]
         cache, read = Cache(N + leading), 0
         for site in range(begin, N):
-            told = slice(max(read - 1, 0), site)
-            x = self._entered(symbols[:, told].to(device), order[:, told].to(device))
-            x = self._begun(x) if read == 0 else x
+            new = slice(max(read - 1, 0), site)
+            x = self._entered(symbols[:, new].to(device), order[:, new].to(device))
+            x = self._with_start(x) if read == 0 else x
             sites = repeated(guidance, order[:, read : site + 1].to(device))
             y = self.backbone(repeated(guidance, x), self._places(sites), context.at(sites), cache=cache)
             drawn = filter_.choose(guided(guidance, self.scores(y[:, -1]).float()), uniform[:, site].to(device)).cpu()

@@ -44,7 +44,7 @@ class Reader:
         self.cache = Cache(process.space.sites + 5 + leading)
         symbols = torch.stack([F.pad(row, (longest - len(row), 0), value=0) for row in rows]).clamp(min=0).to(device)
         pad = torch.tensor([longest - len(row) for row in rows], device=device)
-        x = process._begun(process.table(symbols))
+        x = process._with_start(process.table(symbols))
         if process.start is not None and int(pad.max()):  # the start comes right before a row's first symbol
             place = torch.arange(longest + 1, device=device)[None]
             x = torch.where((place == pad[:, None])[..., None], process.start, x)

@@ -78,7 +78,7 @@ def _fits(value: Any, kinds: tuple[type, ...]) -> bool:
 
 
 def pairs(words: Iterable[str], refused: Callable[[str], str]) -> dict[str, str]:
-    """`name=value` words by name; `refused` gives the sentence for one that is no such word."""
+    """Parses `name=value` words to a dict; `refused` returns the error message for a word of another form."""
     found = {}
     for word in words:
         name, equals, value = word.partition("=")
@@ -89,7 +89,7 @@ def pairs(words: Iterable[str], refused: Callable[[str], str]) -> dict[str, str]
 
 
 def typed(value: str) -> int | float | str:
-    """A whole number, a number, or a text."""
+    """Parses an int or a float; returns other text unchanged."""
     for kind in (int, float):
         with suppress(ValueError):
             return kind(value)
