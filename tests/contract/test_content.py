@@ -143,7 +143,7 @@ def test_every_backbone_hears_what_is_aligned_with_its_sites(kind: Any):
     x = torch.zeros(2, 16, 32)
     told, untold = (backbone(x, places, context) for context in (ALIGNED, Context()))
     assert (told - untold).abs().amax((1, 2)).min() > 1e-3
-    with pytest.raises(Refusal, match="must be the same"):
+    with pytest.raises(Refusal, match="expected that of the sites"):
         backbone(x, places, Context(aligned_BND=torch.zeros(2, 9, 32)))
 
 

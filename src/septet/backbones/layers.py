@@ -43,12 +43,14 @@ def lowered(x: Tensor) -> Tensor:
 
 
 def with_aligned(x_BND: Tensor, context: Context) -> Tensor:
-    """The sites, with what the context has for each of them."""
+    """Adds the context's content that is aligned with the sites, (B, N, D), if there is any."""
     aligned = context.aligned_BND
     if aligned is None:
         return x_BND
     if aligned.shape != x_BND.shape:
-        raise Refusal(f"content aligned as {list(aligned.shape)}, sites {list(x_BND.shape)}: both must be the same")
+        raise Refusal(
+            f"aligned content of shape {list(aligned.shape)}: expected that of the sites, {list(x_BND.shape)}"
+        )
     return x_BND + aligned
 
 

@@ -1,6 +1,6 @@
-"""The transformer that serves every process: causal or full, plain (Llama, Qwen) or modulated by noise levels (DiT).
+"""The transformer for all processes: causal or bidirectional, plain (Llama, Qwen) or modulated by noise levels (DiT).
 
-Shapes: B batch, N sites, M context tokens, L = M + N, K noise levels a sample, D width, A axes.
+Shapes: B batch, N sites, M context tokens, L = M + N, K noise levels per sample, D width, A axes.
 """
 
 import torch
@@ -13,7 +13,7 @@ from .layers import Attention, Cache, GatedMLP, LevelEmbedding, Norm, rotary_ang
 
 
 class Block(nn.Module):
-    """Pre-norm attention and gated MLP; `offset` is its own shift, scale and gate beside the shared ones."""
+    """Pre-norm attention and gated MLP; `offset` is added to the shifts, scales and gates that all blocks share."""
 
     def __init__(
         self, width: int, attention: Attention, hidden: int, dropout: float, modulated: bool, epsilon: float = 1e-6
@@ -40,11 +40,11 @@ class Block(nn.Module):
 
 
 class Transformer(Backbone):
-    """(B, N, D) to (B, N, D). Context tokens stand before the sites, the m-th at coordinate -1 - m on every axis; they
-    never see the sites. Without `modulated`, a context vector becomes one more such token.
+    """Maps (B, N, D) to (B, N, D). Context tokens precede the sites, the m-th at coordinate -1 - m on every axis, and
+    do not attend to them. Without `modulated`, a context vector becomes one more such token.
 
     `hidden` defaults to 8/3 of the width, rounded up to a multiple of 32; `kv_heads` to `heads`; `head_width` to
-    width / heads. `epsilon` is that of every norm; `rotary_divisors` see layers.rotary_angles.
+    width / heads. `epsilon` is that of every norm; for `rotary_divisors` see layers.rotary_angles.
     """
 
     def __init__(
@@ -117,7 +117,7 @@ class Transformer(Backbone):
         mask, causal = self._mask(B, N, M, places, valid, cache)
         modulation, last = self._modulate(context, levels, B, M)
         for layer, block in enumerate(self.blocks):
-            run = block if self.training else block.forward  # compiled blocks are for training: draws vary in shape
+            run = block if self.training else block.forward  # compiled blocks are for training: shapes vary in sampling
             x = run(x, turn, mask, causal, modulation, cache, layer)
         if last is None:
             return self.norm(x[:, M:])
@@ -145,7 +145,7 @@ class Transformer(Backbone):
         return angles.cos(), angles.sin()
 
     def _mask(self, B: int, N: int, M: int, places: Places, valid, cache: Cache | None):
-        """The attention mask, or None where none is needed, and whether plain causal attention does."""
+        """The attention mask, or None if none is needed; then, whether attention is causal."""
         device = places.coordinates_NA.device if valid is None else valid.device
         if cache is not None:
             shown = torch.ones(B, N, dtype=torch.bool, device=device)
@@ -157,7 +157,7 @@ class Transformer(Backbone):
             seen = torch.arange(cache.length, device=device)
             now = seen[cache.length - M - N :, None]
             mask = (seen[None] <= now.clamp(min=M - 1)) & cache.valid_BT[:, None, None]
-            return mask | (seen[None] == now), False  # padding sees itself: softmax needs one key
+            return mask | (seen[None] == now), False  # padding attends to itself: softmax needs one key
         if M == 0 and places.documents_BN is None:
             return None, places.causal
         mask = torch.ones(1, 1, M + N, M + N, dtype=torch.bool, device=device)
@@ -172,12 +172,14 @@ class Transformer(Backbone):
         if places.documents_BN is not None:
             documents = places.documents_BN
             same = (documents[:, :, None] == documents[:, None]) & (documents >= 0)[:, None]
-            same = same | torch.eye(N, dtype=torch.bool, device=device)  # padding sees itself: softmax needs one key
+            same = same | torch.eye(
+                N, dtype=torch.bool, device=device
+            )  # padding attends to itself: softmax needs one key
             mask = mask & F.pad(same, (M, 0, M, 0), value=True)[:, None]
         return mask, False
 
     def _modulate(self, context: Context, levels, B: int, M: int):
-        """(B, 1 or L, 6 D) for the blocks and (B, 1 or L, 2 D) for the last norm, or None twice."""
+        """(B, 1 or L, 6 D) for the blocks and (B, 1 or L, 2 D) for the last norm, or None for both."""
         if self.modulation is None or self.level_embedding is None:
             return None, None
         width = 8 * self.width
@@ -188,6 +190,6 @@ class Transformer(Backbone):
             vector = vector + self.level_embedding(levels[0])
         parameters = self.modulation(F.silu(vector))
         if levels is not None and parameters.shape[1] > 1:
-            which = F.pad(levels[1], (M, 0))  # context tokens go by the first level
+            which = F.pad(levels[1], (M, 0))  # context tokens have the first level
             parameters = parameters.gather(1, which[..., None].expand(-1, -1, width))
         return parameters.split([6 * self.width, 2 * self.width], dim=-1)

@@ -1,6 +1,6 @@
 """The U-Net: a convolutional backbone on a fixed grid.
 
-Shapes: B batch, N sites, M context tokens, D width, W width of a stage, K noise levels a sample.
+Shapes: B batch, N sites, M context tokens, D width, W width of a stage, K noise levels per sample.
 """
 
 import math
@@ -16,7 +16,7 @@ from .layers import Attention, LevelEmbedding, rotary_angles, with_aligned
 
 
 class Meeting(nn.Module):
-    """Attention among the sites of a small grid and the context tokens that stand before them."""
+    """Attention among the sites of a small grid and the context tokens, which precede them."""
 
     def __init__(self, width: int, token_width: int):
         super().__init__()
@@ -44,7 +44,7 @@ class Meeting(nn.Module):
 
 
 class Stage(nn.ModuleList):
-    """Blocks that hear the same vector, one after another."""
+    """Blocks in sequence, conditioned on the same vector."""
 
     def forward(self, x: Tensor, vector_BD: Tensor) -> Tensor:
         for block in self:
@@ -53,10 +53,10 @@ class Stage(nn.ModuleList):
 
 
 class UNet(Backbone):
-    """(B, N, D) to (B, N, D) on a grid of `shape` (Ronneberger et al. 2015; Ho et al. 2020). Each of `widths`, in
-    multiples of the width, is a stage of half the grid. The blocks are modulated by the first level, that of unknown
-    sites, and by the context vector; each site's own level is an input channel. Context tokens meet the sites by
-    attention on the smallest grid."""
+    """Maps (B, N, D) to (B, N, D) on a grid of `shape` (Ronneberger et al. 2015; Ho et al. 2020). `widths` are those of
+    the stages, in multiples of the width; each has half the grid of the previous one. The blocks are modulated by the
+    first level, that of unknown sites, and by the context vector; the level of each site is an input channel. Sites
+    attend to context tokens on the smallest grid."""
 
     def __init__(
         self,
@@ -79,7 +79,7 @@ class UNet(Backbone):
         self.up, self.grow = nn.ModuleList(), nn.ModuleList()
         for stage, w in enumerate(stages):
             self.down.append(Stage(Residual(axes, w, w, vector, dropout) for _ in range(blocks)))
-            entering = [2 * w] + [w] * (blocks - 1)  # the skip is joined once a stage
+            entering = [2 * w] + [w] * (blocks - 1)  # the first block of a stage takes the skip connection, too
             self.up.append(Stage(Residual(axes, e, w, vector, dropout) for e in entering))
             if stage + 1 < len(stages):
                 self.shrink.append(convolution(axes, w, stages[stage + 1], stride=2))
@@ -114,9 +114,9 @@ class UNet(Backbone):
         if x_BND.shape[1] != math.prod(self.shape):
             raise Refusal(f"UNet: got {x_BND.shape[1]} sites for a grid of {self.shape}; match the codec's grid")
         if places.causal or places.documents_BN is not None or cache is not None:
-            raise Refusal("UNet: sees its whole grid at once, with no order, documents or cache; use a Transformer")
+            raise Refusal("UNet: causal attention, documents and caches are not supported; use a Transformer")
         if self.meeting is None and context.vector_BD is None and context.tokens_BMD is not None:
-            raise Refusal("UNet: attention=False cannot read context tokens; set attention=True")
+            raise Refusal("UNet: context tokens are not supported with attention=False; set attention=True")
 
     def _vector(self, x_BND: Tensor, context: Context, levels) -> Tensor:
         vector = x_BND.new_zeros(x_BND.shape[0], 2 * self.width)
