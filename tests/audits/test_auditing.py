@@ -130,7 +130,7 @@ def test_data_that_moved_or_changed(painter, tmp_path, capsys):
     assert report["sentences"][0] in said and auditing.SHARED not in report["sentences"]
     assert set(report) >= {"drawn", "training", "between", "pairs", "cost", "noise", "quality"}
     assert not {"map", "adherence", "bias"} & set(report)
-    assert "one of its own draws" in report["noise"]["sentences"][0]
+    assert "one of its own samples" in report["noise"]["sentences"][0]
     moved = tmp_path / "moved"
     shutil.copytree(source, moved)
     next(iter(sorted(moved.iterdir()))).unlink()

@@ -121,7 +121,7 @@ def test_an_audit_tells_how_many_items_are_new(said, shelf: Path):
     assert "stand" not in told.partition("\n")[0] and "are training items" in told and "perplexity" in told
     assert models.card(shelf / "names")["items"] == 34
     said("generate", shelf / "names", "new=no", "--count", 1)
-    assert "Drawn again from its record it comes out the same" in said(
+    assert "Generating it again from its record gives an identical result" in said(
         "audit", next(Path("made").glob("*.txt")), "--model", shelf / "names"
     )
 

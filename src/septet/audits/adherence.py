@@ -23,7 +23,7 @@ def view(audited: Audited) -> Section | None:
     model, or without data."""
     if not len(audited.dataset) or not any(output.record["prompt"] for output in audited.outputs):
         return None
-    told, bars, figures = [], [], {}
+    sentences, bars, figures = [], [], {}
     for name, values in survey.labels(audited.dataset).items():
         try:
             asked, right, accuracy = _judged(audited, name, values)
@@ -32,13 +32,13 @@ def view(audited: Audited) -> Section | None:
         figures[name] = {"outputs": asked, "followed": right, "judge_accuracy": accuracy}
         bars += [(name, right, f"{right:.0%}; the classifier's accuracy on real held-out items is {accuracy:.0%}")]
     if figures:
-        told.append(
+        sentences.append(
             "The share of outputs with the value that was asked for, according to a classifier trained on the training "
             "items. The classifier makes errors: its accuracy on real items is the most that can be expected."
         )
     elif (share := _pairs(audited)) is not None:
         figures["pair_test"] = share
-        told.append(
+        sentences.append(
             f"An output is nearer to the held-out item with its prompt than to another in {share:.0%} of cases "
             "(chance: 50 %). The features represent outlines and colours, not meaning."
         )
@@ -46,8 +46,10 @@ def view(audited: Audited) -> Section | None:
     figures["unseen_words"] = unseen
     if unseen:
         more = ", ..." if len(unseen) > LISTED else ""
-        told.append(f"Words of held-out prompts that do not occur in training: {', '.join(unseen[:LISTED])}{more}.")
-    return Section("adherence", "Does it follow the prompt?", told, bars=bars, figures=figures)
+        sentences.append(
+            f"Words of held-out prompts that do not occur in training: {', '.join(unseen[:LISTED])}{more}."
+        )
+    return Section("adherence", "Does it follow the prompt?", sentences, bars=bars, figures=figures)
 
 
 def value_of(prompt: Prompt, name: str) -> str | None:

@@ -38,8 +38,8 @@ def view(audited: Audited) -> Section | None:
         ]
         for name, group in groups.items()
     }
-    told = [
+    sentences = [
         f"Each dot is an item, at its first two principal components, which explain {share:.0%} of the variance of "
         "real items: dots that are near each other may still differ in other components. Point at a dot to see it."
     ]
-    return Section("map", "Map", told, map=scatter(dots), figures={"share_of_variance": share})
+    return Section("map", "Map", sentences, map=scatter(dots), figures={"share_of_variance": share})

@@ -1,4 +1,4 @@
-"""What the views of a model's page are made from."""
+"""What the sections of a model's audit page are computed from."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,10 +14,10 @@ from ..output import Output
 
 @dataclass(frozen=True)
 class Audited:
-    """A model, its folder, the facts of its training, the data it was trained on, what it drew for held-out prompts
-    with a verdict on each, and by what these were judged; None and nothing where too few data calibrate. Where the data
-    are not there, `dataset` is empty and the prompts are in the words of training. `settings` are those it drew with,
-    where they are not its own."""
+    """A model, its folder, the facts of its training (`run`), its data, outputs for held-out prompts with a verdict on
+    each, and the evidence for the verdicts; with too few data for calibration, there are no verdicts and `evidence` is
+    None. If the data are not available, `dataset` is empty and prompts consist of words from training. `settings` are
+    the sampling settings that differ from the model's own."""
 
     model: Generator
     folder: Path
@@ -32,5 +32,5 @@ class Audited:
 
     @property
     def shown(self) -> str:
-        """What views look at: a real item, or, without data, what the model drew itself."""
-        return "a real item" if len(self.dataset) else "one of its own draws"
+        """The words for an example: a real item, or, without data, a sample."""
+        return "a real item" if len(self.dataset) else "one of its own samples"

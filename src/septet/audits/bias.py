@@ -34,14 +34,14 @@ def view(audited: Audited) -> Section | None:
             return None
         values, tiles = found
         labels = {"group": values}
-    told, bars, figures = [], [], {}
+    sentences, bars, figures = [], [], {}
     for name, values in list(labels.items())[:MOST_NAMES]:
         try:
             judge = judge_of(audited, values)
         except Refusal:
             continue
         if judge.accuracy < judge.guessing + CLEARLY:
-            told.append(f"The values of {name} cannot be classified reliably (accuracy {judge.accuracy:.0%}).")
+            sentences.append(f"The values of {name} cannot be classified reliably (accuracy {judge.accuracy:.0%}).")
             figures[name] = {"judge_accuracy": judge.accuracy, "guessing": judge.guessing}
             continue
         share = _in_data(audited, values, judge)
@@ -50,16 +50,16 @@ def view(audited: Audited) -> Section | None:
             g: judge.shares(judge.read(_drawn(audited, prompts or [None], g))) for g in _guidances(audited, prompts)
         }
         figures[name] = {"judge_accuracy": judge.accuracy, "data": share, "drawn": _plain(drawn)}
-        told += [_sentence(name, share, g, shares) for g, shares in drawn.items()]
-        told += _between(name, share, drawn)
+        sentences += [_sentence(name, share, g, shares) for g, shares in drawn.items()]
+        sentences += _between(name, share, drawn)
         bars += _bars(name, share, drawn)
     if not figures:
         return None
-    told.append(
+    sentences.append(
         "95 % intervals, which include the classifier's errors on real items. They only cover what the classifier can "
         "recognise; none of these figures measures fairness as such."
     )
-    return Section("bias", "Bias", told, tiles, bars=bars, figures=figures)
+    return Section("bias", "Bias", sentences, tiles, bars=bars, figures=figures)
 
 
 def _said(audited: Audited, name: str) -> list[Prompt] | None:
@@ -97,8 +97,8 @@ def _drawn(audited: Audited, prompts: Sequence[Prompt], guidance: float) -> list
 
 
 def _in_data(audited: Audited, values: list[str | None], judge: Judge) -> dict[str, float]:
-    told = [values[i] for i in audited.dataset.training if values[i] in judge.values]
-    return {value: told.count(value) / len(told) for value in judge.values}
+    known = [values[i] for i in audited.dataset.training if values[i] in judge.values]
+    return {value: known.count(value) / len(known) for value in judge.values}
 
 
 def _plain(drawn: dict[float, dict[str, Share]]) -> dict[str, Any]:

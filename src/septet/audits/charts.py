@@ -31,8 +31,8 @@ def scatter(groups: Mapping[str, Sequence[tuple[Point, str, str]]]) -> str:
     for (_, group), colour in zip(groups.items(), COLOURS, strict=False):
         for point, picture, caption in group:
             x, y = place(point)
-            told = f'data-picture="{escape(picture)}" data-caption="{escape(caption)}"'
-            drawn.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="5" fill="{colour}" fill-opacity="0.6" {told}/>')
+            data = f'data-picture="{escape(picture)}" data-caption="{escape(caption)}"'
+            drawn.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="5" fill="{colour}" fill-opacity="0.6" {data}/>')
     return _framed([*drawn, *_legend(list(groups))])
 
 

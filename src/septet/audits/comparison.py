@@ -8,7 +8,7 @@ from .audited import Audited
 from .page import Section, tile
 
 SHOWN = 8  # outputs of each model
-FEATURES = "Longer is better. Measured on septet's own frozen features, which cannot tell whether an output looks real."
+FEATURES = "Longer is better. Based on septet's own frozen features, which do not measure whether an output looks real."
 
 
 def look(models: Sequence[tuple[str, Audited]]) -> tuple[list[str], list[Section]]:
@@ -45,13 +45,13 @@ def _figures(name: str, audited: Audited) -> dict[str, Any]:
         "precision": drawn.get("precision"),
         "frechet_distance": drawn.get("frechet_distance"),
         "copies": sum(v.word == "copy" for v in verdicts) / len(verdicts) if verdicts else None,
-        "held_out_loss": (audited.figures.get("likelihood") or {}).get("held_out"),
+        "validation_loss": (audited.figures.get("likelihood") or {}).get("held_out"),
         "floor": fidelity.get("floor"),
     }
 
 
-Told = Callable[[float], str]
-KINDS: tuple[tuple[str, str, str, bool, Told], ...] = (
+Form = Callable[[float], str]
+KINDS: tuple[tuple[str, str, str, bool, Form], ...] = (
     ("coverage", "Coverage of the data's variety", FEATURES, True, lambda x: f"{x:.0%}"),
     ("precision", "Share of outputs that lie among the training data", FEATURES, True, lambda x: f"{x:.0%}"),
     ("copies", "Share of copies", "Shorter is better.", True, lambda x: f"{x:.1%}"),
@@ -60,7 +60,7 @@ KINDS: tuple[tuple[str, str, str, bool, Told], ...] = (
 
 
 def _section(
-    rows: Sequence[dict[str, Any]], name: str, title: str, told: str, share: bool, say: Told
+    rows: Sequence[dict[str, Any]], name: str, title: str, words: str, share: bool, form: Form
 ) -> Section | None:
     """A section with one bar per model. A full bar is 100 % for shares, and the largest value otherwise."""
     known = [(row["model"], row[name]) for row in rows if row[name] is not None]
@@ -68,22 +68,22 @@ def _section(
         return None
     most = 1.0 if share else max(max(value for _, value in known), 1e-9)
     floor = next((row["floor"][name] for row in rows if row["floor"] and name in row["floor"]), None)
-    sentences = [told] + ([f"Held-out data reach {say(floor)}."] if floor is not None else [])
-    return Section(name, title, sentences, bars=[(model, value / most, say(value)) for model, value in known])
+    sentences = [words] + ([f"Held-out data reach {form(floor)}."] if floor is not None else [])
+    return Section(name, title, sentences, bars=[(model, value / most, form(value)) for model, value in known])
 
 
 def _lead(rows: Sequence[dict[str, Any]]) -> str:
     known = [row for row in rows if row["coverage"] is not None]
     seconds = {row["training_seconds"] for row in rows}
     equal = None not in seconds and max(seconds) < 1.1 * min(seconds)
-    told = f"{len(rows)} models" + (f", each trained for about {max(seconds):,.0f} s" if equal else "") + "."
+    sentence = f"{len(rows)} models" + (f", each trained for about {max(seconds):,.0f} s" if equal else "") + "."
     if known:
         best, fastest = max(known, key=lambda r: r["coverage"]), min(rows, key=lambda r: r["seconds_an_output"])
-        told += (
+        sentence += (
             f" {best['model']} covers most of the data's variety ({best['coverage']:.0%}); {fastest['model']} is the "
             "fastest."
         )
-    return told
+    return sentence
 
 
 def _table(rows: Sequence[dict[str, Any]]) -> list[str]:

@@ -13,24 +13,24 @@ GRAMS_A_KWH = 480  # of CO2 equivalents, world mean of 2023 (Ember, Global Elect
 def view(audited: Audited) -> Section:
     """Measured time and memory, counted operations, and estimates of energy and carbon."""
     training, output = _training(audited.run), of_output(audited) if audited.outputs else None
-    told = [_told(training)] if training else ["The cost of training was not recorded."]
+    sentences = [_told(training)] if training else ["The cost of training was not recorded."]
     if output:
-        told.append(
+        sentences.append(
             f"An output takes {output['seconds']:.3g} s and {_flop(output['flop'])}; {_energy(output['watt_hours'])}."
         )
-    told.append(
+    sentences.append(
         "Operations are matrix products and convolutions, counted on a few batches, without the optimiser's. Energy "
         f"and carbon are estimates: {WATTS_A_THREAD} W per busy thread, {GRAMS_A_KWH} g of CO2 per kWh (world mean)."
     )
-    return Section("cost", "Cost", told, figures={"training": training, "output": output})
+    return Section("cost", "Cost", sentences, figures={"training": training, "output": output})
 
 
 def _training(run: dict[str, Any]) -> dict[str, Any] | None:
     try:
         seconds, threads = float(run["seconds"]), int(run.get("threads", 1))
         stages = run["stages"].values()
-        told = [stage.get("flop") for stage in stages]
-        flop = None if None in told else sum(map(int, told))
+        flops = [stage.get("flop") for stage in stages]
+        flop = None if None in flops else sum(map(int, flops))
     except (KeyError, TypeError, ValueError, AttributeError):
         return None
     found = {"seconds": seconds, "threads": threads, "flop": flop, "peak_memory_bytes": run.get("peak_memory_bytes")}

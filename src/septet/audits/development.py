@@ -22,10 +22,12 @@ def view(audited: Audited) -> Section | None:
     frames, curves = list(_frames(audited.folder / "previews.png")), _curves(audited.folder / LOG)
     if not frames and not curves:
         return None
-    told = ["Samples for the same prompts and seeds at moments during training."] if frames else []
-    told += [_overfitting(curves["held out"], _kept_before_the_end(audited.run))] if curves.get("held out") else []
+    sentences = ["Samples for the same prompts and seeds at moments during training."] if frames else []
+    sentences += (
+        [_overfitting(curves["validation"], _kept_before_the_end(audited.run))] if curves.get("validation") else []
+    )
     chart = charts.lines(curves, "seconds", "loss")
-    return Section("training", "Over training", told, frames=frames, chart=chart, figures=curves)
+    return Section("training", "Over training", sentences, frames=frames, chart=chart, figures=curves)
 
 
 def _frames(path: Path) -> Iterator[Tile]:
@@ -50,7 +52,7 @@ def _curves(path: Path) -> dict[str, list[tuple[float, float]]]:
     size = -(-len(loss) // BINS) or 1
     groups = [loss[begin : begin + size] for begin in range(0, len(loss), size)]
     means = [(sum(x for x, _ in g) / len(g), sum(y for _, y in g) / len(g)) for g in groups]
-    return {key: line for key, line in (("training", means), ("held out", held_out)) if line}
+    return {key: line for key, line in (("training", means), ("validation", held_out)) if line}
 
 
 def _rows(path: Path) -> Iterator[dict[str, Any]]:

@@ -35,15 +35,15 @@ def view(audited: Audited) -> Section | None:
     means = {times: sum(exposures) / len(exposures) for times, exposures in sorted(found.items())}
     most = math.log2(RIVALS + 1)
     bars = [(f"planted {times} times", mean / most, f"{mean:.1f} of {most:.0f} bits") for times, mean in means.items()]
-    told = [
+    sentences = [
         f"{count} random items were planted in the training data. An exposure of {most:.0f} bits means that the model "
         f"finds one more likely than {RIVALS} others that it was not trained on; chance gives about 1.4 bits."
     ]
     kept = [f"{times}" for times, mean in means.items() if mean > most - CLEARLY]
-    told.append(
+    sentences.append(
         f"It memorised items that were planted {', '.join(kept)} times." if kept else "No item was clearly memorised."
     )
-    return Section("canaries", "Planted canaries", told, bars=bars, figures=means)
+    return Section("canaries", "Planted canaries", sentences, bars=bars, figures=means)
 
 
 def _loss(model: Generator, seed: int) -> float:

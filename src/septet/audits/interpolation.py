@@ -32,9 +32,9 @@ def view(audited: Audited) -> Section | None:
     if isinstance(audited.evidence, Calibration):
         names = [audited.evidence.nearest(output.datum, 1)[0][0] for output in frames]
         strips.append([item(model.modality, audited.source, name, f"nearest: {name}") for name in names])
-    told = [
+    sentences = [
         f"From seed {seed} to seed {seed + 1}{f', both for {said!r}' if said else ''}.",
         "A model that generalises generates a plausible item at each step; one that has memorised items jumps from one "
         "to another. A cross-fade of pixels, for comparison, shows both at once.",
     ]
-    return Section("between", "Between two outputs", told, strips=strips)
+    return Section("between", "Between two outputs", sentences, strips=strips)

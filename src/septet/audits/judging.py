@@ -14,7 +14,7 @@ from torch import Tensor
 from ..contracts import Modality
 from ..space import Refusal
 
-FEWEST = 5  # values with fewer training items are left out
+FEWEST = 5  # values with fewer training items are omitted
 FOLDS = 5  # for cross-validation on the training data, if there are few held-out items
 ENOUGH = 50  # held-out items that suffice to estimate the classifier's errors
 AXES, PULL = 64, 1e-3  # principal components of the features; weight of the L2 penalty
@@ -69,12 +69,12 @@ class Judge:
         possible.
         """
         stream = np.random.Generator(np.random.Philox(seed))
-        V, n, told = len(self.values), len(self.truth_n), len(told_n)
+        V, n, predicted = len(self.values), len(self.truth_n), len(told_n)
         pair_n = self.truth_n * V + self.told_n
         again = [np.arange(n), *(stream.integers(n, size=n) for _ in range(DRAWS))]
         tables = np.stack([np.bincount(pair_n[honest], minlength=V * V).reshape(V, V) for honest in again])
         seen = np.bincount(told_n, minlength=V)
-        counts = np.concatenate([seen[None] / told, stream.dirichlet(seen + 1 / V, DRAWS)])
+        counts = np.concatenate([seen[None] / predicted, stream.dirichlet(seen + 1 / V, DRAWS)])
         best, *drawn = _corrected(tables, counts)
         low, high = np.quantile(drawn, ((1 - LEVEL) / 2, (1 + LEVEL) / 2), axis=0)
         return {v: Share(float(best[k]), float(low[k]), float(high[k])) for k, v in enumerate(self.values)}
@@ -109,17 +109,17 @@ def taught(
     whole = _fitted(modality, values, features, truth)
     known = [i for i, label in enumerate(honest) if label in number]
     if len(known) >= ENOUGH:
-        told = whole.read([held_out[i] for i in known])
-        return _with(whole, np.array([number[honest[i]] for i in known]), told)
+        predicted = whole.read([held_out[i] for i in known])
+        return _with(whole, np.array([number[honest[i]] for i in known]), predicted)
     fold = torch.arange(len(truth)) % FOLDS
-    told = np.zeros(len(truth), np.int64)
+    predicted = np.zeros(len(truth), np.int64)
     for k in range(FOLDS):
         if len(set(truth[fold != k].tolist())) < 2:
             raise Refusal("too few items of each label to train a classifier")
-        told[(fold == k).numpy()] = _fitted(modality, values, features[fold != k], truth[fold != k])._read(
+        predicted[(fold == k).numpy()] = _fitted(modality, values, features[fold != k], truth[fold != k])._read(
             features[fold == k]
         )
-    return _with(whole, truth.numpy(), told)
+    return _with(whole, truth.numpy(), predicted)
 
 
 def _with(judge: Judge, truth_n: np.ndarray, told_n: np.ndarray) -> Judge:

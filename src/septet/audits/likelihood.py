@@ -1,5 +1,5 @@
-"""How well a model predicts held-out data: its validation loss beside that on training data and, for text, perplexity
-and bits a byte beside a simple baseline.
+"""How well a model predicts held-out data: its validation loss, compared with the loss on training data; for text also
+perplexity, and bits per byte compared with a simple baseline.
 
 Shapes: n bytes.
 """
@@ -21,21 +21,21 @@ from ..recipes.text_gpt import stream
 from ..space import Refusal
 
 BATCH = 16
-MOST, MOST_WINDOWS = 256, 1024  # items, and windows of text, from each side
-LONGEST = 512  # symbols of a window
-WORK = 4 * 10**12  # symbols times parameters that are read of a side: 30,000 symbols by a model of 135 M
-CELLS = 1 << 27  # scores that are held at a time
+MOST, MOST_WINDOWS = 256, 1024  # most items, and windows of text, per side
+LONGEST = 512  # tokens of a window
+WORK = 4 * 10**12  # most tokens times parameters per side: 30,000 tokens for a model of 135 M
+CELLS = 1 << 27  # most scores in memory at a time
 ORDER = 3  # bytes of context of the baseline
-BASELINE_BYTES = 20_000_000  # of training text, its last ones, that the baseline counts
+BASELINE_BYTES = 20_000_000  # at the end of the training text, counted by the baseline
 
 
 def measure(model: Generator, dataset: Dataset) -> dict[str, Any] | None:
-    """Losses on held-out and training data, a unit of `unit`; None where the process has no validation loss or nothing
-    is held out. At most `MOST` items, or `MOST_WINDOWS` windows of text, of each; fewer by a large model."""
+    """Mean losses on held-out and training data, in `unit`; None if the process has no validation loss or nothing is
+    held out. On at most `MOST` items, or `MOST_WINDOWS` windows of text, per side; fewer for a large model."""
     codec = model.codec if isinstance(model.codec, Symbols) else None
-    found: dict[str, Any] = {"unit": "nats a symbol" if model.process.space.discrete else "validation loss"}
+    found: dict[str, Any] = {"unit": "nats per token" if model.process.space.discrete else "validation loss"}
     for name, index in (("held_out", dataset.validation), ("training", dataset.training)):
-        if codec is None or model.modality.listed or not model.begins:  # items, each with its prompt
+        if codec is None or model.modality.listed or not model.begins:  # items with prompts
             batches = _batches(model, dataset, index)
         else:
             batches = _windows(model, codec, dataset, index)
@@ -43,7 +43,7 @@ def measure(model: Generator, dataset: Dataset) -> dict[str, Any] | None:
         if loss is None:
             return None
         found[name] = loss
-    if codec is not None and not any(messages_of(item.datum) for item in dataset):  # of these the replies alone count
+    if codec is not None and not any(messages_of(item.datum) for item in dataset):  # loss of replies only
         found |= _a_byte(codec, found["held_out"], [dataset[i].datum for i in dataset.validation])
         pair = (b"\n".join(dataset[i].datum.encode() for i in part) for part in (dataset.training, dataset.validation))
         found["baseline_bits_a_byte"] = baseline(*pair)
@@ -51,7 +51,7 @@ def measure(model: Generator, dataset: Dataset) -> dict[str, Any] | None:
 
 
 def _a_byte(codec: Symbols, nats: float, texts: list[str]) -> dict[str, float]:
-    """Nats a symbol in other units, by the bytes and symbols of the whole held-out text (an end symbol a text)."""
+    """Converts nats per token, by the bytes and tokens (with an end token per text) of the whole held-out text."""
     symbols, size = len(stream(codec, texts)), sum(len(text.encode()) for text in texts)
     return {"perplexity": math.exp(min(nats, 700.0)), "bits_a_byte": nats * symbols / size / math.log(2)}
 
@@ -75,7 +75,7 @@ def _batches(model: Generator, dataset: Dataset, index: Sequence[int]) -> Iterat
 
 
 def fits(model: Generator, datum: Any) -> bool:
-    """Whether the codec takes a datum; recipes leave out what is too long."""
+    """Whether the codec accepts a datum; recipes skip data that are too long."""
     try:
         model.encode([datum])
     except Refusal:
@@ -98,8 +98,8 @@ def _mean_loss(model: Generator, batches: Iterator[dict[str, Any]]) -> float | N
 
 
 def baseline(training: bytes, held_out: bytes) -> float:
-    """Bits a byte of `held_out` by counts of bytes after up to `ORDER` others in `training`, interpolated (Witten and
-    Bell 1991, method C)."""
+    """Bits per byte of `held_out` under an interpolated n-gram model of the bytes in `training`, with up to `ORDER`
+    bytes of context (Witten and Bell 1991, method C)."""
     seen, asked = (np.frombuffer(x, np.uint8).astype(np.int64) for x in (training[-BASELINE_BYTES:], held_out))
     chance_n = np.full(len(asked), 1 / 256)
     for order in range(ORDER + 1):
@@ -116,7 +116,7 @@ def baseline(training: bytes, held_out: bytes) -> float:
 
 
 def _runs(bytes_n: np.ndarray, length: int) -> np.ndarray:
-    """Each byte with those before it, `length` in all, as one number."""
+    """Each byte and those before it, `length` in all, as one number."""
     key = bytes_n.copy()
     for back in range(1, length):
         key[back:] += bytes_n[:-back] << (8 * back)

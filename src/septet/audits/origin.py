@@ -1,4 +1,4 @@
-"""The page on one generated file: whether it is what its record says, how it was drawn, what it is nearest to."""
+"""The audit page of a generated file: whether it matches its record, how it was sampled, its nearest training items."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -24,20 +24,20 @@ from .provenance import Replay
 
 NEAREST = 5
 LARGE = 240  # pixels of the file's own preview
-SAME = "Drawn again from its record it comes out the same: the file is what its record says."
-CHANGED = "Drawn again from its record it comes out different: the file or its record was changed after it was made."
+SAME = "Generating it again from its record gives an identical result: the file matches its record."
+CHANGED = "Generating it again from its record gives another result: the file or its record was changed afterwards."
 ELSEWHERE = (
-    "Drawn again from its record it comes out different. It was drawn on another kind of machine, or with another "
-    "version of torch, which may round otherwise: compare the two below."
+    "Generating it again from its record gives another result. It was made on another kind of machine or with another "
+    "version of torch, which may round differently: compare the two below."
 )
-ANOTHER = "It holds a picture of something drawn, and not what its record draws: nothing else can be told of it."
+ANOTHER = "It contains a picture, not the one that its record generates: nothing else can be determined."
 
 
 @dataclass(frozen=True)
 class Subject:
-    """A file, its record, the model that the record names, and what that model keeps of its training data; `source` is
-    the folder it was trained on where that is still there, `start` the model that it went on from, `dataset` its data
-    where influence is asked for, `prompt` the record's with its content, None where that is not there."""
+    """A file, its record, the model that the record names, and the evidence of the model's training data. `source` is
+    the folder of these data if it still exists, `start` the model that it was fine-tuned from, `dataset` the data if
+    influence is requested, `prompt` the record's prompt with its content, None if that is missing."""
 
     path: Path
     record: Mapping[str, Any]
@@ -50,7 +50,7 @@ class Subject:
 
 
 def look(subject: Subject) -> tuple[list[str], list[Section]]:
-    """Sentences for the top of the page, and its sections: all there is to find out about a file."""
+    """The introduction of the page, in sentences, and its sections."""
     why = provenance.not_replayable(subject.record) or prompted.missing(subject.record, subject.prompt)
     drawn = None if why else provenance.replay(subject.model, subject.record, subject.prompt)
     same = None if drawn is None else provenance.matches(subject.path, drawn.output, subject.record)
@@ -76,18 +76,21 @@ def _learned_from(subject: Subject, datum: Any) -> Iterator[Section]:
 
 
 def written(record: Mapping[str, Any]) -> str:
-    """Who made a file, by its record."""
+    """A sentence on how a file was made, according to its record."""
     prompt = f"the prompt {prompted.told(record['prompt'])!r}" if record["prompt"] else "no prompt"
     septet, created, model, digest = (
         str(record.get(k) or "")[:80] for k in ("septet", "created", "model", "model_sha256")
     )
     when = f" on {created}" if created else ""
-    told = f"By its record septet {septet} made this{when} with the model {model} ({digest}), {prompt} and seed"
-    return shown(f"{told} {record['seed']}.")
+    sentence = (
+        f"According to its record, septet {septet} made this{when} with the model {model} ({digest}), {prompt} and seed"
+    )
+    return shown(f"{sentence} {record['seed']}.")
 
 
 def _datum(subject: Subject, drawn: Replay | None, same: bool | None) -> Any:
-    """What the file holds. Where its format holds a picture of what was drawn, that, if it is the same; else None."""
+    """The datum in the file. If the file contains only a picture of it, the regenerated datum if its picture is the
+    same, else None."""
     try:
         return subject.model.modality.read(subject.path)
     except Refusal:
@@ -97,27 +100,29 @@ def _datum(subject: Subject, drawn: Replay | None, same: bool | None) -> Any:
 
 
 def _own(subject: Subject, datum: Any) -> Any:
-    """A datum without the beginning that was given: a text, what the model wrote of it; an item of a list is whole."""
+    """A datum without a given beginning: the part of a text that the model generated; items of lists are whole."""
     given = {} if subject.model.modality.listed else subject.record["settings"].get("given") or {}
     return without_beginning(datum, given.get("text")) if isinstance(given, dict) else datum
 
 
 def _judged(subject: Subject, datum: Any) -> str:
     if subject.evidence is None:
-        return "Whether it is new cannot be told: the model keeps no features of its training data."
+        return "Whether it is new is unknown: the model keeps no features of its training data."
     verdict = subject.evidence.verdicts([_own(subject, datum)])[0]
     if isinstance(subject.evidence, Listed):
         return (
             "It is new: no training item." if verdict.word == "new" else f"It is the training item {verdict.nearest}."
         )
-    share = f"{verdict.p:.1%} of real items that were never trained on stand as near to a training item"
+    share = f"{verdict.p:.1%} of real items that the model was not trained on are as near to a training item"
     words = {
         "new": f"It is new: {share}.",
         "close": f"It is close to {verdict.nearest}: only {share}.",
         "copy": f"It is a copy of {verdict.nearest}: at most {share}.",
     }
     start = (
-        f" What {subject.start} was trained on, from which the model went on, is not compared." if subject.start else ""
+        f" The training data of {subject.start}, from which it was fine-tuned, are not compared."
+        if subject.start
+        else ""
     )
     return words[verdict.word] + start
 
@@ -128,16 +133,16 @@ def _compared(subject: Subject, datum: Any, drawn: Replay | None, same: bool | N
         pieces = [(datum, False)]
         if drawn is not None and not same:
             pieces += [("\n\n", False), (drawn.output.text, True)]
-        told = [] if len(pieces) == 1 else ["Below it, marked, what its record draws."]
-        return Section("file", subject.path.name, told, marked=pieces, figures={"same": same})
+        sentences = [] if len(pieces) == 1 else ["Below it, marked: the text that its record generates."]
+        return Section("file", subject.path.name, sentences, marked=pieces, figures={"same": same})
     tiles = [_file(subject, datum)]
     if drawn is not None and not same:
-        tiles.append(tile(modality, drawn.output.datum, "drawn again", LARGE))
+        tiles.append(tile(modality, drawn.output.datum, "generated again", LARGE))
     return Section("file", subject.path.name, tiles=tiles, figures={"same": same})
 
 
 def _file(subject: Subject, datum: Any) -> Tile:
-    """The file as its modality reads it; or the picture that it is of something drawn."""
+    """The file as its modality reads it, or else as a picture."""
     for modality in (subject.model.modality, Image()):
         with suppress(Refusal):
             return tile(modality, modality.read(subject.path), "the file", LARGE)
@@ -148,37 +153,37 @@ def _steps(subject: Subject, drawn: Replay) -> Section | None:
     modality, shown = subject.model.modality, drawn.moments
     if len(shown) < 2:
         return None
-    told = ["What the model took the finished thing to be, at steps from the first to the last."]
+    sentences = ["The model's prediction of the final output, at steps from the first to the last."]
     tiles = [tile(modality, m.datum, f"step {m.step} of {m.steps}") for m in shown]
-    return Section("draw", "The draw, step by step", told, tiles)
+    return Section("draw", "Sampling, step by step", sentences, tiles)
 
 
 def _words(subject: Subject, drawn: Replay) -> Section | None:
     found = provenance.influences(subject.model, subject.record, drawn.output.datum, subject.prompt)
     if not found:
         return None
-    told = [
-        "Drawn from the same noise with one word left out. A full bar changes as much as leaving out the whole prompt.",
+    sentences = [
+        "Generated from the same noise without one word. A full bar is the change when the whole prompt is omitted.",
     ]
     found.sort(key=lambda influence: -influence.share)
     bars = [(influence.word, influence.share, f"{influence.share:.2f}") for influence in found]
     tiles = [tile(subject.model.modality, i.datum, f"without {i.word!r}") for i in found]
     figures = {influence.word: round(influence.share, 4) for influence in found}
-    return Section("words", "What each word of the prompt did", told, tiles, bars=bars, figures=figures)
+    return Section("words", "The effect of each word of the prompt", sentences, tiles, bars=bars, figures=figures)
 
 
 def _nearest(subject: Subject, kept: Calibration | Fingerprints, datum: Any) -> Section:
     if isinstance(kept, fingerprints.Fingerprints):
         return _copied(kept, datum)
-    told = [
-        "Below each, how many of real items that were never trained on stand as near to the one nearest to them. "
-        "Mirrored, moved, cropped and recoloured copies count as near.",
+    sentences = [
+        "Below each, the share of real items that the model was not trained on that are as near to a training item. "
+        "Mirrored, shifted, cropped and recoloured copies count as near.",
     ]
     found = kept.nearest(datum, NEAREST)
-    # Anybody's model folder may name another's pictures: only what the model learned from is shown.
+    # A model folder from elsewhere may name any file: only training items are shown.
     tiles = [item(subject.model.modality, subject.source, name, f"{name}: {p:.1%}", kept.holds) for name, p in found]
     return Section(
-        "nearest", "The nearest training items", told, tiles, figures=[{"item": n, "p": p} for n, p in found]
+        "nearest", "The nearest training items", sentences, tiles, figures=[{"item": n, "p": p} for n, p in found]
     )
 
 
@@ -189,9 +194,9 @@ def _influence(subject: Subject, dataset: Dataset, datum: Any) -> Section:
     influence = Influence(model, data, [dataset.prompts[i] for i in index])
     scores = influence.scores(model.modality.preprocess(datum), subject.prompt)
     best = scores.topk(min(NEAREST, len(index)))
-    told = [
-        "By gradients: had the model not seen these, it would find this file least likely. Nearness asks what looks "
-        "alike; influence asks what was learned from. It is an estimate."
+    sentences = [
+        "Estimated from gradients: training on these items lowered the loss of this file most. Nearness measures what "
+        "looks similar; influence measures what was learned from."
     ]
     names = [dataset.sources[index[int(i)]] for i in best.indices]
     shares = (best.values / scores.abs().sum().clamp(min=1e-12)).tolist()
@@ -200,20 +205,20 @@ def _influence(subject: Subject, dataset: Dataset, datum: Any) -> Section:
         item(model.modality, subject.source, name, f"{name}: {share:.1%} of all influence") for name, share in pairs
     ]
     figures = [{"item": name, "share": share} for name, share in pairs]
-    return Section("influence", "The training items of most influence", told, tiles, figures=figures)
+    return Section("influence", "The most influential training items", sentences, tiles, figures=figures)
 
 
 def _copied(kept: fingerprints.Fingerprints, datum: str) -> Section:
     found = kept.copied(datum)
     pieces = fingerprints.marked(spans.normalised(datum), found)
     share = sum(len(piece) for piece, inside in pieces if inside) / max(1, sum(len(piece) for piece, _ in pieces))
-    told = [
-        f"{share:.0%} of its characters stand in spans of at least {spans.COVERING} that training texts hold too, case "
-        "and white space aside. They are marked; each may reach a few characters further.",
+    sentences = [
+        f"{share:.0%} of its characters are in spans of at least {spans.COVERING} that also occur in training texts, "
+        "up to case and white space. They are marked; each may extend a few characters further.",
     ]
-    return Section("copied", "Copied spans", told, marked=pieces, figures=list(_told(kept, found)))
+    return Section("copied", "Copied spans", sentences, marked=pieces, figures=list(_longest(kept, found)))
 
 
-def _told(kept: fingerprints.Fingerprints, found: list[fingerprints.Copied]) -> Iterator[dict[str, Any]]:
+def _longest(kept: fingerprints.Fingerprints, found: list[fingerprints.Copied]) -> Iterator[dict[str, Any]]:
     for span in sorted(found, key=lambda span: span.begin - span.end)[:NEAREST]:
         yield {"characters": span.end - span.begin, "begin": span.begin, "in": kept.names[span.source]}

@@ -1,4 +1,4 @@
-"""Pages that show what an audit found: plain sentences first, figures folded, everything in one file."""
+"""Audit pages: sentences first, figures folded, everything in one HTML file."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -20,7 +20,7 @@ TILE = 160  # pixels of a preview
 
 @dataclass(frozen=True)
 class Tile:
-    """What is shown, as HTML that is complete in itself, or nothing; and what is said below it."""
+    """Self-contained HTML, or "" to show nothing, and the caption below it."""
 
     shown: str
     caption: str
@@ -28,10 +28,10 @@ class Tile:
 
 @dataclass(frozen=True)
 class Section:
-    """One part of a page. `strips` are rows of tiles that belong below one another, `frames` tiles under a slider,
-    `chart` an SVG, `map` one whose dots show their pictures, `table` lines of one width a letter; `bars` are labels,
-    shares of the full width and what is said of each; `marked` are pieces of a text and whether each is marked;
-    `figures` stand in report.json under `name`."""
+    """A part of a page. `strips` are rows of tiles that are aligned below one another, `frames` tiles under a slider,
+    `chart` an SVG, `map` one whose dots show their pictures, `table` monospaced lines; `bars` are (label, share of the
+    full width, text); `marked` are pieces of a text and whether each is marked; `figures` are written to report.json
+    under `name`."""
 
     name: str
     title: str
@@ -48,7 +48,7 @@ class Section:
 
 
 def tile(modality: Modality, datum: Any, caption: str, size: int = TILE) -> Tile:
-    """A datum, shown or played, with its caption."""
+    """A datum, shown or played, with a caption."""
     return Tile(modality.html(datum, size), caption)
 
 
@@ -59,11 +59,11 @@ def item(
     caption: str,
     known: Callable[[Any], bool] = lambda datum: True,
 ) -> Tile:
-    """A datum of a folder, or only its caption where it is no longer there, or is not `known`."""
+    """A datum of a folder; only its caption if the file no longer exists or the datum is not `known`."""
     try:
         if source is not None:
             path = source / name if source.is_dir() else source
-            if path.resolve().is_relative_to(source.resolve()):  # names may come from anybody's model folder
+            if path.resolve().is_relative_to(source.resolve()):  # names may come from an untrusted model folder
                 datum = modality.read(path)
                 return tile(modality, datum, caption) if known(datum) else Tile("", caption)
     except (Refusal, OSError, ValueError):
@@ -72,7 +72,7 @@ def item(
 
 
 def write(folder: Path, title: str, lead: Sequence[str], sections: Sequence[Section]) -> Path:
-    """index.html, and report.json with the same sentences and figures, into a folder; gives the page."""
+    """Writes index.html, and report.json with the same sentences and figures, to a folder; returns the page's path."""
     shown = [
         {**vars(s), "figures": json.dumps(s.figures, indent=1, ensure_ascii=False) if s.figures else ""}
         for s in sections
@@ -81,8 +81,10 @@ def write(folder: Path, title: str, lead: Sequence[str], sections: Sequence[Sect
     template = environment.from_string(files("septet.audits").joinpath("page.html").read_text(encoding="utf-8"))
     scripted = any(section.frames or section.map for section in sections)
     page = template.render(title=title, lead=list(lead), sections=shown, version=version(), scripted=scripted)
-    told = {s.name: {"sentences": list(s.sentences), **({"figures": s.figures} if s.figures else {})} for s in sections}
-    report = {"septet": version(), "title": title, "sentences": list(lead), **told}
+    written = {
+        s.name: {"sentences": list(s.sentences), **({"figures": s.figures} if s.figures else {})} for s in sections
+    }
+    report = {"septet": version(), "title": title, "sentences": list(lead), **written}
     with whole.refusing(folder):
         folder.mkdir(parents=True, exist_ok=True)
     whole.write(folder / REPORT, (json.dumps(report, indent=1, ensure_ascii=False) + "\n").encode(errors="replace"))

@@ -1,4 +1,4 @@
-"""Prompts of records: of content they keep the hash, and the file that it came from must be given again."""
+"""Prompts in records, which contain only the hash of content: its file must be given again."""
 
 import re
 import shlex
@@ -13,7 +13,7 @@ from ..space import Refusal
 
 
 def is_content(value: Any) -> bool:
-    """Whether a value of a record's prompt stands for content, by its hash."""
+    """Whether a value in a record's prompt is the hash of content."""
     return (
         isinstance(value, dict)
         and set(value) <= {"sha256", "file"}
@@ -23,24 +23,24 @@ def is_content(value: Any) -> bool:
 
 
 def told(prompt: Any) -> Any:
-    """A record's prompt for people: of content the name of its file, or the beginning of its hash."""
+    """A record's prompt for display: content is replaced by its file name, or by the beginning of its hash."""
     if not isinstance(prompt, dict):
         return prompt
     return {n: v.get("file") or v["sha256"][:16] if is_content(v) else v for n, v in prompt.items()}
 
 
 def missing(record: Mapping[str, Any], prompt: Prompt) -> str | None:
-    """What of the prompt the record does not hold and nobody gave; None where all is there."""
+    """A sentence on content of the prompt that was not given; None if nothing is missing."""
     asked = record["prompt"] if isinstance(record["prompt"], dict) else {}
     left = [n for n, v in asked.items() if is_content(v) and (not isinstance(prompt, Mapping) or n not in prompt)]
     if not left:
         return None
     files = " ".join(shlex.quote(f"{name}=@{asked[name].get('file') or 'FILE'}") for name in left)
-    return f"Its prompt held content, of which the record keeps the hash alone: to draw it again, add {files}."
+    return f"Its prompt has content, of which the record contains only the hash: to generate it again, add {files}."
 
 
 def prompt_of(record: Mapping[str, Any], model: Generator, files: Mapping[str, Path]) -> Prompt:
-    """The record's prompt with the content of the files given, if these are what it was drawn from."""
+    """The record's prompt with the content of `files`. Raises Refusal if they are not those of the record."""
     prompt, contents = record["prompt"], model.conditioner.contents
     if not isinstance(prompt, dict) and not files:
         return prompt
@@ -50,5 +50,7 @@ def prompt_of(record: Mapping[str, Any], model: Generator, files: Mapping[str, P
     hashes = recorded(found, contents) or {}
     for name, path in files.items():
         if not is_content(prompt.get(name)) or hashes[name]["sha256"] != prompt[name]["sha256"]:
-            raise Refusal(f"{name}=@{path}: not what the file was drawn from, by its record; give that file")
+            raise Refusal(
+                f"{name}=@{path}: according to its record, the output was generated from another file; give that one"
+            )
     return found

@@ -1,4 +1,4 @@
-"""Where one output came from: drawn again from its record, compared, and drawn with words of its prompt left out."""
+"""The origin of an output: generates it again from its record, compares, and omits words of its prompt."""
 
 import re
 import tempfile
@@ -25,9 +25,9 @@ from ..space import Refusal
 from ..storage.pictures import PIXELS, opened
 from .prompted import is_content
 
-LOOKS = 10  # moments of a draw that are shown
-MOST_TILE, MOST_THREADS = 1024, 256  # that a record may ask for
-MOST_WORDS = 16  # of a prompt that are left out one at a time
+LOOKS = 10  # sampling steps that are shown
+MOST_TILE, MOST_THREADS = 1024, 256  # upper limits in a record
+MOST_WORDS = 16  # of a prompt that are omitted one at a time
 KINDS: dict[str, Any] = {
     "model": str,
     "model_sha256": str,
@@ -43,12 +43,12 @@ ABOUT = (
     "tile",
     "given",
     "interpolated",
-)  # in a record's settings: none of the process's own
+)  # in a record's settings, but not settings of the process
 
 
 @dataclass(frozen=True)
 class Moment:
-    """One step of a draw and the guess at the finished datum that the model had there."""
+    """A sampling step, and the model's prediction of the final datum at that step."""
 
     step: int
     steps: int
@@ -57,7 +57,7 @@ class Moment:
 
 @dataclass(frozen=True)
 class Replay:
-    """The output of a record drawn again, and moments of the draw."""
+    """The output that was generated again from a record, and some steps of its sampling."""
 
     output: Output
     moments: list[Moment]
@@ -65,8 +65,8 @@ class Replay:
 
 @dataclass(frozen=True)
 class Influence:
-    """A word of a prompt, what is drawn without it from the same noise, and how far that is from the output, in units
-    of how far a draw without any prompt is."""
+    """A word of a prompt, the datum without it from the same noise, and its distance to the output, relative to that of
+    the datum without any prompt."""
 
     word: str
     datum: Any
@@ -74,11 +74,11 @@ class Influence:
 
 
 def checked(record: Mapping[str, Any], path: Path) -> None:
-    """Refuses a record that septet cannot have written."""
+    """Raises Refusal for a record that septet cannot have written."""
     for key, kind in KINDS.items():
         if key not in record or not isinstance(record[key], kind) or isinstance(record[key], bool):
             found = f"{key}={str(record[key])[:60]!r}" if key in record else f"no {key}"
-            raise Refusal(f"{path}: its record has {found}, which septet never writes; it cannot be drawn again")
+            raise Refusal(f"{path}: its record has {found}, which septet never writes; it cannot be generated again")
     settings = record["settings"]
     for key, most in (("tile", MOST_TILE), ("threads", MOST_THREADS)):
         value = settings.get(key, 1)
@@ -87,51 +87,51 @@ def checked(record: Mapping[str, Any], path: Path) -> None:
     if isinstance(record["prompt"], dict) and not all(
         isinstance(value, str) or is_content(value) for value in record["prompt"].values()
     ):
-        raise Refusal(f"{path}: its record has a prompt whose values are no texts, which septet never writes")
+        raise Refusal(f"{path}: its record has a prompt whose values are not strings, which septet never writes")
     checked_seed(record["seed"])
 
 
 def not_replayable(record: Mapping[str, Any]) -> str | None:
-    """Why a record alone is not enough to draw its output again; None where it is."""
+    """Why an output cannot be generated again from its record alone; None if it can."""
     given = record["settings"].get("given")
     if "interpolated" in record["settings"]:
-        return "It is a step between two outputs, which a record alone does not draw again."
+        return "It is a step of an interpolation, which cannot be generated again from the record alone."
     if given is not None and not (isinstance(given, dict) and isinstance(given.get("text"), str)):
-        return "It was drawn around or after a given file, which the record does not hold."
+        return "It was generated around or after a given file, which the record does not contain."
     return None
 
 
 def same_place(model: Generator, record: Mapping[str, Any]) -> bool:
-    """Whether this machine draws as the record tells that its own did: another version of torch, other instructions or
-    another device may round otherwise."""
+    """Whether torch's version, the CPU's instructions and the device are those of the record: others may round
+    differently."""
     here = {"torch": torch.__version__, "cpu": CPU, "device": model.device.type}
     return all(record["settings"].get(key) == value for key, value in here.items())
 
 
 def replay(model: Generator, record: Mapping[str, Any], prompt: Prompt) -> Replay:
-    """Draws a record's output again, with as many threads; a process that cannot do what the record says refuses."""
+    """Generates a record's output again, with as many threads. Raises Refusal if the process does not support it."""
     states, tile = [], record["settings"].get("tile", 1)
-    for moment in _drawn(model, record, [prompt] * tile, tile):  # as many rows as then: bits depend on it
+    for moment in _drawn(model, record, [prompt] * tile, tile):  # as many rows as before: rounding depends on it
         state = moment.state
         states.append((state.step + 1, state.guess[:1].clone()))
         if moment.outputs:
             looks, steps = evenly(states, LOOKS), state.step + 1
             moments = [Moment(step, steps, datum) for step, guess in looks for datum in _seen(model, guess)]
             return Replay(moment.outputs[0], moments)
-    raise Refusal("its record draws nothing")
+    raise Refusal("its record generates nothing")
 
 
 def _seen(model: Generator, latents: torch.Tensor) -> Iterator[Any]:
     try:
         yield from model.shown(latents)
-    except Refusal:  # half a drawing may not be one yet
+    except Refusal:  # an intermediate state may not be a valid drawing
         return
 
 
 def _drawn(model: Generator, record: Mapping[str, Any], prompts: Sequence[Prompt], tile: int) -> Iterator[Any]:
     settings = record["settings"]
     if settings.get("given") and not model.modality.begins:
-        raise Refusal("its record has a beginning that was given, and its model writes no texts; draw it anew")
+        raise Refusal("its record has a given beginning, which its model does not continue; generate it anew")
     given = Given(settings["given"]["text"]) if settings.get("given") else None
     asked = {name: value for name, value in settings.items() if name not in ABOUT}
     with _threads(settings.get("threads")):
@@ -149,7 +149,7 @@ def _threads(count: int | None) -> Iterator[None]:
 
 
 def matches(path: Path, output: Output, record: Mapping[str, Any]) -> bool:
-    """Whether a file holds what an output written in its format holds."""
+    """Whether a file has the same content as an output written in its format."""
     with tempfile.TemporaryDirectory(prefix="septet-") as folder:
         again = Path(folder) / path.name
         output.modality.write(output.datum, again, dict(record))
@@ -160,7 +160,7 @@ def matches(path: Path, output: Output, record: Mapping[str, Any]) -> bool:
 
 
 def _content(path: Path, output: Output) -> Iterator[Any]:
-    """What a file holds as its modality reads it; and all its frames, where it is a picture."""
+    """The content of a file as its modality reads it; and all its frames, if it is a picture."""
     with suppress(Refusal):
         yield output.modality.read(path)
     with suppress(Refusal):
@@ -174,11 +174,11 @@ def _frames(picture: Pillow.Image) -> list[np.ndarray]:
 
 
 def influences(model: Generator, record: Mapping[str, Any], datum: Any, prompt: Prompt) -> list[Influence]:
-    """Of each word of the prompt, or attribute of it; nothing where there is no prompt."""
+    """The Influence of each word, or attribute, of the prompt; empty without a prompt."""
     if record["settings"].get("given"):
         return []
-    without = [(word, p) for word, p in _without(model, prompt) if _heard(model, p)][:MOST_WORDS]
-    if not without or not _heard(model, None):
+    without = [(word, p) for word, p in _without(model, prompt) if _accepts(model, p)][:MOST_WORDS]
+    if not without or not _accepts(model, None):
         return []
     outputs = [o for m in _drawn(model, record, [None, *(p for _, p in without)], MOST_WORDS + 1) for o in m.outputs]
     drawn = [output.datum for output in outputs]
@@ -188,8 +188,8 @@ def influences(model: Generator, record: Mapping[str, Any], datum: Any, prompt: 
     return [Influence(word, d, share) for (word, _), d, share in zip(without, drawn[1:], shares, strict=True)]
 
 
-def _heard(model: Generator, prompt: Prompt) -> bool:
-    """Whether the model takes a prompt: one that has lost a word may be no label any more."""
+def _accepts(model: Generator, prompt: Prompt) -> bool:
+    """Whether the model accepts a prompt: a label without one of its words may not be a label."""
     try:
         model.conditioner.prepare([prompt])
     except Refusal:
@@ -198,13 +198,13 @@ def _heard(model: Generator, prompt: Prompt) -> bool:
 
 
 def _without(model: Generator, prompt: Prompt) -> Iterator[tuple[str, Prompt]]:
-    """Each word, or attribute, and the prompt without it."""
+    """Yields each word, or attribute, and the prompt without it."""
     if prompt and isinstance(model.conditioner, Attributes):
         prompt = model.conditioner.parsed(prompt)
     if isinstance(prompt, Mapping):
         for name in prompt if len(prompt) > 1 else ():
-            said = name if name in model.conditioner.contents else f"{name}={prompt[name]}"
-            yield said, {n: v for n, v in prompt.items() if n != name}
+            label = name if name in model.conditioner.contents else f"{name}={prompt[name]}"
+            yield label, {n: v for n, v in prompt.items() if n != name}
     elif prompt:
         found = list(re.finditer(WORD, prompt))
         for word in found if len(found) > 1 else []:

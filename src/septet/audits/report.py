@@ -1,4 +1,4 @@
-"""The page on a model: every view in order; one that has nothing to show is left out."""
+"""The audit page of a model: all sections in order, without those that have nothing to show."""
 
 from collections.abc import Callable, Sequence
 
@@ -22,13 +22,13 @@ SHOWN = 24  # outputs
 
 
 def sections(audited: Audited, table: Sequence[str]) -> list[Section]:
-    """The parts of the page; `table` are the lines of the figures on quality."""
+    """The sections of the page; `table` holds the lines of the quality figures."""
     modality, contents = audited.model.modality, audited.model.conditioner.contents
     first = audited.outputs[:SHOWN]
     tiles = [tile(modality, o.datum, str(spoken(o.prompt, contents) or f"seed {o.record['seed']}")) for o in first]
     said = any(output.record["prompt"] for output in first)
-    prompts = "" if not said else " for held-out prompts" if len(audited.dataset) else " for words of training"
-    drawn = Section("drawn", "What it draws", [f"The first draws{prompts}, none picked."], tiles)
+    prompts = "" if not said else " for held-out prompts" if len(audited.dataset) else " for words from training"
+    drawn = Section("drawn", "Samples", [f"The first samples{prompts}, not selected."], tiles)
     found = [section for view in VIEWS if (section := _seen(view, audited)) is not None]
     return [
         drawn,
@@ -39,9 +39,9 @@ def sections(audited: Audited, table: Sequence[str]) -> list[Section]:
 
 
 def _seen(view: Callable[[Audited], Section | None], audited: Audited) -> Section | None:
-    """A view, or why it is not to be had."""
+    """The section of a view, or one that says why it is unavailable."""
     try:
         return view(audited)
     except Refusal as error:
         name = view.__module__.rpartition(".")[2]
-        return Section(name, name.capitalize(), [f"Not to be told: {error}."])
+        return Section(name, name.capitalize(), [f"Not available: {error}."])

@@ -21,5 +21,5 @@ def view(audited: Audited) -> Iterator[Section]:
         [tile(model.modality, datum, audited.shown) for datum, _, _ in given],
         [tile(model.modality, datum, "reconstruction") for datum in back],
     ]
-    told = [f"Each is {audited.shown}, encoded and decoded. Samples cannot have details that are lost here."]
-    yield Section("codec", "Reconstructions by the codec", told, strips=strips)
+    sentences = [f"Each is {audited.shown}, encoded and decoded. Samples cannot have details that are lost here."]
+    yield Section("codec", "Reconstructions by the codec", sentences, strips=strips)

@@ -34,13 +34,15 @@ def view(audited: Audited) -> Iterator[Section]:
                 guess = process.answer(x, torch.full((1,), level, device=x.device), None, heard)
             noisy.append(tile(model.modality, model.shown(x)[0], f"{level:.0%} noise"))
             guessed.append(tile(model.modality, model.shown(guess)[0], "prediction"))
-        told = [f"This is {audited.shown} with increasing noise, and below it the clean data that the model predicts."]
-        yield Section("noise", "Predictions from noise", told, strips=[noisy, guessed])
+        sentences = [
+            f"This is {audited.shown} with increasing noise, and below it the clean data that the model predicts."
+        ]
+        yield Section("noise", "Predictions from noise", sentences, strips=[noisy, guessed])
         if isinstance(model.conditioner, Text) and prompt and len(process.space.shape) == 2:
             tiles = list(_words(audited, process, latents, noise, str(prompt)))
-            told = [f"Attention of each place to each word of {prompt!r}, means over layers and heads."]
+            sentences = [f"Attention of each place to each word of {prompt!r}, means over layers and heads."]
             if tiles:
-                yield Section("word_maps", "Attention to each word", told, tiles)
+                yield Section("word_maps", "Attention to each word", sentences, tiles)
 
 
 def _noised(process: Flow, latents: Tensor, noise: Tensor, level: float) -> Tensor:

@@ -32,8 +32,8 @@ def view(audited: Audited) -> Iterator[Section]:
     scores: list[Tensor] = []
     weights = recorded(process, lambda: scores.append(process.predict(latents, heard)))
     chances_NV = scores[0][0].float().softmax(-1)
-    told = zip(chances_NV, latents[0].tolist(), strict=True)
-    nats = [(float(n), -float(chance[symbol].log())) for n, (chance, symbol) in enumerate(told) if symbol >= 0]
+    pairs = zip(chances_NV, latents[0].tolist(), strict=True)
+    nats = [(float(n), -float(chance[symbol].log())) for n, (chance, symbol) in enumerate(pairs) if symbol >= 0]
     yield Section(
         "expects",
         "Next-token predictions",
@@ -63,8 +63,8 @@ def _guesses(codec, latents_N: Tensor, chances_NV: Tensor) -> Iterator[str]:
 def likeliest(codec: Symbols, chance_V: Tensor, true: int) -> str:
     """The most likely tokens at one position, and the true one in brackets."""
     best = chance_V[: codec.space.symbols].topk(min(BEST, len(chance_V)))
-    told = [f"{symbol_name(codec, int(s))} {float(c):.0%}" for c, s in zip(best.values, best.indices, strict=True)]
-    return f"{'  '.join(told)}  [{symbol_name(codec, true)}]"
+    likely = [f"{symbol_name(codec, int(s))} {float(c):.0%}" for c, s in zip(best.values, best.indices, strict=True)]
+    return f"{'  '.join(likely)}  [{symbol_name(codec, true)}]"
 
 
 def symbol_name(codec: Symbols, symbol: int) -> str:

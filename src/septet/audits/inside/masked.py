@@ -35,17 +35,19 @@ def view(audited: Audited) -> Iterator[Section]:
     chances = scores[range(len(places)), places].float().softmax(-1).cpu()
     latents_N = latents[0].cpu()
     right = float((chances.argmax(1) == latents_N[places]).float().mean())
-    told = [
+    sentences = [
         f"One token of {audited.shown} is masked at a time: the most likely token is right in {right:.0%} of "
         f"{len(places)} cases."
     ]
     text = codec if isinstance(codec, Symbols) else None
     table = [] if text is None else list(_candidates(text, latents_N, places, chances))
-    yield Section("gaps", "Predictions of masked tokens", told, table=table, figures={"right": right})
+    yield Section("gaps", "Predictions of masked tokens", sentences, table=table, figures={"right": right})
     if text is not None:
         alike = list(_neighbours(process, text, latents_N))
-        told = ["Tokens that occur in similar contexts have similar embeddings. Some tokens, and the nearest to each:"]
-        yield Section("neighbours", "Nearest token embeddings", told, table=alike)
+        sentences = [
+            "Tokens that occur in similar contexts have similar embeddings. Some tokens, and the nearest to each:"
+        ]
+        yield Section("neighbours", "Nearest token embeddings", sentences, table=alike)
 
 
 def _width(process: Masked, latents: Tensor) -> int:

@@ -24,8 +24,8 @@ def view(audited: Audited) -> Iterator[Section]:
         points = process.mean_LF[label].double() + reach[:, None] * axis
         drawn = model.shown(points.float().view(STEPS, process.space.sites, -1))
         strips.append([tile(model.modality, d, f"{float(r):+.1f}") for d, r in zip(drawn, reach, strict=True)])
-    told = [
+    sentences = [
         "Each row moves along one of the principal axes of the training data's latents, by the given number of "
         "standard deviations from the mean."
     ]
-    yield Section("sweeps", "Latent traversals", told, strips=strips)
+    yield Section("sweeps", "Latent traversals", sentences, strips=strips)
