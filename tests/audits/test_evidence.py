@@ -126,10 +126,10 @@ def test_features_of_another_version_are_refused_when_they_are_compared(tmp_path
     again = load(tmp_path, Chords())
     assert isinstance(found, Calibration) and isinstance(again, Calibration)
     for ask in (lambda: again.verdicts(chords(1, 2)), lambda: found.nearest(chords(1, 2)[0], 3)):
-        with pytest.raises(Refusal, match="features of 3 numbers, and 4 were kept by another version"):
+        with pytest.raises(Refusal, match="features of 3 numbers, but the evidence has 4, from another version"):
             ask()
     monkeypatch.setattr(Chords, "views", lambda modality, data: [iter(())] * 2)
-    with pytest.raises(Refusal, match="2 ways of looking, and 1 were kept by another version"):
+    with pytest.raises(Refusal, match="2 views of the data, but the evidence has 1, from another version"):
         again.verdicts(chords(1, 2))
 
 
@@ -153,5 +153,5 @@ def test_what_is_no_evidence_is_refused(shapes, tmp_path):
     with pytest.raises(Refusal, match="cannot be read as evidence"):  # of features that this version does not make
         load(tmp_path, shapes.modality)
     save_file(arrays, path, facts | {"format": "9"})
-    with pytest.raises(Refusal, match="format '9', and this septet reads 1"):
+    with pytest.raises(Refusal, match="format '9', but this version of septet reads 1"):
         load(tmp_path, shapes.modality)

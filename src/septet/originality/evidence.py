@@ -1,7 +1,7 @@
-"""What a model's folder keeps of its training data: features or fingerprints, and paths, but never the items.
+"""The evidence of its training data that a model's folder keeps: features or fingerprints, and paths, but no items.
 
-That is less than the items and more than nothing: file names are told, and whoever has a picture or a text can find out
-whether it was trained on, or piece short texts together. Where that matters, train without (`keep_evidence=False`).
+Evidence reveals file names, and whether a given picture or text was trained on; short texts can be reconstructed from
+it. If that matters, train without evidence (`keep_evidence=False`).
 """
 
 import json
@@ -33,15 +33,15 @@ Evidence = Calibration | Fingerprints | Listed
 
 
 def gather(dataset: Dataset) -> Evidence:
-    """What the outputs of a model of these data are to be judged by; refuses where too few data calibrate."""
+    """Computes the evidence of a dataset. Raises Refusal if there are too few data for calibration."""
     modality = dataset.modality
-    index = list(dict.fromkeys(dataset.training))  # canaries are trained on more than once
+    index = list(dict.fromkeys(dataset.training))  # canaries occur more than once
     training, held_out = ([modality.postprocess(dataset.data[i]) for i in side] for side in (index, dataset.validation))
     names = [dataset.sources[i] for i in index]
     if modality.listed:
         return listed(training, held_out, names)
     if modality.compares_spans:
-        whole: dict[str, str] = {}  # with the ends that are held out
+        whole: dict[str, str] = {}  # including held-out ends
         for i, text in zip((*index, *dataset.validation), (*training, *held_out), strict=True):
             name = dataset.sources[i].removesuffix(END)
             whole[name] = whole.get(name, "") + text
@@ -50,15 +50,15 @@ def gather(dataset: Dataset) -> Evidence:
 
 
 def without_beginning(datum: Any, beginning: str | None) -> Any:
-    """What is judged of an output: of a text, all but the beginning that was given; other data, and items of lists,
-    for which no beginning is given here, whole."""
+    """The part of an output that is judged: of a text, all but the given beginning; other data are returned whole.
+    For items of lists, give no beginning."""
     if isinstance(datum, str) and beginning:
         return datum.removeprefix(beginning.partition(GAP)[0])
     return datum
 
 
 def content(evidence: Evidence) -> bytes:
-    """The file's."""
+    """The content of the evidence file."""
     names = zlib.compress(json.dumps(list(evidence.names)).encode())
     kept: dict[str, np.ndarray] = {"names": np.frombuffer(names, np.uint8)}
     facts = {"format": FORMAT, "held_out": str(evidence.held_out), "kind": type(evidence).__name__}
@@ -77,13 +77,13 @@ def content(evidence: Evidence) -> bytes:
 
 
 def load(folder: Path, modality: Modality) -> Evidence | None:
-    """What outputs of the model in a folder are judged by, see `judging`; None where there is nothing. What cannot be
-    evidence is a Refusal."""
+    """The evidence in a model's folder, if it suffices for verdicts (see `judging`), else None. Raises Refusal if the
+    file is damaged."""
     return judging(read(folder, modality))
 
 
 def read(folder: Path, modality: Modality) -> Evidence | None:
-    """All that the model in a folder keeps, though it be too little to judge by; the rest as in `load`."""
+    """As `load`, but also returns evidence that is too little for verdicts."""
     path = Path(folder) / EVIDENCE
     if not path.is_file():
         return None
@@ -91,18 +91,18 @@ def read(folder: Path, modality: Modality) -> Evidence | None:
         with safe_open(path, framework="numpy") as file:
             facts, kept = dict(file.metadata() or {}), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         if facts.get("format") != FORMAT:
-            raise ValueError(f"format {facts.get('format')!r}, and this septet reads {FORMAT}")
+            raise ValueError(f"format {facts.get('format')!r}, but this version of septet reads {FORMAT}")
         found = _restored(facts, kept, modality)
         if (judge := judging(found)) is not None:
-            judge.verdicts(_example(modality))  # it can be used at all: as many features as this version makes
+            judge.verdicts(_example(modality))  # checks that it is usable: as many features as this version has
         return found
     except (SafetensorError, LookupError, ValueError, TypeError, RuntimeError, OSError, zlib.error) as error:
         raise Refusal(f"{path} cannot be read as evidence ({error}); train the model again to have it") from error
 
 
 def _example(modality: Modality) -> list[Any]:
-    """One datum to try evidence on; none of a kind that makes no canaries: its features are compared with what was kept
-    when the first datum is judged."""
+    """A datum to check evidence with; none if the modality has no canaries: its features are then checked when the
+    first datum is judged."""
     try:
         return [modality.canary(0)]
     except Refusal:
@@ -110,13 +110,13 @@ def _example(modality: Modality) -> list[Any]:
 
 
 def judging(kept: Evidence | None) -> Evidence | None:
-    """The same, where it can judge outputs: of few texts too little is held out for that, and their lines alone are
-    known."""
+    """Returns the evidence if it suffices for verdicts, else None: with few texts, too little is held out, and only
+    their lines are known."""
     return None if isinstance(kept, Fingerprints) and not kept.honest else kept
 
 
 def lines_marked(kept: Evidence | None, lines: Sequence[str]) -> list[bool] | None:
-    """Whether each line stands in the texts that were learned from; None where that is not known."""
+    """Whether each line occurs in the training texts; None if that is unknown."""
     return stand(lines, kept.line_l) if isinstance(kept, Fingerprints | Listed) and len(kept.line_l) else None
 
 
@@ -124,15 +124,15 @@ def _restored(facts: Mapping[str, str], kept: Mapping[str, np.ndarray], modality
     names, held_out = _names(kept["names"].tobytes()), int(facts["held_out"])
     if facts["kind"] == "Listed":
         if len(kept["hash_k"]) != len(kept["place_k"]) or not len(names) or (kept["place_k"] >= len(names)).any():
-            raise ValueError("its parts do not belong together")
+            raise ValueError("its parts are inconsistent")
         return Listed(names, kept["hash_k"], kept["place_k"], kept["line_l"], held_out)
     if facts["kind"] == "Fingerprints":
         honest = {
             int(name.removeprefix("honest.")): array for name, array in kept.items() if name.startswith("honest.")
         }
         if len(kept["start_n"]) != len(names) or len(kept["hash_k"]) != len(kept["place_k"]):
-            raise ValueError("its parts do not belong together")
-        line_l = kept.get("line_l", np.zeros(0, np.uint64))  # lines came to be kept later
+            raise ValueError("its parts are inconsistent")
+        line_l = kept.get("line_l", np.zeros(0, np.uint64))  # older files have no lines
         return Fingerprints(names, kept["hash_k"], kept["place_k"], kept["start_n"], honest, held_out, line_l)
     features = []
     while f"codes_RA.{len(features)}" in kept:
@@ -140,7 +140,7 @@ def _restored(facts: Mapping[str, str], kept: Mapping[str, np.ndarray], modality
         tensors = {name.removesuffix(end): torch.from_numpy(a) for name, a in kept.items() if name.endswith(end)}
         features.append(reduced.restored(tensors))
     if not features or any(len(way) != len(names) for way in features) or len(kept["scale"]) != len(features):
-        raise ValueError("its parts do not belong together")
+        raise ValueError("its parts are inconsistent")
     digests = (row.tobytes() for row in kept["digests"])
     place_of = {key: int(place) for key, place in zip(digests, kept["places"], strict=True)}
     if not all(0 <= place < len(names) for place in place_of.values()):
@@ -153,5 +153,5 @@ def _names(compressed: bytes) -> Sequence[str]:
     text = unpacker.decompress(compressed, NAMES_BYTES)
     found: Any = json.loads(text)
     if not unpacker.eof or not isinstance(found, list) or not all(isinstance(name, str) for name in found):
-        raise ValueError("its names are no list of texts")
+        raise ValueError("its names are not a list of strings")
     return found

@@ -154,11 +154,11 @@ def _plain(data: Sequence[Any], modality: Modality) -> list[Reduced]:
 def _ways(
     data: Sequence[Any], features_W: list[Reduced], modality: Modality
 ) -> Iterator[tuple[Iterator[Tensor], Reduced]]:
-    """For each way of looking, the data's features, and what was kept of the training items'."""
+    """For each view, the features of the data, and those of the training items."""
     ways = modality.views(data)
     if len(ways) != len(features_W):
-        found = f"{len(ways)} ways of looking, and {len(features_W)}"
-        raise Refusal(f"{found} were kept by another version of the modality; train the model again")
+        found = f"{len(ways)} views of the data, but the evidence has {len(features_W)}"
+        raise Refusal(f"{found}, from another version of the modality; train the model again")
     return zip(ways, features_W, strict=True)
 
 
@@ -176,7 +176,7 @@ def _crowd(distance_QR: Tensor) -> Any:
 def _nearness(
     data: Sequence[Any], features_W: list[Reduced], modality: Modality, excluded: Sequence[Sequence[int]] = ()
 ) -> _Nearness:
-    """Compares data with the training items; `excluded` are the training items that are left out for each datum."""
+    """Compares data with the training items; `excluded` are the training items that are skipped for each datum."""
     rows: list[list[np.ndarray]] = []
     size = max(1, min(CHUNK, CELLS // (CHANGES * len(features_W[0]))))
     for number, chunk in enumerate(_chunks(data, size)):

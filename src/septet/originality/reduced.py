@@ -41,8 +41,8 @@ class Reduced:
         if features_nF.shape[1:] != self.centre_F.shape:
             found, kept = features_nF.shape[1], len(self.centre_F)
             raise Refusal(
-                f"features of {found} numbers, and {kept} were kept by another version of the modality; train the "
-                "model again"
+                f"features of {found} numbers, but the evidence has {kept}, from another version of the modality; "
+                "train the model again"
             )
         along, rest = _projected(features_nF - self.centre_F, self.axes_FA)
         return torch.cat([along, rest[:, None]], 1)
@@ -99,5 +99,5 @@ def restored(found: dict[str, Tensor]) -> Reduced:
     items, axes = kept.codes_RA.shape
     shapes = [tuple(t.shape) for t in (kept.axes_FA, kept.centre_F, kept.step_A, kept.rest_R)]
     if shapes != [(len(kept.centre_F), axes), (len(kept.centre_F),), (axes,), (items,)]:
-        raise ValueError(f"features of shapes {shapes} do not belong together")
+        raise ValueError(f"features of inconsistent shapes {shapes}")
     return kept
