@@ -64,7 +64,9 @@ def image_diffusion(
     else:
         chosen, model = Choice({"batch": batch or 64, "rate": rate or 0.02, "average": average or 0.999}), start
     if not isinstance(model.codec, Patches) or not isinstance(model.process, Flow):
-        raise Refusal(f"start={model.name}: image_diffusion goes on only from a diffusion model of patches")
+        raise Refusal(
+            f"start={model.name}: image_diffusion can only fine-tune a diffusion model of patches; choose one"
+        )
     pictures.batch, compiled = chosen.options["batch"], seconds is not None and seconds >= 600
     fit = Settings(rate=chosen.options["rate"], average=chosen.options["average"], compile=compiled, best=False)
     stage = Stage("diffusion", model, lambda: pictures.batches(model.conditioner), fit)
