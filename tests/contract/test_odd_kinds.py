@@ -139,7 +139,7 @@ def test_it_draws_and_every_file_tells_what_made_it(kind: str, trained, works):
     assert len(files) == 3
     assert f"the model {kind}" in works("check", files[0])
     told = works("audit", files[0], "--model", trained(kind))
-    assert "it comes out the same" in told
+    assert "gives an identical result" in told
     page = Path(f"made/{files[0].stem}-audit/index.html").read_text()
     assert files[0].name in page
 
@@ -150,7 +150,7 @@ def test_a_file_that_was_changed_is_found_out(kind: str, trained, works):
     record, stream = modality.record(path), np.random.default_rng(1)
     assert record is not None
     modality.write(example(kind, stream), path, record)
-    assert "it comes out different" in works("audit", path, "--model", trained(kind))
+    assert "gives another result" in works("audit", path, "--model", trained(kind))
 
 
 def test_what_is_given_comes_back_exactly_around_the_part_drawn_anew(kind: str, data, trained, works):

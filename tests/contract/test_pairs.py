@@ -115,7 +115,7 @@ def test_a_command_takes_files_and_the_record_keeps_their_hash(model: Generator,
     code, out, err = septet(*audited)
     assert code == 0 and "add given=@0.png" in out, err
     code, out, err = septet(*audited, f"given=@{given}")
-    assert code == 0 and "it comes out the same" in out, err
+    assert code == 0 and "gives an identical result" in out, err
     code, _, err = septet(*audited, f"given=@{folder / 'originals' / '1.png'}")
     assert code == 2 and "the output was generated from another file" in err
     code, _, err = septet("generate", painter, "dark", f"sketch=@{given}")
