@@ -89,7 +89,7 @@ def digits(root: Path, data: Path) -> Curve:
 
 
 def score(model: Generator, fresh: tuple[list[Any], list[Any]]) -> float:
-    """The loss, with the same noise for all models, over batches of equal size; a remainder is left out."""
+    """The loss, with the same noise for all models, over batches of equal size; a remainder is omitted."""
     torch.manual_seed(0)
     data, prompts = fresh
     cuts = range(0, len(data) - ROWS + 1, ROWS)
@@ -99,15 +99,15 @@ def score(model: Generator, fresh: tuple[list[Any], list[Any]]) -> float:
 def points(curve: Curve, budget: str, sizes: tuple[int, ...], root: Path) -> Iterator[Figure]:
     starter = models.load(curve.starter) if curve.starter else None
     if starter:
-        yield Figure(f"{curve.unit}, {curve.starter} as it comes", score(starter, curve.fresh))
+        yield Figure(f"{curve.unit}, {curve.starter} without training", score(starter, curve.fresh))
     for size in sizes:
         source = curve.source(size)
         for start in (None, starter) if starter else (None,):
             out = root / f"{curve.unit}-{size}-{'adapted' if start else 'anew'}"
             length: dict[str, Any] = {"steps": curve.steps} if curve.steps else {"budget": budget}
             model = runs.train(source, curve.recipe, out, start=start, **length, **curve.options)
-            told = f"from {curve.starter}" if start else "from nothing"
-            yield Figure(f"{size:,} {curve.unit} {told}", score(model, curve.fresh))
+            start_name = f"fine-tuned from {curve.starter}" if start else "from scratch"
+            yield Figure(f"{size:,} {curve.unit} {start_name}", score(model, curve.fresh))
 
 
 def main() -> None:

@@ -184,9 +184,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=[*TECHNOLOGIES, BOUND], default=[*TECHNOLOGIES, BOUND])
     parser.add_argument("--budget", help="overrides each technology's own")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument(
-        "--out", type=Path, help="where models and sample sheets stay; a new temporary folder if left out"
-    )
+    parser.add_argument("--out", type=Path, help="folder for models and sample sheets; default: a new temporary folder")
     asked, began = parser.parse_args(), time.monotonic()
     path = asked.data / "mnist.npz"
     if not path.exists():

@@ -55,7 +55,7 @@ def thin_icons(archives: Path) -> Iterator[tuple[str, str, bytes]]:
 
 def flat_emoji(archives: Path) -> Iterator[tuple[str, str, bytes]]:
     """The same for FxEmojis (Mozilla, Apache-2.0), as PNG. Its names are words run together: those that match a label
-    or short name in emojibase are captioned by that label, the others are left out."""
+    or short name in emojibase are captioned by that label, the others are omitted."""
     labels, names = fetch(*emoji.LABELS, archives), {}
     known = {code: entry["label"] for code, entry in emoji.labels(archives).items()}
     for source in ("joypixels", "iamcal", "github"):
@@ -112,7 +112,7 @@ def judged(model: Generator, mine: Path, others: Path) -> dict[str, float]:
     return found | {word: words.count(word) / len(words) for word in ("new", "close", "copy")}
 
 
-def held_out_loss(folder: Path) -> float:
+def validation_loss(folder: Path) -> float:
     """The best validation loss of a run's last stage, which is that of the saved weights."""
     stages = json.loads((folder / "run.json").read_text())["stages"]
     return list(stages.values())[-1]["validation_loss"]
@@ -125,7 +125,7 @@ def main() -> None:
     parser.add_argument("--budget", default="10m")
     parser.add_argument("--seed", type=int, default=0, help="of the trainings")
     parser.add_argument("--network", default="auto", help="the size of the network: auto, or the name of a size")
-    parser.add_argument("--out", type=Path, help="keeps folders and models there")
+    parser.add_argument("--out", type=Path, help="folder for data and models; default: a new temporary folder")
     asked, began = parser.parse_args(), time.monotonic()
     budget, root = "40s" if asked.quick else asked.budget, asked.out or Path(tempfile.mkdtemp(prefix="septet-style-"))
     figures: list[Figure] = []
@@ -147,9 +147,9 @@ def compared(name: str, mine: Path, others: Path, budget: str, seed: int, networ
         if (started is None) != (way == "from nothing"):
             raise SystemExit(f"{out}: started from {started}")
         share = {"time, share of the budget": seconds / seconds_of(budget)}
-        found[way] = share | {"held-out loss": held_out_loss(out)} | judged(model, mine, others)
+        found[way] = share | {"validation loss": validation_loss(out)} | judged(model, mine, others)
     least, most = {"coverage": "at_least"}, {"frechet distance": "at_most", "kernel distance": "at_most"}
-    most |= {"held-out loss": "at_most"} if name == "icons" else {}
+    most |= {"validation loss": "at_most"} if name == "icons" else {}
     for way, values in found.items():
         for key, value in values.items():
             demand = {}

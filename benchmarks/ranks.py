@@ -113,7 +113,7 @@ def speed(options: dict[str, Any], count: int) -> Iterator[Figure]:
     yield Figure("one process", statistics.median(found["one"]), "samples/s")
     yield Figure("two ranks", statistics.median(found["two"]), "samples/s")
     yield Figure("two ranks / one process", rounds.ratio(found, "two", "one"), "times", at_least=FASTER)
-    yield Figure("processor time a sample", (taken["two"] - first["two"]) / (taken["one"] - first["one"]), "times")
+    yield Figure("processor time per sample", (taken["two"] - first["two"]) / (taken["one"] - first["one"]), "times")
 
 
 def loss(path: Path, steps: int, seeds: tuple[int, ...]) -> Iterator[Figure]:
@@ -128,8 +128,8 @@ def loss(path: Path, steps: int, seeds: tuple[int, ...]) -> Iterator[Figure]:
     one, two = zip(*((curve(1, seed), curve(2, seed)) for seed in seeds), strict=True)
     ends = [[losses[-1] for losses in curves] for curves in (one, two)]
     means = [[statistics.mean(at) for at in zip(*curves, strict=True)] for curves in (one, two)]
-    yield Figure("held-out loss, one process", means[0][-1], "nats")
-    yield Figure("held-out loss, two ranks", means[1][-1], "nats")
+    yield Figure("validation loss, one process", means[0][-1], "nats")
+    yield Figure("validation loss, two ranks", means[1][-1], "nats")
     yield Figure("mean curves apart, at most", max(abs(a - b) for a, b in zip(*means, strict=True)), "nats")
     if len(seeds) > 1:
         yield Figure("spread of one process", statistics.stdev(ends[0]), "nats")

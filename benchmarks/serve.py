@@ -108,7 +108,7 @@ def measured(asked: argparse.Namespace) -> list[Figure]:
         Figure("turned away", load.answers["429"]),
         Figure("left", load.answers["left"]),
         Figure("anything else", wrong, at_most=0),
-        Figure("tokens a second, all clients", load.answers["200"] * TOKENS / seconds, "tokens/s"),
+        Figure("tokens per second, all clients", load.answers["200"] * TOKENS / seconds, "tokens/s"),
         Figure("an answer, median", times[9], "s"),
         Figure("an answer, 95th percentile", times[18], "s"),
         Figure("memory", late / 1e6, "MB"),

@@ -79,7 +79,7 @@ def main() -> None:
     weight_n = np.array(trust)[length_n]
     both, alone = np.log(weight_n * index_n + (1 - weight_n) * model_n), np.log(np.maximum(model_n, 1e-30))
     report.answer(
-        [Figure("nats a symbol, the model alone", -alone.mean()), Figure("- with the index", -both.mean())],
+        [Figure("nats per token, the model alone", -alone.mean()), Figure("- with the index", -both.mean())],
         began,
         asked.quick,
     )

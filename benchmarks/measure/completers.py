@@ -99,7 +99,7 @@ def counted(codec: Symbols, texts: list[str], validation: list[Case]) -> Draw:
         return sum(exact(draw(case, share), case.line) for case in validation)
 
     best = max(SHARES, key=right)
-    print(f"n-gram: {len(symbols):,} symbols, cache {best}", flush=True)
+    print(f"n-gram: {len(symbols):,} tokens, cache {best}", flush=True)
     return lambda case: draw(case, best)
 
 
