@@ -23,13 +23,13 @@ from septet.space import Refusal
 
 COLOURS = 96  # of all styles together
 LENGTH = 448  # most symbols of a drawing, including its end
-UNSEEN, UNSEEN_IN_ALL = 0.002, 0.006  # largest mean pixel differences from leaving out one figure, and all of them
+UNSEEN, UNSEEN_IN_ALL = 0.002, 0.006  # largest mean pixel differences when one figure is omitted, and all of them
 WORST = 0.035  # largest mean difference of premultiplied 48 x 48 pixels between a drawing and its source
 SIDE = 48  # a multiple of emoji.THUMBNAIL
 
 
 def draw(item: emoji.Emoji) -> tuple[Drawing, np.ndarray] | str:
-    """The drawing and its uint8 thumbnail; or the reason to leave it out."""
+    """The drawing and its uint8 thumbnail; or the reason to omit it."""
     try:
         drawing = visible(READER.take(item.source))
     except Refusal:
@@ -85,7 +85,7 @@ class Collection:
 
 
 def build(out: Path, archives: Path) -> Counter[str]:
-    """Writes the data to `out`; returns how many drawings were left out, by reason."""
+    """Writes the data to `out`; returns how many drawings were omitted, by reason."""
     items = list(emoji.gather(archives, emoji.DRAWN))
     torch.set_num_threads(1)
     with multiprocessing.Pool(2) as pool:
@@ -149,6 +149,6 @@ if __name__ == "__main__":
     parser.add_argument("--out", type=Path, default=emoji.CACHE / "emoji-drawings.npz")
     parser.add_argument("--archives", type=Path, default=emoji.CACHE)
     options = parser.parse_args()
-    print("left out:", dict(build(options.out, options.archives)))
+    print("omitted:", dict(build(options.out, options.archives)))
     print(report(options.out))
     print(options.out)

@@ -121,8 +121,8 @@ def gather(archives: Path) -> Iterator[Icon]:
 
 
 def draw(icon: Icon) -> tuple[np.ndarray, np.ndarray, str]:
-    """(int16 symbols, uint8 greyscale of 32 pixels, "") of an icon; or two empty arrays and the reason to leave it
-    out."""
+    """(int16 symbols, uint8 greyscale of 32 pixels, "") of an icon; or two empty arrays and the reason to omit
+    it."""
     nothing = np.zeros(0, dtype=np.int16)
     try:
         drawing = arrange(parse_svg(icon.source.encode()))
@@ -179,7 +179,7 @@ def twins(shades_BSS: Tensor, splits: np.ndarray) -> np.ndarray:
 
 
 def build(out: Path, archives: Path) -> dict[str, int]:
-    """Writes the data to `out`; returns how many icons were left out, by reason."""
+    """Writes the data to `out`; returns how many icons were omitted, by reason."""
     icons = list(gather(archives))
     torch.set_num_threads(1)
     with multiprocessing.Pool(2) as pool:
@@ -252,6 +252,6 @@ if __name__ == "__main__":
     parser.add_argument("out", nargs="?", type=Path, default=CACHE / "icons.npz")
     parser.add_argument("archives", nargs="?", type=Path, default=CACHE)
     options = parser.parse_args()
-    print("left out:", build(options.out, options.archives))
+    print("omitted:", build(options.out, options.archives))
     print(report(options.out))
     print(options.out)

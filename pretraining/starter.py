@@ -48,7 +48,9 @@ class Starter:
         for progress in runs.training(options.data, recipe, work, budget, seed=options.seed, start=start, **chosen):
             if progress.message or (progress.step and progress.step.validation is not None):
                 step = progress.step
-                figures = f"step {step.step} loss {step.losses['loss']:.4f} held-out {step.validation}" if step else ""
+                figures = (
+                    f"step {step.step} loss {step.losses['loss']:.4f} validation {step.validation}" if step else ""
+                )
                 print(f"{progress.share:.1%} {progress.stage} {figures} {progress.message or ''}", flush=True)
         if options.publish:
             first = models.resolve(options.start) if options.start else None
