@@ -119,10 +119,10 @@ def test_what_cannot_be_adapted_or_exported_is_refused(folder: Path, tmp_path: P
 @pytest.mark.parametrize(
     "change, said",
     [
-        ({"rank": "abc"}, "does not say which model"),
-        ({"alpha": []}, "does not say which model"),
+        ({"rank": "abc"}, "does not name the model"),
+        ({"alpha": []}, "does not name the model"),
         ({"reference": "own"}, "holds adapters itself"),
-        (None, "does not say which model"),
+        (None, "does not name the model"),
     ],
 )
 def test_adapters_that_belong_nowhere_are_refused(change: dict | None, said: str, folder: Path, tmp_path, monkeypatch):

@@ -94,10 +94,10 @@ def _pairs(audited: Audited) -> float | None:
     items += [i for i in dataset.validation if i not in set(items)][: max(0, RIVALS - len(items))]
     real = modality.features([modality.postprocess(dataset.data[i]) for i in items])
     apart = torch.cdist(modality.features([output.datum for output, _ in own]), real)
-    said = [keys[i] for i in items]
+    prompts = [keys[i] for i in items]
     wins = []
     for row, (_, index) in zip(apart, own, strict=True):
-        others = torch.tensor([prompt != keys[index] for prompt in said])
+        others = torch.tensor([prompt != keys[index] for prompt in prompts])
         if bool(others.any()):
             wins.append(float((row[items.index(index)] < row[others]).float().mean()))
     return float(np.mean(wins)) if wins else None

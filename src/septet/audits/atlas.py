@@ -25,7 +25,9 @@ def view(audited: Audited) -> Section | None:
             (o.datum, f"{o.record['prompt'] or 'no prompt'}, seed {o.record['seed']}") for o in audited.outputs[:EACH]
         ],
     }
-    groups = {name: [(modality.postprocess(d), said) for d, said in group] for name, group in groups.items() if group}
+    groups = {
+        name: [(modality.postprocess(d), caption) for d, caption in group] for name, group in groups.items() if group
+    }
     features = {name: modality.features([d for d, _ in group]).double() for name, group in groups.items()}
     real = torch.cat([f for name, f in features.items() if name != "generated"])
     centre = real.mean(0)
@@ -33,8 +35,8 @@ def view(audited: Audited) -> Section | None:
     share = float((lengths[:2] ** 2).sum() / (lengths**2).sum().clamp(min=1e-30))
     dots = {
         name: [
-            ((float(x), float(y)), uri(modality.preview(datum, SMALL)), f"{name}: {said}")
-            for (x, y), (datum, said) in zip(((features[name] - centre) @ axes[:2].T).tolist(), group, strict=True)
+            ((float(x), float(y)), uri(modality.preview(datum, SMALL)), f"{name}: {caption}")
+            for (x, y), (datum, caption) in zip(((features[name] - centre) @ axes[:2].T).tolist(), group, strict=True)
         ]
         for name, group in groups.items()
     }

@@ -28,7 +28,7 @@ def view(audited: Audited) -> Section | None:
     with strong guidance. Without labels, clusters of similar items are used as values."""
     labels = survey.labels(audited.dataset)
     tiles: list[Tile] = []
-    if not labels or all(_said(audited, name) is None for name in labels):
+    if not labels or all(_open_prompts(audited, name) is None for name in labels):
         found = _groups(audited)
         if found is None:
             return None
@@ -45,7 +45,7 @@ def view(audited: Audited) -> Section | None:
             figures[name] = {"judge_accuracy": judge.accuracy, "guessing": judge.guessing}
             continue
         share = _in_data(audited, values, judge)
-        prompts = _said(audited, name) if name != "group" else [output.prompt for output in audited.outputs]
+        prompts = _open_prompts(audited, name) if name != "group" else [output.prompt for output in audited.outputs]
         drawn = {
             g: judge.shares(judge.read(_drawn(audited, prompts or [None], g))) for g in _guidances(audited, prompts)
         }
@@ -62,7 +62,7 @@ def view(audited: Audited) -> Section | None:
     return Section("bias", "Bias", sentences, tiles, bars=bars, figures=figures)
 
 
-def _said(audited: Audited, name: str) -> list[Prompt] | None:
+def _open_prompts(audited: Audited, name: str) -> list[Prompt] | None:
     """Held-out prompts without the attribute `name`; [None], no prompt, for labels and unconditional models; else
     None."""
     index = audited.dataset.validation or audited.dataset.training

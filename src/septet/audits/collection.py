@@ -42,7 +42,7 @@ def _licensed(found: list[dict[str, str]]) -> str:
 
 def _sample(dataset: Dataset, source: Path, sizes: dict[str, dict[str, float]]) -> Section:
     chosen = np.random.Generator(np.random.Philox(0)).permutation(len(dataset))[:SHOWN]
-    tiles = [item(dataset.modality, source, dataset.sources[i], str(_said(dataset, i))) for i in chosen]
+    tiles = [item(dataset.modality, source, dataset.sources[i], str(_caption(dataset, i))) for i in chosen]
     sentences = [
         f"{name.capitalize()}: {spread['smallest']:,.0f} to {spread['largest']:,.0f}, half of them up to "
         f"{spread['median']:,.0f}."
@@ -51,7 +51,7 @@ def _sample(dataset: Dataset, source: Path, sizes: dict[str, dict[str, float]]) 
     return Section("items", "Random items", sentences, tiles, figures={"sizes": sizes} if sizes else {})
 
 
-def _said(dataset: Dataset, index: int) -> str:
+def _caption(dataset: Dataset, index: int) -> str:
     prompt = spoken(dataset.prompts[index], dataset.contents)
     return (
         ", ".join(f"{k}={v}" for k, v in prompt.items())

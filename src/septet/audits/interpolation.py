@@ -23,7 +23,7 @@ def view(audited: Audited) -> Section | None:
         frames = model.interpolate((prompt, prompt), (seed, seed + 1), FRAMES)
     except Refusal:
         return None
-    said = spoken(prompt, model.conditioner.contents)
+    words = spoken(prompt, model.conditioner.contents)
     drawn = [tile(model.modality, output.datum, f"{k / (FRAMES - 1):.0%}") for k, output in enumerate(frames)]
     first, last = (model.modality.preview(frames[k].datum, TILE).convert("RGBA") for k in (0, -1))
     last = last.resize(first.size)
@@ -33,7 +33,7 @@ def view(audited: Audited) -> Section | None:
         names = [audited.evidence.nearest(output.datum, 1)[0][0] for output in frames]
         strips.append([item(model.modality, audited.source, name, f"nearest: {name}") for name in names])
     sentences = [
-        f"From seed {seed} to seed {seed + 1}{f', both for {said!r}' if said else ''}.",
+        f"From seed {seed} to seed {seed + 1}{f', both for {words!r}' if words else ''}.",
         "A model that generalises generates a plausible item at each step; one that has memorised items jumps from one "
         "to another. A cross-fade of pixels, for comparison, shows both at once.",
     ]

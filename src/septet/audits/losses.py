@@ -22,12 +22,12 @@ def hear(model: Generator, prompts: Sequence[Prompt]) -> Context:
 def item_loss(model: Generator, datum: Any, prompt: Prompt, looks: int) -> dict[str, Tensor]:
     """As Process.validation, for one item, and differentiable. If the loss depends on noise, it is averaged over a
     batch of `looks` copies whose noise levels or masks are stratified, and the same for every item."""
-    heard = hear(model, [prompt])
+    context = hear(model, [prompt])
     with torch.no_grad():
         latents = model.encode([datum]).to(model.device)
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        figures = model.eval().process.validation(latents.expand(looks, *latents.shape[1:]), heard.rows([0] * looks))
+        figures = model.eval().process.validation(latents.expand(looks, *latents.shape[1:]), context.rows([0] * looks))
     if figures is None:
         raise Refusal(f"{type(model.process).__name__} has no loss of single items")
     return {"loss": figures["loss"], "weight": figures["weight"] / looks}

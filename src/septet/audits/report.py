@@ -26,8 +26,8 @@ def sections(audited: Audited, table: Sequence[str]) -> list[Section]:
     modality, contents = audited.model.modality, audited.model.conditioner.contents
     first = audited.outputs[:SHOWN]
     tiles = [tile(modality, o.datum, str(spoken(o.prompt, contents) or f"seed {o.record['seed']}")) for o in first]
-    said = any(output.record["prompt"] for output in first)
-    prompts = "" if not said else " for held-out prompts" if len(audited.dataset) else " for words from training"
+    prompted = any(output.record["prompt"] for output in first)
+    prompts = "" if not prompted else " for held-out prompts" if len(audited.dataset) else " for words from training"
     drawn = Section("drawn", "Samples", [f"The first samples{prompts}, not selected."], tiles)
     found = [section for view in VIEWS if (section := _seen(view, audited)) is not None]
     return [

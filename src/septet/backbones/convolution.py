@@ -138,11 +138,11 @@ class Generative(Part, nn.Module):
         if self.told is not None:
             x = torch.cat([x, self.told(_vector(context, "Generative"))], 1)
         x = to_grid(self.enter(x).unflatten(1, (math.prod(self.shapes[0]), -1)), self.shapes[0])
-        heard = _aligned(context, self.aligned, self.shapes, "Generative")
-        x = self.blocks[0](x + heard[0])
+        aligned = _aligned(context, self.aligned, self.shapes, "Generative")
+        x = self.blocks[0](x + aligned[0])
         for n, (narrow, blocks) in enumerate(zip(self.narrow, self.blocks[1:], strict=True), 1):
             x = F.interpolate(x, self.shapes[n], mode=LINEAR[len(self.shapes[n])])
-            x = blocks(narrow(x) + heard[n])
+            x = blocks(narrow(x) + aligned[n])
         return to_sites(self.leave(F.leaky_relu(x, 0.2))).float()
 
 

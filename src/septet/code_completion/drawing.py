@@ -92,10 +92,10 @@ class Drawing:
         """The number of tokens before their line's probability falls below the floor, and the probability there."""
         chance = 1.0
         for count, (symbol, one) in enumerate(zip(drawn, self.chances, strict=True)):
-            begun = 1.0 if symbol < len(self.pieces) and "\n" in self.pieces[symbol] else chance
-            if begun * one < self.floor:
+            before = 1.0 if symbol < len(self.pieces) and "\n" in self.pieces[symbol] else chance
+            if before * one < self.floor:
                 return count, chance
-            chance = begun * one
+            chance = before * one
         return len(drawn), chance
 
     def _wanted(self, text: str) -> str:
@@ -107,9 +107,9 @@ class Drawing:
         first, *lines = text.split("\n")
         kept = [first]
         for number, line in enumerate(lines, 1):
-            going_on = number == len(lines)  # its end has not been generated
-            shallow = _depth(line) < depth if line.strip() else not going_on and not kept[-1].strip()
-            again = line.strip() and not going_on and line.strip() == kept[-1].strip()
+            unfinished = number == len(lines)  # its end has not been generated
+            shallow = _depth(line) < depth if line.strip() else not unfinished and not kept[-1].strip()
+            again = line.strip() and not unfinished and line.strip() == kept[-1].strip()
             if shallow or again:
                 break
             kept.append(line)

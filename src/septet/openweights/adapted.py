@@ -44,7 +44,7 @@ def read(folder: Path, arguments: dict[str, Any], load: Callable[[str], Generato
     told = arguments.get("base") if isinstance(arguments, dict) else None
     kinds = {"reference": str, "digest": str, "rank": int, "alpha": float | int}
     if not isinstance(told, dict) or not all(isinstance(told.get(name), kind) for name, kind in kinds.items()):
-        raise Refusal(f"{folder} does not say which model its adapters belong to; use another copy")
+        raise Refusal(f"{folder} does not name the model that its adapters belong to; use another copy")
     try:
         base = load(told["reference"])
     except Refusal as error:

@@ -68,7 +68,7 @@ def parts_of(model: Generator) -> tuple[Autoregressive, Symbols]:
 
 
 def merged(process: Autoregressive) -> dict[str, Tensor]:
-    """All weights by name, with adapters merged into those of the base; a tied head is left out."""
+    """All weights by name, with adapters merged into those of the base; a tied head is omitted."""
     adapted = attached(process)
     found: dict[str, Tensor] = {}
     for name, tensor in (*process.named_parameters(), *process.named_buffers()):

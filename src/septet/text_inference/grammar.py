@@ -31,8 +31,8 @@ def check(kind: str, text: str) -> None:
     except subprocess.TimeoutExpired:
         raise Refusal(f"the schema or pattern was not prepared after {PATIENCE_SECONDS} seconds: simplify it") from None
     if run.returncode:
-        told = run.stdout.decode(errors="replace")[:200] if run.returncode == REFUSED else TOO_MUCH
-        raise Refusal(f"the schema or pattern is not supported: {told}")
+        reason = run.stdout.decode(errors="replace")[:200] if run.returncode == REFUSED else TOO_MUCH
+        raise Refusal(f"the schema or pattern is not supported: {reason}")
 
 
 def written(kind: str, text: str) -> str:

@@ -25,13 +25,13 @@ def view(audited: Audited) -> Iterator[Section]:
     model, process = audited.model, audited.model.process
     assert isinstance(process, Flow)
     for _, prompt, latents in items(audited, 1):
-        heard = hear(audited.model, [prompt])
+        context = hear(audited.model, [prompt])
         noise = process.noise([0]).to(latents.device)
         noisy, guessed = [], []
         for level in LEVELS:
             x = _noised(process, latents, noise, level)
             with torch.no_grad():
-                guess = process.answer(x, torch.full((1,), level, device=x.device), None, heard)
+                guess = process.answer(x, torch.full((1,), level, device=x.device), None, context)
             noisy.append(tile(model.modality, model.shown(x)[0], f"{level:.0%} noise"))
             guessed.append(tile(model.modality, model.shown(guess)[0], "prediction"))
         sentences = [
@@ -50,11 +50,11 @@ def _noised(process: Flow, latents: Tensor, noise: Tensor, level: float) -> Tens
 
 
 def _words(audited: Audited, process: Flow, latents: Tensor, noise: Tensor, prompt: str) -> Iterator[Tile]:
-    conditioner, heard = audited.model.conditioner, hear(audited.model, [prompt])
+    conditioner, context = audited.model.conditioner, hear(audited.model, [prompt])
     assert isinstance(conditioner, Text)
     x, level = _noised(process, latents, noise, WORD_LEVEL), torch.full((1,), WORD_LEVEL, device=latents.device)
-    layers = recorded(process, lambda: process.answer(x, level, None, heard))
-    M = 0 if heard.tokens_BMD is None else heard.tokens_BMD.shape[1]
+    layers = recorded(process, lambda: process.answer(x, level, None, context))
+    M = 0 if context.tokens_BMD is None else context.tokens_BMD.shape[1]
     maps = [w[0, :, M:, :M].mean(0) for w in layers if w.shape[-1] == M + process.space.sites]
     if not maps or not M:
         return

@@ -46,5 +46,5 @@ def view(audited: Audited) -> Iterator[Section]:
 
 @torch.no_grad()
 def _scores(audited: Audited, process: Adversarial, rows: list) -> torch.Tensor:
-    model, heard = audited.model, hear(audited.model, [prompt for _, prompt in rows])
-    return process.critic(model.encode([datum for datum, _ in rows]).to(model.device), heard).cpu()
+    model, context = audited.model, hear(audited.model, [prompt for _, prompt in rows])
+    return process.critic(model.encode([datum for datum, _ in rows]).to(model.device), context).cpu()

@@ -28,9 +28,9 @@ def view(audited: Audited) -> Iterator[Section]:
     first = next(items(audited, 1), None)
     if first is None:
         return
-    latents, heard = first[2][:, :LENGTH], hear(audited.model, [first[1]])
+    latents, context = first[2][:, :LENGTH], hear(audited.model, [first[1]])
     scores: list[Tensor] = []
-    weights = recorded(process, lambda: scores.append(process.predict(latents, heard)))
+    weights = recorded(process, lambda: scores.append(process.predict(latents, context)))
     chances_NV = scores[0][0].float().softmax(-1)
     pairs = zip(chances_NV, latents[0].tolist(), strict=True)
     nats = [(float(n), -float(chance[symbol].log())) for n, (chance, symbol) in enumerate(pairs) if symbol >= 0]

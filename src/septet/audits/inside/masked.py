@@ -29,9 +29,9 @@ def view(audited: Audited) -> Iterator[Section]:
     places = torch.linspace(1, max(1, count - 2), GAPS).long().unique().tolist()
     shown = torch.ones(len(places), _width(process, latents), dtype=torch.bool)
     shown[range(len(places)), places] = False
-    heard = hear(audited.model, [prompt]).rows([0] * len(places))
+    context = hear(audited.model, [prompt]).rows([0] * len(places))
     with torch.no_grad():
-        scores = process.predict(latents.expand(len(places), -1), shown.to(latents.device), heard)
+        scores = process.predict(latents.expand(len(places), -1), shown.to(latents.device), context)
     chances = scores[range(len(places)), places].float().softmax(-1).cpu()
     latents_N = latents[0].cpu()
     right = float((chances.argmax(1) == latents_N[places]).float().mean())
