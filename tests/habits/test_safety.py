@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-CODE = sorted(p for name in ("src", "tests", "benchmarks", "starters") for p in (ROOT / name).rglob("*.py"))
+CODE = sorted(p for name in ("src", "tests", "benchmarks", "pretraining") for p in (ROOT / name).rglob("*.py"))
 SOURCE = [path for path in CODE if ROOT / "src" in path.parents]
 PROSE = [*ROOT.glob("*.md"), *ROOT.glob("*.toml"), ROOT / "Makefile", ROOT / "NOTICE", *(ROOT / "docs").rglob("*.md")]
 
