@@ -1,5 +1,6 @@
 """A kind of content that is two files: a modality and a recipe. Nothing else knows of it, and all commands take it."""
 
+import shutil
 import wave
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,8 @@ import pytest
 from installed import installed
 
 from septet import models, recipes
+from septet.originality import evidence
+from septet.originality.fingerprints import Fingerprints
 from septet.storage.references import find_part
 
 
@@ -84,6 +87,7 @@ def test_strings_may_have_captions_and_be_judged_by_spans(tunes: Path, septet, t
     monkeypatch.chdir(tmp_path)
     code, said, error = septet("train", tunes, "--steps", 1, "--out", "mine")
     assert code == 0 and "Captions: 60 from names" in said + error, error
+    assert isinstance(evidence.read(Path("mine"), models.load("mine").modality), Fingerprints)
     code, said, error = septet("generate", "mine", "jig", "length=40")
     assert code == 0 and "Not in the training" not in said, error
     [made] = Path("made").glob("*.abc")
@@ -144,3 +148,12 @@ def test_where_a_file_came_from_is_told_by_its_numbers(trained: Path, septet, tm
     made.write_bytes(made.read_bytes()[:-2] + b"\1\1")
     code, said, error = septet("audit", made, "--model", trained)
     assert code == 0 and "gives another result" in said, error
+
+
+def test_prompts_and_captions_beyond_the_limit_are_told(trained: Path, sounds: Path, septet, tmp_path: Path):
+    code, said, error = septet("generate", trained, "loud " * 40 + "noise", "--out", tmp_path / "made")
+    assert code == 0 and "Ignored, since the prompt is longer than the model's limit: loud, noise." in said, error
+    shutil.copytree(sounds, tmp_path / "noises")
+    (tmp_path / "noises" / "3.txt").write_text("loud " * 80)
+    code, said, error = septet("train", tmp_path / "noises", "--steps", 1, "--out", tmp_path / "mine")
+    assert code == 0 and "1 prompts are longer than the model's limit; their ends are ignored." in said + error, error

@@ -9,6 +9,7 @@ from septet.conditioners.text import Text
 from septet.generator import Generator, Given
 from septet.modalities.text import Text as Prose
 from septet.processes.autoregressive import Autoregressive
+from septet.space import Refusal
 
 
 @pytest.fixture(scope="module")
@@ -28,3 +29,16 @@ def test_a_prompt_is_the_beginning_where_the_modality_says_so(writer: Generator)
     assert [m.done for m in mixed if m.outputs] == [1, 2, 3, 4] and {m.total for m in mixed} == {4}
     captioned = Generator(Prose(), writer.codec, writer.process, Text.learned(32, ["a red apple"], layers=1, inner=16))
     assert not captioned.begins
+
+
+class Tune(Prose):
+    """A string, judged by spans, that no prompt begins."""
+
+    begins = False
+
+
+def test_a_string_whose_modality_does_not_say_so_is_not_begun(writer: Generator):
+    tuner = Generator(Tune(), writer.codec, writer.process, Nothing())
+    assert tuner.modality.compares_spans and not tuner.begins
+    with pytest.raises(Refusal, match="prompt 'abba': this model was trained without prompts"):
+        tuner.generate("abba", seed=3)

@@ -71,6 +71,14 @@ def test_four_channels_are_rgba_only_where_a_codec_is_told_so(make):
             assert not alpha or not codec.decode(codec.encode(data))[..., :3].any() or make is not Patches
 
 
+def test_the_order_of_four_channels_matters_to_a_distance_only_where_they_are_rgba():
+    drawn, data = reals(8, 8, 4), reals(8, 8, 4).flip(0)
+    for alpha in (True, False):
+        distance = Crispness(alpha=alpha)
+        same = torch.allclose(distance(drawn, data), distance(drawn.flip(-1), data.flip(-1)))
+        assert same == (not alpha)
+
+
 @pytest.mark.parametrize(
     "kind, options",
     [

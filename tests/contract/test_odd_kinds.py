@@ -14,6 +14,7 @@ import pytest
 from installed import installed
 
 from septet import models, runs
+from septet.audits import origin
 from septet.modalities.digests import digest
 from septet.storage import references
 
@@ -140,8 +141,9 @@ def test_it_draws_and_every_file_tells_what_made_it(kind: str, trained, works):
     assert f"the model {kind}" in works("check", files[0])
     told = works("audit", files[0], "--model", trained(kind))
     assert "gives an identical result" in told
-    page = Path(f"made/{files[0].stem}-audit/index.html").read_text()
+    page, modality = Path(f"made/{files[0].stem}-audit/index.html").read_text(), kind_class(kind)()
     assert files[0].name in page
+    assert modality.html(modality.read(files[0]), origin.LARGE) in page  # all of it, as the modality shows it
 
 
 def test_a_file_that_was_changed_is_found_out(kind: str, trained, works):
@@ -196,6 +198,7 @@ def test_a_model_is_audited(kind: str, data, trained, works):
 def test_it_is_served(kind: str, trained):
     from fastapi.testclient import TestClient
 
+    from septet.cli import serving
     from septet.serve.api import Server, application
     from septet.serve.engine import Engine
 
@@ -204,6 +207,10 @@ def test_it_is_served(kind: str, trained):
     with TestClient(application(server)) as client:
         asked = {"model": str(trained(kind)), "n": 2, "seed": 5}
         answer = client.post("/v1/generations", json=asked)
+        refused = client.post("/v1/images/generations", json=asked | {"prompt": "red"})
+    assert refused.status_code == 400 and f"generates {kind}, not pictures" in refused.text
+    _, _, defaults = serving._models([str(trained(kind))])
+    assert {use for use, name in defaults.items() if name == str(trained(kind))} == {"generation"}
     assert answer.status_code == 200, answer.text
     found = answer.json()["data"]
     assert len(found) == 2 and found[0]["record"]["seed"] == 5
@@ -220,6 +227,7 @@ def test_it_is_in_the_gallery(kind: str, trained, works, tmp_path: Path, monkeyp
     monkeypatch.setattr(gallery, "_answered", lambda: iter(()))  # it would be fetched
     shown = [outputs for title, outputs in gallery._drawn() if kind in title]
     assert shown and all(output.modality.name == kind for output in shown[0])
+    assert all(output.modality.html(output.datum) in gallery._figure(output, Path("a")) for output in shown[0])
 
 
 def test_canaries_that_are_not_made_for_it_are_refused(kind: str, data, septet, tmp_path: Path, monkeypatch):

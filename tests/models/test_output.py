@@ -113,6 +113,18 @@ def test_it_shows_itself():
         _ = picture.text
 
 
+class Levels(Dot):
+    """uint8 (1, 3): bytes in two axes that are no picture."""
+
+    def preview(self, datum, size: int = 128) -> Image.Image:
+        return super().preview(tuple(datum[0].tolist()), size)
+
+
+def test_bytes_that_are_no_picture_are_shown_by_their_preview():
+    output = Output(np.array([[255, 0, 0]], np.uint8), {"seed": 1}, Levels())
+    assert output.image.size == (512, 512) and output.image.getpixel((0, 0)) == (255, 0, 0, 255)
+
+
 def test_a_sheet_shows_each_output():
     outputs = Outputs([dot(n, datum=colour) for n, colour in enumerate(["red", "lime", "blue"])])
     sheet = outputs.sheet(size=16)
