@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from counting import Clock
@@ -93,3 +94,13 @@ def test_a_budget_is_left_unspent_where_more_would_only_overfit(
     remarks = models.card(tmp_path / "model")["stages"]["gpt"].get("remarks", [])
     assert any("Ended early" in remark for remark in remarks) == ends
     assert any("remarks" in row for row in log(tmp_path / "model")) == ends
+
+
+def test_few_pictures_get_a_small_network_and_few_passes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    pictures = [np.full((8, 8, 4), 9 * n, np.uint8) for n in range(20)]
+    at(monkeypatch, 0.01)
+    arguments = {"source": pictures, "recipe": "image_diffusion", "out": tmp_path / "model", "size": 8}
+    said, recorded = begun({**arguments, "budget": 599.0}, 1)  # a longer one compiles
+    items = next(int(line.split()[0]) for message in said for line in message.splitlines() if " training items" in line)
+    assert "network s" in recorded["why"] and f"about {-(-300 * items // 32)} steps" in recorded["why"]
+    assert recorded["chosen"]["width"] == 128

@@ -41,10 +41,11 @@ class Size:
 @dataclass(frozen=True)
 class Family:
     """Sizes in ascending order; a step of each takes about twice as long as one of the size before. `fixed` names the
-    size without a budget."""
+    size without a budget, `largest` the largest that a budget chooses (by default the last)."""
 
     sizes: Sequence[Size]
     fixed: str
+    largest: str | None = None
 
     @property
     def differing(self) -> set[str]:
@@ -87,7 +88,8 @@ def choose(
     size, or is "auto". Options in `asked` that are not 0 override those of the size. `trial` builds learner, batches
     and settings from options; `timed` measures the seconds per step. `most`: the maximum number of steps."""
     given = {name: value for name, value in asked.items() if value}
-    sizes, left = family.sizes, family.differing - set(given)
+    left, largest = family.differing - set(given), family.named(family.largest or family.sizes[-1].name)
+    sizes = family.sizes[: family.sizes.index(largest) + 1]
     if network != "auto" or seconds is None or not left:
         sizes = [family.named(family.fixed if network == "auto" else network)]
     averaged = "average" in asked and "average" not in given

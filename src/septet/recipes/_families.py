@@ -19,7 +19,7 @@ def _family(sizes: dict[str, tuple[int, int, int]], fixed: str = "l", **shared: 
     return Family(list(named), fixed)
 
 
-def pictures(size: int, patch: int = 0) -> Family:
+def pictures(size: int, patch: int = 0, largest: str | None = None) -> Family:
     """Sizes for diffusion over patches of pictures with `size` pixels a side. A `patch` above 0 is used for all."""
     few, many = (patch, patch) if patch else (_patch(size, 5), _patch(size, 10) if size % 4 else 4)
     shared = {"batch": 32, "rate": 0.02, "average": 0.999}
@@ -32,6 +32,7 @@ def pictures(size: int, patch: int = 0) -> Family:
             Size("xl", 12000, {"patch": many, "width": 384, "layers": 12} | shared | {"batch": 64}),
         ],
         fixed="l",
+        largest=largest,
     )
 
 

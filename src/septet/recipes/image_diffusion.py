@@ -7,7 +7,7 @@ import torch
 from ..backbones.transformer import Transformer
 from ..codecs.patches import Patches
 from ..fitting import Settings
-from ..fitting.sizes import Choice, Trial, choose
+from ..fitting.sizes import MOST, Choice, Trial, choose
 from ..generator import Generator
 from ..modalities.image import Image
 from ..processes.flow import Flow
@@ -16,6 +16,8 @@ from . import Enough, Plan, Stage, recipe
 from ._families import pictures as family
 from ._grids import conditioner_for
 from ._pictures import gather
+
+FEW, PASSES = 2000, 300  # fewer pictures are overfitted after more passes; the learning rate decays to 0 by then
 
 
 @recipe(Image, default=True, few=2000, enough=Enough("pictures", train=400))
@@ -40,8 +42,11 @@ def image_diffusion(
 ) -> Plan:
     """A modulated transformer over patches of `patch` pixels a side. `network`: "xs", "s", "m", "l", "xl", or "auto"
     for the largest that fits the budget ("l" with --steps); `patch`, `width`, `layers`, `batch`, `rate` and `average`
-    above 0 override it. `prompts`: "text", "labels" or "nothing"."""
+    above 0 override it. `prompts`: "text", "labels" or "nothing". On a budget, training on fewer than 2000 pictures
+    from random weights ends after 300 passes, by a network of at most size "s": more would overfit."""
     pictures = gather(source, size, palette, tile, batch, seed, start)
+    items, most = len(pictures.dataset.training), MOST
+    few = seconds is not None and start is None and items < FEW
 
     def begun(options: dict[str, Any]) -> Generator:
         torch.manual_seed(seed)
@@ -59,7 +64,9 @@ def image_diffusion(
 
     asked = {"patch": patch, "width": width, "layers": layers, "batch": batch, "rate": rate, "average": average}
     if start is None:
-        chosen = choose(family(size, patch), network, asked, seconds, trial)
+        sizes = family(size, patch, "s" if few else None)
+        most = -(-PASSES * items // (batch or sizes.named("s").options["batch"])) if few else MOST
+        chosen = choose(sizes, network, asked, seconds, trial, most)
         model = begun(chosen.options)
     else:
         chosen, model = Choice({"batch": batch or 64, "rate": rate or 0.02, "average": average or 0.999}), start
@@ -69,6 +76,6 @@ def image_diffusion(
         )
     pictures.batch, compiled = chosen.options["batch"], seconds is not None and seconds >= 600
     fit = Settings(rate=chosen.options["rate"], average=chosen.options["average"], compile=compiled, best=False)
-    stage = Stage("diffusion", model, lambda: pictures.batches(model.conditioner), fit)
-    facts = {"pictures": len(pictures.dataset.training)}
+    stage = Stage("diffusion", model, lambda: pictures.batches(model.conditioner), fit, most=most)
+    facts = {"pictures": items}
     return Plan(model, [stage], pictures.dataset, facts, pictures.previews(model.conditioner), chosen)
