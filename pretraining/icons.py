@@ -126,9 +126,12 @@ def draw(icon: Icon) -> tuple[np.ndarray, np.ndarray, str]:
     nothing = np.zeros(0, dtype=np.int16)
     try:
         drawing = arrange(parse_svg(icon.source.encode()))
+    except Refusal:
+        return nothing, nothing, "unreadable"
+    try:
         symbols_BN = CODEC.encode([drawing])
-    except Refusal as error:
-        return nothing, nothing, "too long" if "symbols" in str(error) else "unreadable"
+    except Refusal:
+        return nothing, nothing, "too long"
     drawn = shades(CODEC.decode(symbols_BN)[0], 64)
     data = resvg_py.svg_to_bytes(svg_string=icon.source, width=64, height=64, skip_system_fonts=True)
     original = np.asarray(Image.open(io.BytesIO(bytes(data))).convert("RGBA").getchannel("A"), dtype=np.float32) / 255
