@@ -1,4 +1,4 @@
-"""Trains the starter `emoji`: text to SVG drawing in colour, fine-tuned from the starter `icons`."""
+"""Trains a model that does not ship, `emoji`: text to SVG drawing in colour, fine-tuned from the starter `icons`."""
 
 import hashlib
 from functools import partial

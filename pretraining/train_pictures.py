@@ -1,4 +1,5 @@
-"""Trains the starter `pictures`: text to emoji as pictures in five styles, by GPT, BERT or diffusion over latents.
+"""Trains a model that does not ship, `pictures`: text to emoji as pictures in five styles, by GPT, BERT or diffusion
+over latents.
 
 Shapes: n pictures, B batch, S pixels per side, V views, K variants of a prompt, M symbols of it, N sites, C channels.
 """

@@ -30,8 +30,8 @@ class Context:
     """An encoded prompt, the conditioning input of a backbone; each field may be absent.
 
     `tokens_BMD`, valid where `valid_BM` is true, are attended to. `vector_BD` modulates. `aligned_BND` has one value
-    per site and is added to the backbone's input. `symbols_BM` is the prepared prompt itself, for a process that keeps
-    a table per label instead of a network."""
+    per site and is added to the backbone's input. `symbols_BM` is the prepared prompt itself, for a process without
+    a network that keeps fitted values for each label."""
 
     tokens_BMD: Tensor | None = None
     valid_BM: Tensor | None = None
@@ -194,7 +194,9 @@ class Learner(nn.Module):
     """The interface between a model and the training loop."""
 
     players: tuple[str, ...] = ("model",)  # the networks that are trained in turn: generator and critic of a GAN
-    averaged: tuple[str, ...] = ("model",)  # the players whose weights are averaged and saved
+    averaged: tuple[str, ...] = (
+        "model",
+    )  # the players whose weights are averaged (EMA); the averages are validated and saved
 
     def parameters_of(self, player: str) -> list[nn.Parameter]:
         """The trainable parameters of this player."""
@@ -310,8 +312,8 @@ class Modality(Part):
         """float32 (n, F): fixed (not learned) features; similar data have a small Euclidean distance."""
 
     def views(self, data: Sequence[Any]) -> list[Iterator[Tensor]]:
-        """For each way of detecting copies (by colour, by shape): the features of the data, then those after each
-        transformation whose result still counts as a copy (mirrored, shifted)."""
+        """One iterator per way of detecting copies (by colour, by shape). It yields the features of the data as they
+        are, then those of each transformed version (mirrored, shifted) that still counts as a copy."""
         return [iter([self.features(data)])]
 
     def extent(self, datum: Any) -> dict[str, float]:

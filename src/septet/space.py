@@ -63,14 +63,16 @@ class Space:
         return math.prod(self.shape)
 
     def coordinates(self, sites: int | None = None) -> Tensor:
-        """float32 (N, axes) coordinates of the sites in row-major order; with one axis, of the first `sites` only."""
+        """float32 (N, axes) coordinates of the sites in row-major order. `sites` limits them to the first ones
+        if there is one axis, and is ignored otherwise."""
         if len(self.shape) == 1:
             return torch.arange(sites or self.sites, dtype=torch.float32)[:, None]
         axes = torch.meshgrid(*(torch.arange(n, dtype=torch.float32) for n in self.shape), indexing="ij")
         return torch.stack([axis.flatten() for axis in axes], dim=-1)
 
     def holds(self, latents: Tensor) -> bool:
-        """Whether the shape, type and values of `latents` fit this Space, without tokens that are `input_only`."""
+        """Whether the shape, type and values of `latents` fit this Space. Tokens marked `input_only` do not
+        fit."""
         if self.symbols is not None:
             fits = latents.dim() == 2 and latents.shape[1] <= self.sites and latents.dtype == torch.int64
             return fits and bool(((latents >= PADDING) & (latents < self.symbols)).all())

@@ -1,1 +1,1 @@
-"""What was learned, and where an output came from."""
+"""Measures data sets, models and outputs, and writes pages about them."""

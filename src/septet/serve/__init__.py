@@ -1,1 +1,1 @@
-"""Servers on this machine: an API for programs."""
+"""Servers on this machine: an API for programs, and a language server for editors."""
