@@ -17,7 +17,7 @@ from ._families import pictures as family
 from ._grids import conditioner_for
 from ._pictures import gather
 
-FEW, PASSES = 2000, 300  # fewer pictures are overfitted after more passes; the learning rate decays to 0 by then
+FEW, PASSES, LEAST = 2000, 300, 3000  # fewer pictures are overfitted after more passes, of at least so many steps
 
 
 @recipe(Image, default=True, few=2000, enough=Enough("pictures", train=400))
@@ -43,7 +43,7 @@ def image_diffusion(
     """A modulated transformer over patches of `patch` pixels a side. `network`: "xs", "s", "m", "l", "xl", or "auto"
     for the largest that fits the budget ("l" with --steps); `patch`, `width`, `layers`, `batch`, `rate` and `average`
     above 0 override it. `prompts`: "text", "labels" or "nothing". On a budget, training on fewer than 2000 pictures
-    from random weights ends after 300 passes, by a network of at most size "s": more would overfit."""
+    from random weights ends after 300 passes, at least 3000 steps, with network "s" or smaller: more would overfit."""
     pictures = gather(source, size, palette, tile, batch, seed, start)
     items, most = len(pictures.dataset.training), MOST
     few = seconds is not None and start is None and items < FEW
@@ -65,7 +65,8 @@ def image_diffusion(
     asked = {"patch": patch, "width": width, "layers": layers, "batch": batch, "rate": rate, "average": average}
     if start is None:
         sizes = family(size, patch, "s" if few else None)
-        most = -(-PASSES * items // (batch or sizes.named("s").options["batch"])) if few else MOST
+        passes = -(-PASSES * items // (batch or sizes.named("s").options["batch"]))
+        most = max(LEAST, passes) if few else MOST
         chosen = choose(sizes, network, asked, seconds, trial, most)
         model = begun(chosen.options)
     else:
