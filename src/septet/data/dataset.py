@@ -160,8 +160,8 @@ def _account(harvest: Harvest) -> Iterator[str]:
 def _split(dataset: Dataset, harvest: Harvest, held_out: float, seed: int) -> None:
     """Assigns groups of near duplicates, in random order, to the held-out items until these have their share."""
     count = len(dataset)
-    sketch_of = functools.lru_cache(1 << 17)(lambda i: harvest.modality.shingles(dataset.data[i]))
-    members = near(np.stack(harvest.signatures), sketch_of, harvest.digests)
+    shingles_of = functools.lru_cache(1 << 17)(lambda i: harvest.modality.shingles(dataset.data[i]))
+    members = near(np.stack(harvest.signatures), shingles_of, harvest.digests)
     dataset.twins = twins = [group for group in members if len(group) > 1]
     if twins:
         dataset.report.append(

@@ -1,4 +1,4 @@
-"""Exact and near duplicates: found by hashes of content, and by MinHash over sketches.
+"""Exact and near duplicates: found by hashes of content, and by MinHash over shingles.
 
 Shapes: n items, K hashes per signature.
 """
@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-NEAR = 0.8  # the Jaccard index of two sketches from which the items count as near duplicates
+NEAR = 0.8  # the Jaccard index of two sets of shingles from which the items count as near duplicates
 LOOSE = 0.6  # the Jaccard index of the first members of two groups below which they are not joined: no long chains
 BANDS, ROWS = 16, 4  # items with Jaccard index 0.8 share no band in 2 of 10,000 cases, with 0.3 in 88 of 100
 NEIGHBOURS = 4  # each item is compared with so many in a band, in sorted order: crowded bands do not cost n^2
@@ -31,12 +31,12 @@ class Groups:
         self.parent[high] = low
 
 
-def signature(sketch: np.ndarray) -> np.ndarray:
+def signature(shingles: np.ndarray) -> np.ndarray:
     """uint32 (K,) MinHash (Broder 1997): the expected share of equal entries of two signatures is the Jaccard index of
-    the sketches. An empty sketch has the signature UNKNOWN."""
-    if not len(sketch):
+    the sets of shingles. An empty set has the signature UNKNOWN."""
+    if not len(shingles):
         return UNKNOWN
-    mixed = sketch.astype(np.uint64)[:, None] * _FACTORS + _OFFSETS  # multiply-shift (Dietzfelbinger et al. 1997)
+    mixed = shingles.astype(np.uint64)[:, None] * _FACTORS + _OFFSETS  # multiply-shift (Dietzfelbinger et al. 1997)
     return (mixed >> np.uint64(32)).min(0).astype(np.uint32)
 
 
@@ -53,13 +53,13 @@ def jaccard(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def near(
-    signatures_nK: np.ndarray, sketch_of: Callable[[int], np.ndarray], keys: Sequence[bytes] = ()
+    signatures_nK: np.ndarray, shingles_of: Callable[[int], np.ndarray], keys: Sequence[bytes] = ()
 ) -> list[list[int]]:
     """Groups all items into near duplicates, in the order of first members. An item whose signature is UNKNOWN is in a
     group of one; items with the same key are in one group."""
 
     def alike(first: int, second: int) -> float:
-        return jaccard(sketch_of(first), sketch_of(second))
+        return jaccard(shingles_of(first), shingles_of(second))
 
     groups, known = Groups(), np.flatnonzero(signatures_nK.any(1))
     for band in range(BANDS):

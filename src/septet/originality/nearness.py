@@ -195,7 +195,7 @@ def _nearness(
 
 def _twins(data: Sequence[Any], modality: Modality) -> list[list[int]]:
     """For each item, itself and its near duplicates, which a split would have kept on the same side."""
-    sketches = [modality.shingles(data[i]) for i in range(len(data))]
-    groups = near(np.stack([signature(sketch) for sketch in sketches]), sketches.__getitem__)
+    shingles = [modality.shingles(data[i]) for i in range(len(data))]
+    groups = near(np.stack([signature(each) for each in shingles]), shingles.__getitem__)
     group_of = {i: group for group in groups for i in group}
     return [group_of[i] for i in range(len(data))]
